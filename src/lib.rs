@@ -1,0 +1,1 @@
+//! `panotti`: a self-hosted recording and clip server that its users extend with Lua plugins.

@@ -1,0 +1,3 @@
+//! The binary: exit codes, no logic.
+
+fn main() {}
