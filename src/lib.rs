@@ -1,1 +1,2 @@
 //! `panotti`: a self-hosted recording and clip server that its users extend with Lua plugins.
+pub mod lua;

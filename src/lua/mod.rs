@@ -1,0 +1,4 @@
+//! The Lua host: one VM per plugin generation, and what it may touch.
+
+pub mod context;
+pub mod permission;
