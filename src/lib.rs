@@ -1,2 +1,5 @@
 //! `panotti`: a self-hosted recording and clip server that its users extend with Lua plugins.
+
+pub mod media;
+
 pub mod lua;

@@ -1,0 +1,1 @@
+//! Audio files that tests make for themselves.
