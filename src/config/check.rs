@@ -1,0 +1,39 @@
+//! What must hold between settings that are right one by one.
+
+use super::Settings;
+use super::fault::Fault;
+
+/// The faults of these settings taken together; `source` tells where a key was set.
+pub(super) fn check(settings: &Settings, source: impl Fn(&str) -> String) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if !settings.host.is_loopback() && !settings.behind_proxy {
+        faults.push(Fault {
+            source: source("host"),
+            message: format!(
+                "{} can be reached from other machines, and keys would cross the network unencrypted: put a proxy with TLS \
+                 in front and say behind_proxy: true, or listen on 127.0.0.1",
+                settings.host
+            ),
+        });
+    }
+    if settings.metadata_max_bytes > settings.body_max_bytes {
+        let set = |key| Some(source(key)).filter(|source| source != "default");
+        faults.push(Fault {
+            source: set("metadata_max_bytes").or_else(|| set("body_max_bytes")).unwrap_or_default(),
+            message: format!(
+                "metadata_max_bytes ({}) must not be larger than body_max_bytes ({}), which carries it",
+                settings.metadata_max_bytes, settings.body_max_bytes
+            ),
+        });
+    }
+    if settings.breaker.open_s > settings.breaker.open_max_s {
+        faults.push(Fault {
+            source: source("breaker.open_s"),
+            message: format!(
+                "breaker.open_s ({}) must not be larger than breaker.open_max_s ({})",
+                settings.breaker.open_s, settings.breaker.open_max_s
+            ),
+        });
+    }
+    faults
+}

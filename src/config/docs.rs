@@ -1,0 +1,106 @@
+//! The table of settings as text: for `--help` and as an example file.
+
+use std::fmt::Write;
+
+use super::table::{Row, SETTINGS};
+
+/// The settings as a list for `panotti serve --help`.
+pub fn help_text() -> String {
+    let mut text = String::from(
+        "Settings come from panotti.yaml (another file: --config or PANOTTI_CONFIG), then variables, then flags; the later one wins.\n\n",
+    );
+    for row in SETTINGS {
+        _ = writeln!(
+            text,
+            "{} ({})\n    {}\n    {}",
+            row.key,
+            row.env(),
+            row.doc,
+            accepted(row)
+        );
+    }
+    text
+}
+
+/// A settings file that says the defaults, all commented out.
+pub fn example_yaml() -> String {
+    let mut text = String::from(
+        "# The settings of panotti with their defaults. Copy this file to panotti.yaml and uncomment what you change.\n\
+         # The variable named behind a setting wins over the file, a flag of `panotti serve` over both.\n",
+    );
+    let mut section = None;
+    for row in SETTINGS {
+        if row.section() != section {
+            section = row.section();
+            _ = writeln!(text, "\n# {}:", section.unwrap_or_default());
+        }
+        let indent = if section.is_some() { "  " } else { "" };
+        let lead = if section.is_some() { "" } else { "\n" };
+        _ = writeln!(
+            text,
+            "{lead}# {indent}{} {}; {}",
+            row.doc,
+            accepted(row),
+            row.env()
+        );
+        _ = writeln!(text, "# {indent}{}: {}", row.name(), example_value(row));
+    }
+    text
+}
+
+fn accepted(row: &Row) -> String {
+    let unit = if row.unit.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", row.unit)
+    };
+    let default = match row.default_text() {
+        "" => "none".to_owned(),
+        text => format!("{text}{unit}"),
+    };
+    format!("Takes {}; default {default}", row.kind.accepts())
+}
+
+fn example_value(row: &Row) -> String {
+    if row.kind.is_list() {
+        format!("[{}]", row.default_text())
+    } else {
+        row.default_text().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_in_the_help_and_in_the_example() {
+        let (help, example) = (help_text(), example_yaml());
+        for row in SETTINGS {
+            assert!(
+                help.contains(&format!("{} ({})\n", row.key, row.env())),
+                "{}",
+                row.key
+            );
+            assert!(
+                example.contains(&format!("{}: ", row.name())),
+                "{}",
+                row.key
+            );
+        }
+    }
+
+    #[test]
+    fn the_example_file_is_the_one_the_table_makes() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/panotti.example.yaml");
+        let stored = std::fs::read_to_string(path).unwrap_or_default();
+        if std::env::var_os("UPDATE_GENERATED").is_some() {
+            std::fs::write(path, example_yaml()).expect("written");
+        } else {
+            assert!(
+                stored == example_yaml(),
+                "panotti.example.yaml is stale: run `UPDATE_GENERATED=1 cargo test --lib example_file`"
+            );
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What one plugin may use, and when one that keeps being killed is left alone.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::fault::{Fault, did_you_mean};
+use super::table::{Row, SETTINGS};
+
+/// What one plugin may use: the defaults under `limits:` in the settings, changed by `limits:` in its manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginLimits {
+    /// Milliseconds of CPU for one call that is not a question.
+    pub cpu_ms: u64,
+    /// Milliseconds of CPU for one question (a before-hook, a clip's pipeline).
+    pub question_cpu_ms: u64,
+    /// Milliseconds of CPU for running a plugin's files when it loads.
+    pub load_cpu_ms: u64,
+    /// Milliseconds one call that is not a question may last.
+    pub wall_ms: u64,
+    /// Milliseconds one question may last.
+    pub question_wall_ms: u64,
+    /// Milliseconds loading may last.
+    pub load_wall_ms: u64,
+    /// MiB of memory for each VM of the plugin.
+    pub memory_mib: u64,
+    /// Calls of the plugin in flight at once.
+    pub in_flight: usize,
+    /// Calls that may wait for the plugin.
+    pub queue: usize,
+    /// VMs that run the plugin's hooks side by side, sharing nothing.
+    pub instances: usize,
+    /// `task.run` calls at once.
+    pub max_concurrent_tasks: usize,
+    /// Timers at once.
+    pub timers: usize,
+    /// Handlers the plugin may register.
+    pub hooks: usize,
+    /// Events published in answer to events, at most this deep.
+    pub event_depth: u32,
+    /// Events published per second.
+    pub emits_per_s: u64,
+    /// Events published at once before `emits_per_s` counts.
+    pub emits_burst: u64,
+    /// Log lines per second.
+    pub log_per_s: u64,
+    /// Log lines at once before `log_per_s` counts.
+    pub log_burst: u64,
+    /// Bytes of one log line; the rest is cut off.
+    pub log_line_bytes: usize,
+    /// Bytes of an error's text; the rest is cut off.
+    pub error_text_bytes: usize,
+}
+
+/// When a plugin that keeps being killed is left alone for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Breaker {
+    /// Deadline and memory kills within `window_s` that open the breaker.
+    pub kills: u32,
+    /// Seconds over which kills are counted.
+    pub window_s: u64,
+    /// Seconds the breaker stays open at first; doubled each time.
+    pub open_s: u64,
+    /// Seconds the breaker stays open at most.
+    pub open_max_s: u64,
+}
+
+impl PluginLimits {
+    /// These limits changed by the `limits:` section of a manifest.
+    ///
+    /// # Errors
+    /// All faults at once; the source of each is `limits.<key>`.
+    pub fn merged(&self, asked: &Map<String, Value>) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut merged = serde_json::to_value(self).unwrap_or_default();
+        for (key, value) in asked {
+            let row = rows().find(|row| limit_name(row) == key);
+            let read = row.map_or_else(
+                || {
+                    Err(format!(
+                        "there is no such limit{}",
+                        did_you_mean(key, rows().map(limit_name))
+                    ))
+                },
+                |row| row.kind.read_json(value),
+            );
+            match read {
+                Ok(value) => merged[key] = value,
+                Err(message) => faults.push(Fault {
+                    source: format!("limits.{key}"),
+                    message,
+                }),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        serde_json::from_value(merged).map_err(|fault| {
+            vec![Fault {
+                source: "limits".to_owned(),
+                message: fault.to_string(),
+            }]
+        })
+    }
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        super::Settings::default().limits
+    }
+}
+
+fn rows() -> impl Iterator<Item = &'static Row> {
+    SETTINGS
+        .iter()
+        .filter(|row| row.section() == Some("limits"))
+}
+
+fn limit_name(row: &'static Row) -> &'static str {
+    row.name()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn merge(asked: Value) -> Result<PluginLimits, Vec<Fault>> {
+        PluginLimits::default().merged(asked.as_object().expect("an object"))
+    }
+
+    #[test]
+    fn a_manifest_changes_only_the_limits_it_names() {
+        let merged = merge(json!({ "cpu_ms": 200, "instances": 2 })).expect("accepted");
+        let expected = PluginLimits {
+            cpu_ms: 200,
+            instances: 2,
+            ..PluginLimits::default()
+        };
+        assert_eq!(merged, expected);
+    }
+
+    #[test]
+    fn all_wrong_limits_are_told_at_once_with_bounds_and_suggestion() {
+        let faults = merge(json!({ "memory_mb": 3, "cpu_ms": 0, "timers": "many" }))
+            .expect_err("three faults");
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 3);
+        assert!(
+            told[0].contains("did you mean \"memory_mib\"?"),
+            "{}",
+            told[0]
+        );
+        assert!(
+            told[1].starts_with("limits.cpu_ms: 0 is not accepted; use a whole number from 1 to"),
+            "{}",
+            told[1]
+        );
+        assert!(told[2].contains("\"many\""), "{}", told[2]);
+    }
+}

@@ -1,0 +1,114 @@
+//! The server's settings: plain data that every layer may read and nobody changes after the start.
+//!
+//! One table (`table.rs`) says for each setting its key, default, unit, bounds and meaning; from it come the loading,
+//! the fault messages, the help text and `panotti.example.yaml`. A new setting is one field here and one row there.
+
+mod check;
+mod docs;
+mod fault;
+mod limits;
+mod load;
+mod table;
+mod value;
+mod yaml;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use docs::{example_yaml, help_text};
+pub use fault::{ConfigFaults, Fault};
+pub use limits::{Breaker, PluginLimits};
+pub use load::{FlagValue, Sources, load};
+pub use table::{Row, SETTINGS};
+pub use yaml::{YAML_MAX_BYTES, YamlFault, line_of, parse_yaml};
+
+/// Every setting of the server, as it is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Address the server listens on.
+    pub host: IpAddr,
+    /// Port the server listens on; 0 takes a free one.
+    pub port: u16,
+    /// Folder of everything the server writes: database, keys, media.
+    pub data_dir: PathBuf,
+    /// Folders whose subfolders are plugins, the first one wins on a clash of names.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// Folder under which files named by clients may lie.
+    pub recordings_dir: PathBuf,
+    /// Where the database is: `sqlite:<path>`.
+    pub database_url: String,
+    /// Log filter: a level, or `target=level` pairs, separated by commas.
+    pub log: String,
+    /// Shape of the log lines.
+    pub log_format: LogFormat,
+    /// The settings file that was read, if there was one.
+    #[serde(default)]
+    pub config_file: Option<PathBuf>,
+    /// True when a proxy with TLS stands before the server.
+    pub behind_proxy: bool,
+    /// Host names clients may use besides localhost and the address listened on.
+    pub allowed_hosts: Vec<String>,
+    /// Names of variables, besides `PANOTTI_PLUGIN_*`, that manifests of plugins may read.
+    pub plugin_env: Vec<String>,
+    /// Threads that run Lua.
+    pub lua_threads: usize,
+    /// Threads that serve HTTP.
+    pub http_workers: usize,
+    /// Seconds the whole graceful stop may take.
+    pub shutdown_s: u64,
+    /// Seconds all plugins together may take to start.
+    pub startup_s: u64,
+    /// Largest body of a request that is not an upload, in bytes.
+    pub body_max_bytes: u64,
+    /// Largest metadata of a recording or clip, in bytes of JSON.
+    pub metadata_max_bytes: u64,
+    /// Largest upload in bytes; 0 is no limit.
+    pub upload_max_bytes: u64,
+    /// Seconds within which a small body must be complete and an upload must bring its next bytes.
+    pub body_timeout_s: u64,
+    /// Connections open at once.
+    pub max_connections: usize,
+    /// Milliseconds all plugins together may take to answer one question.
+    pub chain_wall_ms: u64,
+    /// Calls into Lua in flight at once, all plugins together.
+    pub in_flight_total: usize,
+    /// Hours an answer is kept for its `Idempotency-Key`.
+    pub idempotency_hours: u64,
+    /// What one plugin may use, unless its manifest says otherwise.
+    pub limits: PluginLimits,
+    /// When a plugin that keeps being killed is left alone for a while.
+    pub breaker: Breaker,
+}
+
+/// Shape of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people: time, level, target, message, fields.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+impl Settings {
+    /// Address and port to listen on.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+
+    /// The database file that `database_url` names.
+    pub fn database_path(&self) -> PathBuf {
+        PathBuf::from(value::sqlite_path(&self.database_url).unwrap_or_default())
+    }
+}
+
+impl Default for Settings {
+    /// The defaults of the table, with `data_dir` = `data`.
+    fn default() -> Self {
+        #[expect(clippy::expect_used, reason = "a test loads the defaults of the table")]
+        load(Sources::default()).expect("the table's defaults are accepted by the table")
+    }
+}

@@ -1,0 +1,156 @@
+//! The table of settings: one row each, in the order in which help and example file show them.
+
+use std::path::Path;
+
+use super::value::Kind;
+
+/// One setting.
+#[derive(Debug)]
+pub struct Row {
+    /// Key in `panotti.yaml`; a dot stands for a section.
+    pub key: &'static str,
+    /// What values are accepted.
+    pub kind: Kind,
+    /// The value when nobody says anything.
+    pub default: DefaultValue,
+    /// Unit of the value, empty where there is none.
+    pub unit: &'static str,
+    /// One sentence of meaning.
+    pub doc: &'static str,
+}
+
+/// The value of a setting when nobody says anything.
+#[derive(Debug, Clone, Copy)]
+pub enum DefaultValue {
+    /// Always the same, written as in a variable.
+    Text(&'static str),
+    /// Worked out at the start from the machine and `data_dir`; the text tells how.
+    Computed(&'static str, fn(&Path) -> String),
+}
+
+impl Row {
+    /// The variable that sets it: `PANOTTI_` and the key in capitals.
+    pub fn env(&self) -> String {
+        format!("PANOTTI_{}", self.key.replace('.', "_").to_uppercase())
+    }
+
+    /// The section of the file it stands in, if any.
+    pub fn section(&self) -> Option<&'static str> {
+        self.key.split_once('.').map(|(section, _)| section)
+    }
+
+    /// The key within its section.
+    pub fn name(&self) -> &'static str {
+        self.key.rsplit('.').next().unwrap_or(self.key)
+    }
+
+    /// The default in words.
+    pub fn default_text(&self) -> &'static str {
+        match self.default {
+            DefaultValue::Text(text) | DefaultValue::Computed(text, _) => text,
+        }
+    }
+}
+
+const DAY_MS: u64 = 86_400_000;
+const MIB: u64 = 1 << 20;
+
+/// All settings.
+#[rustfmt::skip] // a row a line
+pub const SETTINGS: &[Row] = &[
+    row("host", Kind::Address, "127.0.0.1", "", "Address to listen on; one that other machines reach needs behind_proxy."),
+    row("port", whole(0, 65_535), "8000", "", "Port to listen on; 0 takes a free one and prints it."),
+    row("data_dir", Kind::Path, "data", "", "Folder of everything the server writes: database, keys, media."),
+    row("plugin_dirs", Kind::Paths, "user_plugins", "", "Folders whose subfolders are plugins."),
+    computed("recordings_dir", Kind::Path, "<data_dir>/recordings", in_data_dir_recordings, "Folder under which audio files named by clients may lie."),
+    computed("database_url", Kind::Database, "sqlite:<data_dir>/panotti.db", in_data_dir_database, "Where the database is."),
+    row("log", Kind::Filter, "info", "", "Level of the log, or target=level pairs, separated by commas."),
+    row("log_format", Kind::Choice(&["text", "json"]), "text", "", "Shape of the log lines."),
+    row("behind_proxy", Kind::Flag, "false", "", "True when a proxy with TLS stands before the server."),
+    row("allowed_hosts", Kind::Names, "", "", "Host names clients may use besides localhost and the address listened on."),
+    row("plugin_env", Kind::Names, "", "", "Variables, besides PANOTTI_PLUGIN_*, that plugins' manifests may read."),
+    computed("lua_threads", whole(1, 1024), "cores - 1, at least 2", |_| cores().saturating_sub(1).max(2).to_string(), "Threads that run Lua."),
+    computed("http_workers", whole(1, 1024), "cores", |_| cores().to_string(), "Threads that serve HTTP."),
+    row("shutdown_s", whole(1, 3600), "30", "s", "The whole graceful stop may take so long."),
+    row("startup_s", whole(1, 3600), "10", "s", "All plugins together may take so long to start."),
+    row("body_max_bytes", whole(1024, 64 * MIB), "1048576", "bytes", "Largest body of a request that is not an upload."),
+    row("metadata_max_bytes", whole(1024, 16 * MIB), "262144", "bytes", "Largest metadata of a recording or clip, as JSON."),
+    row("upload_max_bytes", whole(0, 1 << 50), "0", "bytes", "Largest upload; 0 is no limit."),
+    row("body_timeout_s", whole(1, 3600), "30", "s", "A small body must be complete, and an upload bring its next bytes, within this."),
+    row("max_connections", whole(1, 1_000_000), "16384", "", "Connections open at once."),
+    row("chain_wall_ms", whole(1, DAY_MS), "3000", "ms", "All plugins together may take so long to answer one question."),
+    row("in_flight_total", whole(1, 1_000_000), "10000", "", "Calls into Lua in flight at once, all plugins together."),
+    row("idempotency_hours", whole(1, 8760), "24", "h", "An answer is kept so long for its Idempotency-Key."),
+    row("limits.cpu_ms", whole(1, DAY_MS), "1000", "ms", "CPU of one call that is not a question."),
+    row("limits.question_cpu_ms", whole(1, DAY_MS), "100", "ms", "CPU of one question (a before-hook, a clip's pipeline)."),
+    row("limits.load_cpu_ms", whole(1, DAY_MS), "1000", "ms", "CPU of loading a plugin."),
+    row("limits.wall_ms", whole(1, DAY_MS), "30000", "ms", "One call that is not a question may last so long."),
+    row("limits.question_wall_ms", whole(1, DAY_MS), "2000", "ms", "One question may last so long."),
+    row("limits.load_wall_ms", whole(1, DAY_MS), "10000", "ms", "Loading a plugin may last so long."),
+    row("limits.memory_mib", whole(1, 4096), "64", "MiB", "Memory of each VM of a plugin."),
+    row("limits.in_flight", whole(1, 1_000_000), "1000", "", "Calls of one plugin in flight at once."),
+    row("limits.queue", whole(1, 1_000_000), "1024", "", "Calls that may wait for one plugin."),
+    row("limits.instances", whole(1, 64), "1", "", "VMs that run one plugin's hooks side by side, sharing nothing."),
+    row("limits.max_concurrent_tasks", whole(1, 64), "4", "", "task.run calls of one plugin at once."),
+    row("limits.timers", whole(0, 100_000), "100", "", "Timers of one plugin at once."),
+    row("limits.hooks", whole(1, 10_000), "256", "", "Handlers one plugin may register."),
+    row("limits.event_depth", whole(1, 64), "8", "", "Events published in answer to events, at most this deep."),
+    row("limits.emits_per_s", whole(1, 10_000_000), "20000", "1/s", "Events one plugin may publish."),
+    row("limits.emits_burst", whole(1, 10_000_000), "50000", "", "Events at once before emits_per_s counts."),
+    row("limits.log_per_s", whole(1, 1_000_000), "50", "1/s", "Log lines one plugin may write."),
+    row("limits.log_burst", whole(1, 1_000_000), "500", "", "Log lines at once before log_per_s counts."),
+    row("limits.log_line_bytes", whole(80, MIB), "8192", "bytes", "Length of one log line; the rest is cut off."),
+    row("limits.error_text_bytes", whole(80, MIB), "8192", "bytes", "Length of an error's text; the rest is cut off."),
+    row("breaker.kills", whole(1, 10_000), "5", "", "Deadline and memory kills of one plugin that open its breaker."),
+    row("breaker.window_s", whole(1, 86_400), "60", "s", "Kills are counted over this time."),
+    row("breaker.open_s", whole(1, 86_400), "30", "s", "An open breaker lets nothing through for this time, doubled each time."),
+    row("breaker.open_max_s", whole(1, 604_800), "3600", "s", "The longest time a breaker stays open."),
+];
+
+const fn row(
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    unit: &'static str,
+    doc: &'static str,
+) -> Row {
+    Row {
+        key,
+        kind,
+        default: DefaultValue::Text(default),
+        unit,
+        doc,
+    }
+}
+
+const fn computed(
+    key: &'static str,
+    kind: Kind,
+    how: &'static str,
+    default: fn(&Path) -> String,
+    doc: &'static str,
+) -> Row {
+    Row {
+        key,
+        kind,
+        default: DefaultValue::Computed(how, default),
+        unit: "",
+        doc,
+    }
+}
+
+const fn whole(min: u64, max: u64) -> Kind {
+    Kind::Whole { min, max }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+fn in_data_dir_recordings(data_dir: &Path) -> String {
+    data_dir.join("recordings").to_string_lossy().into_owned()
+}
+
+fn in_data_dir_database(data_dir: &Path) -> String {
+    format!("sqlite:{}", data_dir.join("panotti.db").to_string_lossy())
+}
