@@ -1,6 +1,12 @@
 //! `panotti`: a self-hosted recording and clip server that its users extend with Lua plugins.
+//!
+//! The way of a request, in reading order: `http` takes it, a function of `services` does it, `hooks`
+//! ask the plugins, `lua` runs their scripts, `store` keeps the result, `events` tell the rest.
 
+pub mod error;
 pub mod config;
+pub mod clock;
+pub mod model;
 pub mod media;
-
+pub mod hooks;
 pub mod lua;

@@ -1,0 +1,414 @@
+//! Asks the plugins, one after another, and combines what they answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use serde_json::{Map, Value};
+
+use crate::error::{Code, Error, Result};
+use crate::model::call::{CallContext, Caller, Outcome, PluginEffects};
+use crate::model::event::{Event, pattern_matches};
+
+use super::catalogue::{Hook, HookKind};
+use super::chain::{self, Place};
+use super::handler::{
+    Answer, CallFailure, HookCall, HookHandler, OnError, Registration, Reply, Subscription, Target,
+};
+use super::patch;
+
+/// A plugin's part of the table.
+#[derive(Clone)]
+pub struct Member {
+    /// Who is called.
+    pub handler: Arc<dyn HookHandler>,
+    /// Names of plugins that come first.
+    pub dependencies: Vec<String>,
+    /// Its hooks.
+    pub registrations: Vec<Registration>,
+    /// Its event subscriptions.
+    pub subscriptions: Vec<Subscription>,
+}
+
+/// One handler in its place.
+pub struct Entry {
+    /// Who is called.
+    pub handler: Arc<dyn HookHandler>,
+    /// What it registered.
+    pub registration: Registration,
+    /// Why it stands here.
+    pub why: String,
+}
+
+/// Who listens to what, at one moment; immutable.
+#[derive(Default)]
+pub struct Table {
+    chains: Vec<Vec<Entry>>,
+    members: Vec<Member>,
+}
+
+impl Table {
+    /// Orders all hooks of `members`.
+    pub fn new(members: Vec<Member>) -> Self {
+        let chains = Hook::ALL.iter().map(|hook| build_chain(*hook, &members)).collect();
+        Table { chains, members }
+    }
+
+    /// The handlers of a hook, in order.
+    pub fn chain(&self, hook: Hook) -> &[Entry] {
+        self.chains.get(hook as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// The plugins that want to be told of an event, each once.
+    pub fn subscribers(&self, event: &Event) -> Vec<Arc<str>> {
+        let mut payload = None;
+        let wanted = self.members.iter().filter(|member| !member.facts(event, &mut payload).is_empty());
+        wanted.map(|member| Arc::clone(member.handler.plugin())).collect()
+    }
+
+    /// The plugin of a name.
+    pub fn member(&self, plugin: &str) -> Option<&Member> {
+        self.members.iter().find(|it| **it.handler.plugin() == *plugin)
+    }
+
+    /// All plugins of the table.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+}
+
+/// One function that is told of an event.
+struct Fact {
+    slot: u32,
+    hook: &'static str,
+    priority: i32,
+    timeout: Option<Duration>,
+    whole_event: bool,
+}
+
+impl Member {
+    /// The functions to call for `event`, in order; `payload` caches the handler's view of it.
+    fn facts(&self, event: &Event, payload: &mut Option<Arc<Value>>) -> Vec<Fact> {
+        let hook = Hook::of_event(&event.kind);
+        let mut facts: Vec<Fact> = self
+            .registrations
+            .iter()
+            .filter(|it| Some(it.hook) == hook && it.when.as_ref().is_none_or(|when| when.holds(&event.data)))
+            .map(|it| Fact {
+                slot: it.slot,
+                hook: it.hook.name(),
+                priority: it.priority,
+                timeout: it.timeout,
+                whole_event: false,
+            })
+            .collect();
+        for it in self.subscriptions.iter().filter(|it| pattern_matches(&it.pattern, &event.kind)) {
+            let wanted = it.when.as_ref().is_none_or(|when| {
+                when.holds(payload.get_or_insert_with(|| Arc::new(event.to_handler_payload())))
+            });
+            if wanted {
+                facts.push(Fact {
+                    slot: it.slot,
+                    hook: "event",
+                    priority: it.priority,
+                    timeout: it.timeout,
+                    whole_event: true,
+                });
+            }
+        }
+        facts.sort_by_key(|it| std::cmp::Reverse(it.priority));
+        facts
+    }
+}
+
+fn build_chain(hook: Hook, members: &[Member]) -> Vec<Entry> {
+    let wanted: Vec<(&Member, &Registration)> = members
+        .iter()
+        .flat_map(|member| member.registrations.iter().map(move |it| (member, it)))
+        .filter(|(_, registration)| registration.hook == hook)
+        .collect();
+    let text = |names: &'_ [String]| -> Vec<String> { names.to_vec() };
+    let names: Vec<(Vec<String>, Vec<String>, Vec<String>)> = wanted
+        .iter()
+        .map(|(member, it)| (text(&member.dependencies), text(&it.after), text(&it.before)))
+        .collect();
+    let places: Vec<Place<'_>> = wanted
+        .iter()
+        .zip(&names)
+        .map(|((member, it), (dependencies, after, before))| Place {
+            plugin: member.handler.plugin(),
+            dependencies: dependencies.iter().map(String::as_str).collect(),
+            after: after.iter().map(String::as_str).collect(),
+            before: before.iter().map(String::as_str).collect(),
+            priority: it.priority,
+        })
+        .collect();
+    let order = chain::order(&places);
+    if !order.cycle.is_empty() {
+        log::warn!(hook = hook.name(); "before/after contradict each other and are ignored: {}", order.cycle.join(" -> "));
+    }
+    let entries = order.sequence.iter().zip(order.why).map(|(index, why)| Entry {
+        handler: Arc::clone(&wanted[*index].0.handler),
+        registration: wanted[*index].1.clone(),
+        why,
+    });
+    entries.collect()
+}
+
+/// What a chain of questions came to.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// The payload with all accepted patches.
+    pub payload: Map<String, Value>,
+    /// Who changed what: (JSON pointer, plugin).
+    pub changes: Vec<(String, Arc<str>)>,
+    /// What is to be committed with the change that was asked about.
+    pub effects: Vec<PluginEffects>,
+    /// Handlers that the time did not reach: (plugin, slot).
+    pub unasked: Vec<(Arc<str>, u32)>,
+    /// The answer a plugin gave in the server's place.
+    pub response: Option<Answer>,
+}
+
+/// Checks a patched payload: what is wrong with it, in a sentence.
+pub type Check<'a> = &'a (dyn Fn(&Map<String, Value>) -> std::result::Result<(), String> + Sync);
+
+/// Calls the handlers. Cheap to clone; all clones share one table.
+#[derive(Clone)]
+pub struct Dispatcher {
+    table: Arc<ArcSwap<Table>>,
+    chain_wall: Duration,
+}
+
+impl Dispatcher {
+    /// A dispatcher without plugins, whose chains have `chain_wall` in all.
+    pub fn new(chain_wall: Duration) -> Self {
+        Dispatcher { table: Arc::new(ArcSwap::from_pointee(Table::default())), chain_wall }
+    }
+
+    /// Swaps in a whole new table; calls under way finish on the old one.
+    pub fn replace(&self, table: Table) {
+        self.table.store(Arc::new(table));
+    }
+
+    /// The table of this moment.
+    pub fn table(&self) -> Arc<Table> {
+        self.table.load_full()
+    }
+
+    /// Whether anybody listens: one atomic load, no allocation.
+    #[inline]
+    pub fn listens(&self, hook: Hook) -> bool {
+        !self.table.load().chain(hook).is_empty()
+    }
+
+    /// Asks a question of everybody who listens, each seeing the former's result.
+    ///
+    /// # Errors
+    /// [`Code::HookDenied`] when a plugin refuses, or fails and had said `on_error = "deny"`.
+    pub async fn ask(
+        &self,
+        hook: Hook,
+        payload: Map<String, Value>,
+        caller: &Caller,
+        check: Check<'_>,
+    ) -> Result<Asked> {
+        let table = self.table();
+        let chain = table.chain(hook);
+        let mut asked = Asked { payload, ..Asked::default() };
+        if chain.is_empty() {
+            return Ok(asked);
+        }
+        let limit = Instant::now() + self.chain_wall;
+        let deadline = caller.deadline.map_or(limit, |theirs| theirs.min(limit));
+        let mut shown = Arc::new(Value::Object(asked.payload.clone()));
+        for (index, entry) in chain.iter().enumerate() {
+            if Instant::now() >= deadline {
+                asked.unasked = give_up(&chain[index..], hook)?;
+                break;
+            }
+            if entry.registration.when.as_ref().is_some_and(|when| !when.holds(&shown)) {
+                continue;
+            }
+            let call = HookCall {
+                target: Target::Slot(entry.registration.slot),
+                payload: Arc::clone(&shown),
+                ctx: CallContext::new(hook.name(), caller.clone()),
+                timeout: entry.registration.timeout,
+                deadline: Some(deadline),
+                is_question: true,
+            };
+            match entry.handler.call(call).await {
+                Ok(reply) => {
+                    let before = asked.changes.len();
+                    take(hook, entry, reply, &mut asked, check, caller)?;
+                    if asked.response.is_some() {
+                        break;
+                    }
+                    if asked.changes.len() > before {
+                        shown = Arc::new(Value::Object(asked.payload.clone()));
+                    }
+                }
+                Err(failure) => failed(entry, &failure, hook)?,
+            }
+        }
+        Ok(asked)
+    }
+
+    /// Tells one plugin of an event: its functions in order, all or none.
+    ///
+    /// # Errors
+    /// The first function's failure; the effects of all are dropped then.
+    pub async fn tell(
+        &self,
+        plugin: &str,
+        event: &Event,
+        attempt: i32,
+        replay: bool,
+    ) -> std::result::Result<Vec<PluginEffects>, CallFailure> {
+        let table = self.table();
+        let Some(member) = table.member(plugin) else { return Ok(Vec::new()) };
+        let mut payload = None;
+        let mut effects = Vec::new();
+        for fact in member.facts(event, &mut payload) {
+            let shown = match fact.whole_event {
+                true => Arc::clone(payload.get_or_insert_with(|| Arc::new(event.to_handler_payload()))),
+                false => Arc::clone(&event.data),
+            };
+            let caller = Caller {
+                source: event.source.as_str().into(),
+                correlation_id: Some(event.correlation_id.as_str().into()),
+                causation_id: Some(event.id.as_str().into()),
+                event_depth: event.depth,
+                ..Caller::default()
+            };
+            let mut ctx = CallContext::new(fact.hook, caller);
+            ctx.event_id = Some(event.id.as_str().into());
+            ctx.attempt = attempt;
+            ctx.replay = replay;
+            let call = HookCall {
+                target: Target::Slot(fact.slot),
+                payload: shown,
+                ctx,
+                timeout: fact.timeout,
+                deadline: None,
+                is_question: false,
+            };
+            let reply = member.handler.call(call).await?;
+            if !reply.effects.is_empty() {
+                effects.push(PluginEffects {
+                    plugin: Arc::clone(member.handler.plugin()),
+                    effects: reply.effects,
+                });
+            }
+        }
+        Ok(effects)
+    }
+
+    /// Calls one life hook of one plugin; nothing when it has none.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub async fn call_life(
+        member: &Member,
+        hook: Hook,
+        payload: Value,
+        deadline: Option<Instant>,
+    ) -> std::result::Result<Vec<Reply>, CallFailure> {
+        debug_assert_eq!(hook.info().kind, HookKind::Life);
+        let payload = Arc::new(payload);
+        let mut replies = Vec::new();
+        for registration in member.registrations.iter().filter(|it| it.hook == hook) {
+            let call = HookCall {
+                target: Target::Slot(registration.slot),
+                payload: Arc::clone(&payload),
+                ctx: CallContext::new(hook.name(), Caller::server()),
+                timeout: registration.timeout,
+                deadline,
+                is_question: false,
+            };
+            replies.push(member.handler.call(call).await?);
+        }
+        Ok(replies)
+    }
+}
+
+/// The time is over: gates that fail closed refuse, the others are asked later or not at all.
+fn give_up(rest: &[Entry], hook: Hook) -> Result<Vec<(Arc<str>, u32)>> {
+    for entry in rest {
+        log::warn!(plugin = &**entry.handler.plugin(), hook = hook.name(); "not asked: the chain's time was over");
+        if hook.info().may_deny && entry.registration.on_error == OnError::Deny {
+            return Err(refused_by(entry, "it was not reached in time and denies then", None));
+        }
+    }
+    Ok(rest.iter().map(|it| (Arc::clone(it.handler.plugin()), it.registration.slot)).collect())
+}
+
+fn failed(entry: &Entry, failure: &CallFailure, hook: Hook) -> Result<()> {
+    if hook.info().may_deny && entry.registration.on_error == OnError::Deny {
+        let mut error =
+            refused_by(entry, &format!("it failed ({}) and denies then", failure.outcome.as_str()), None);
+        error.script = Some(Box::new(failure.fault.clone()));
+        return Err(error);
+    }
+    Ok(())
+}
+
+fn refused_by(entry: &Entry, reason: &str, status: Option<u16>) -> Error {
+    let plugin = entry.handler.plugin();
+    let mut error = Error::new(Code::HookDenied, format!("plugin `{plugin}`: {reason}"));
+    error.status = status;
+    error.with_member("plugin", &**plugin).with_member("reason", reason)
+}
+
+/// Takes one plugin's reply into what the chain has come to.
+fn take(
+    hook: Hook,
+    entry: &Entry,
+    reply: Reply,
+    asked: &mut Asked,
+    check: Check<'_>,
+    caller: &Caller,
+) -> Result<()> {
+    let plugin = entry.handler.plugin();
+    match reply.answer {
+        Answer::Deny { reason, .. } if caller.unrefusable => {
+            log::warn!(plugin = &**plugin, hook = hook.name(); "its refusal is ignored for an admin's plugin request: {reason}");
+        }
+        Answer::Deny { reason, status } => return Err(refused_by(entry, &reason, status)),
+        Answer::Respond { .. } if caller.unrefusable => {
+            log::warn!(plugin = &**plugin, hook = hook.name(); "its answer is ignored for an admin's plugin request");
+        }
+        Answer::Respond { .. } => asked.response = Some(reply.answer),
+        Answer::Patch(wanted) => apply(hook, plugin, wanted, asked, check),
+        Answer::Nothing | Answer::Health { .. } => {}
+    }
+    if !reply.effects.is_empty() {
+        asked.effects.push(PluginEffects { plugin: Arc::clone(plugin), effects: reply.effects });
+    }
+    Ok(())
+}
+
+/// Applies what a plugin may change; says what it may not.
+fn apply(hook: Hook, plugin: &Arc<str>, wanted: Map<String, Value>, asked: &mut Asked, check: Check<'_>) {
+    let mut reduced = patch::reduce(wanted, &asked.payload);
+    reduced.retain(|key, _| {
+        let allowed = hook.info().may_patch.contains(&key.as_str());
+        if !allowed {
+            log::warn!(plugin = &**plugin, hook = hook.name(); "may not change `{}` here: dropped", key.escape_debug());
+        }
+        allowed
+    });
+    if reduced.is_empty() {
+        return;
+    }
+    let mut candidate = asked.payload.clone();
+    patch::merge(&mut candidate, &reduced);
+    if let Err(why) = check(&candidate) {
+        log::warn!(plugin = &**plugin, hook = hook.name(), outcome = Outcome::Convert.as_str(); "its patch is dropped: {why}");
+        return;
+    }
+    let changed = patch::pointers(&reduced).into_iter().map(|it| (it, Arc::clone(plugin)));
+    asked.changes.extend(changed);
+    asked.payload = candidate;
+}

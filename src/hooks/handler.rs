@@ -1,0 +1,154 @@
+//! What a plugin looks like from outside: registrations, calls, answers.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use crate::error::ScriptFault;
+use crate::model::call::{CallContext, Effects, Outcome};
+
+use super::catalogue::Hook;
+use super::when::When;
+
+/// What an error, a deadline or an open breaker means to a before-hook's caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// A broken plugin costs nobody a recording.
+    #[default]
+    Allow,
+    /// A gate that cannot answer stays shut.
+    Deny,
+}
+
+/// One handler of one hook, as the plugin registered it.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// Which hook.
+    pub hook: Hook,
+    /// Which of the plugin's functions: its own number.
+    pub slot: u32,
+    /// Higher runs earlier.
+    pub priority: i32,
+    /// Plugins that must come after this one.
+    pub before: Vec<String>,
+    /// Plugins that must come before this one.
+    pub after: Vec<String>,
+    /// Wall time; at most the plugin's limit.
+    pub timeout: Option<Duration>,
+    /// What a failure means.
+    pub on_error: OnError,
+    /// Only payloads that fit.
+    pub when: Option<When>,
+}
+
+/// One handler of events, as the plugin subscribed it.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// `*` is one segment, `**` the rest.
+    pub pattern: String,
+    /// Which of the plugin's functions: its own number.
+    pub slot: u32,
+    /// Higher runs earlier within the plugin.
+    pub priority: i32,
+    /// Wall time; at most the plugin's limit.
+    pub timeout: Option<Duration>,
+    /// Tries before it is given up.
+    pub max_attempts: Option<i32>,
+    /// Only events that fit.
+    pub when: Option<When>,
+}
+
+/// What is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The function of a registration or subscription.
+    Slot(u32),
+}
+
+/// One call.
+#[derive(Debug, Clone)]
+pub struct HookCall {
+    /// Which function.
+    pub target: Target,
+    /// The first argument; converted once, in the VM.
+    pub payload: Arc<Value>,
+    /// The second argument.
+    pub ctx: CallContext,
+    /// Wall time for this call.
+    pub timeout: Option<Duration>,
+    /// When the caller stops waiting, whatever the call's own limit.
+    pub deadline: Option<Instant>,
+    /// Questions have a smaller budget than facts.
+    pub is_question: bool,
+}
+
+/// What a hook returned.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Answer {
+    /// Nothing, or something that means nothing here.
+    #[default]
+    Nothing,
+    /// A JSON merge patch, not yet reduced or checked.
+    Patch(Map<String, Value>),
+    /// `panotti.deny(reason, {status})`.
+    Deny {
+        /// Shown to the client.
+        reason: String,
+        /// 400..499; 422 without.
+        status: Option<u16>,
+    },
+    /// `panotti.respond{…}` of a `before_request`.
+    Respond {
+        /// 200..599.
+        status: u16,
+        /// Lower-case names.
+        headers: Vec<(String, String)>,
+        /// Whole body.
+        body: Vec<u8>,
+    },
+    /// What `health()` said.
+    Health {
+        /// Whether all is well.
+        ok: bool,
+        /// A sentence.
+        message: Option<String>,
+        /// Anything else.
+        details: Value,
+    },
+}
+
+/// A call that ended without a fault.
+#[derive(Debug, Clone, Default)]
+pub struct Reply {
+    /// What it returned.
+    pub answer: Answer,
+    /// What is to be committed with it.
+    pub effects: Effects,
+    /// Which generation answered.
+    pub generation: u64,
+}
+
+/// A call that did not end well; its effects are dropped.
+#[derive(Debug, Clone)]
+pub struct CallFailure {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Where and why, for the script's author.
+    pub fault: ScriptFault,
+    /// Which generation failed.
+    pub generation: u64,
+}
+
+/// A call under way.
+pub type CallFuture = Pin<Box<dyn Future<Output = Result<Reply, CallFailure>> + Send + 'static>>;
+
+/// Someone who answers hooks: a plugin's running generation, or a closure in a test.
+pub trait HookHandler: Send + Sync + 'static {
+    /// The plugin's name.
+    fn plugin(&self) -> &Arc<str>;
+    /// Calls one of its functions. Never blocks the caller; dropping the future cancels the call.
+    fn call(&self, call: HookCall) -> CallFuture;
+}

@@ -1,0 +1,17 @@
+//! Hooks: what plugins can be asked and told, and how their answers combine.
+//!
+//! `catalogue` lists them, `chain` orders those who listen, `dispatcher` asks them, `patch` applies
+//! what they answer. Nobody here knows Lua: a handler is any [`HookHandler`], a closure in tests.
+
+pub mod catalogue;
+pub mod chain;
+pub mod dispatcher;
+pub mod handler;
+pub mod patch;
+pub mod when;
+
+pub use catalogue::{Hook, HookKind};
+pub use dispatcher::{Asked, Dispatcher, Table};
+pub use handler::{
+    Answer, CallFailure, HookCall, HookHandler, OnError, Registration, Reply, Subscription, Target,
+};

@@ -1,0 +1,149 @@
+//! What a hook may change, and how its change is applied: RFC 7396, reduced and checked.
+
+use serde_json::{Map, Value};
+
+/// Applies a merge patch: objects merge deeply, null removes, everything else replaces.
+pub fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    for (key, value) in patch {
+        match value {
+            Value::Null => {
+                target.shift_remove(key);
+            }
+            Value::Object(inner) => {
+                let slot = target.entry(key.clone()).or_insert_with(|| Value::Object(Map::new()));
+                if !slot.is_object() {
+                    *slot = Value::Object(Map::new());
+                }
+                if let Value::Object(slot) = slot {
+                    merge(slot, inner);
+                }
+            }
+            value => {
+                target.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// Reduces a patch to what differs from `given`, so that returning the input unchanged changes nothing.
+pub fn reduce(patch: Map<String, Value>, given: &Map<String, Value>) -> Map<String, Value> {
+    let mut reduced = Map::new();
+    for (key, value) in patch {
+        match (value, given.get(&key)) {
+            (Value::Null, None | Some(Value::Null)) => {}
+            (Value::Object(inner), Some(Value::Object(old))) => {
+                let inner = reduce(inner, old);
+                if !inner.is_empty() {
+                    reduced.insert(key, Value::Object(inner));
+                }
+            }
+            (value, Some(old)) if equal(&value, old) => {}
+            (value, _) => {
+                reduced.insert(key, value);
+            }
+        }
+    }
+    reduced
+}
+
+/// The JSON pointers a patch touches; objects are followed to their leaves.
+pub fn pointers(patch: &Map<String, Value>) -> Vec<String> {
+    fn walk(at: &str, patch: &Map<String, Value>, found: &mut Vec<String>) {
+        for (key, value) in patch {
+            let here = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
+            match value {
+                Value::Object(inner) if !inner.is_empty() => walk(&here, inner, found),
+                _ => found.push(here),
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk("", patch, &mut found);
+    found
+}
+
+/// Numbers are equal by value: a script's 45 and 45.0 are one.
+fn equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equal(a, b)))
+        }
+        _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn objects_merge_deeply_arrays_replace_and_null_removes() {
+        let mut target = map(json!({"a": {"b": 1, "c": 2}, "tags": [1, 2], "gone": 1}));
+        merge(
+            &mut target,
+            &map(json!({"a": {"c": 3}, "tags": [3], "gone": null, "new": {"x": null, "y": 1}})),
+        );
+        assert_eq!(Value::Object(target), json!({"a": {"b": 1, "c": 3}, "tags": [3], "new": {"y": 1}}));
+    }
+
+    #[test]
+    fn the_pointers_name_the_changed_leaves() {
+        let patch = map(json!({"title": "x", "metadata": {"a/b": 1, "deep": {"n": [1]}}}));
+        assert_eq!(pointers(&patch), ["/title", "/metadata/a~1b", "/metadata/deep/n"]);
+    }
+
+    fn json_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            "[a-c]{0,2}".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::btree_map("[a-c]", inner, 0..3)
+                    .prop_map(|it| Value::Object(it.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn object() -> impl Strategy<Value = Map<String, Value>> {
+        prop::collection::btree_map("[a-d]", json_value(), 0..4).prop_map(|it| it.into_iter().collect())
+    }
+
+    /// A null in a stored object is as good as no key.
+    fn without_nulls(object: Map<String, Value>) -> Map<String, Value> {
+        let kept = object.into_iter().filter(|(_, value)| !value.is_null());
+        kept.map(|(key, value)| match value {
+            Value::Object(inner) => (key, Value::Object(without_nulls(inner))),
+            value => (key, value),
+        })
+        .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn returning_the_input_is_no_change(given in object()) {
+            prop_assert!(reduce(given.clone(), &given).is_empty());
+        }
+
+        #[test]
+        fn a_reduced_patch_does_the_same_as_the_whole(given in object(), patch in object()) {
+            let given = without_nulls(given);
+            let (mut whole, mut reduced) = (given.clone(), given.clone());
+            merge(&mut whole, &patch);
+            merge(&mut reduced, &reduce(patch, &given));
+            prop_assert_eq!(whole, reduced);
+        }
+    }
+}

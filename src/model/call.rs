@@ -1,0 +1,188 @@
+//! A call into a plugin, seen from outside the script: who asks, how it ended, what it left behind.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::event::Priority;
+
+/// How deep operations started by hooks may nest.
+pub const MAX_CALL_DEPTH: u8 = 8;
+
+/// Who sets an operation off: carried from a request, through hooks, to what hooks start.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// `http`, `plugin/<name>`, `journal`, `server`.
+    pub source: Arc<str>,
+    /// The HTTP request, if one began it.
+    pub request_id: Option<Arc<str>>,
+    /// Shared by all that one request set off.
+    pub correlation_id: Option<Arc<str>>,
+    /// The event or request right before this operation.
+    pub causation_id: Option<Arc<str>>,
+    /// How many hooks stand between the first request and this operation.
+    pub depth: u8,
+    /// How many events led here, one after another.
+    pub event_depth: i16,
+    /// When the whole operation must be over (shared by what a hook itself starts).
+    pub deadline: Option<Instant>,
+    /// Effects of this operation's own plugin call are not its caller's: set for an admin key under
+    /// `/api/v1/plugins`, whose requests no plugin may refuse.
+    pub unrefusable: bool,
+}
+
+impl Caller {
+    /// The host itself.
+    pub fn server() -> Self {
+        Caller { source: "server".into(), ..Caller::default() }
+    }
+}
+
+/// How a call ended, decided by the host's own flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It returned.
+    Ok,
+    /// It said no.
+    Refused,
+    /// It raised, or used the API wrongly.
+    Runtime,
+    /// Its value could not cross.
+    Convert,
+    /// It met a quota.
+    Limit,
+    /// It lacked a permission.
+    Denied,
+    /// It ran out of stack.
+    Stack,
+    /// It ran out of memory.
+    Memory,
+    /// It ran out of CPU or wall time.
+    Deadline,
+    /// It does not compile.
+    Syntax,
+    /// It was not run: breaker open, queue full, plugin gone.
+    Skipped,
+}
+
+impl Outcome {
+    /// The name in logs, metrics and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::Refused => "refused",
+            Outcome::Runtime => "runtime",
+            Outcome::Convert => "convert",
+            Outcome::Limit => "limit",
+            Outcome::Denied => "denied",
+            Outcome::Stack => "stack",
+            Outcome::Memory => "memory",
+            Outcome::Deadline => "deadline",
+            Outcome::Syntax => "syntax",
+            Outcome::Skipped => "skipped",
+        }
+    }
+}
+
+/// What a hook is told beside its payload (`ctx`).
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    /// The hook's name, or `event`.
+    pub hook: &'static str,
+    /// The event that is delivered, if one is.
+    pub event_id: Option<Arc<str>>,
+    /// Which try this is, from 1.
+    pub attempt: i32,
+    /// A past event is played again.
+    pub replay: bool,
+    /// Who set it off.
+    pub caller: Caller,
+}
+
+impl CallContext {
+    /// A first call of `hook` for `caller`.
+    pub fn new(hook: &'static str, caller: Caller) -> Self {
+        CallContext { hook, event_id: None, attempt: 1, replay: false, caller }
+    }
+
+    /// The table scripts see, less `plugin`, `generation` and `deadline`, which the VM adds.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "hook": self.hook,
+            "event_id": self.event_id,
+            "correlation_id": self.caller.correlation_id,
+            "causation_id": self.caller.causation_id,
+            "source": &*self.caller.source,
+            "attempt": self.attempt,
+            "replay": self.replay,
+            "request_id": self.caller.request_id,
+        })
+    }
+}
+
+/// One write to a plugin's key-value store, buffered until the call's outcome is committed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum KvOp {
+    /// The last commit wins.
+    Set {
+        /// The key.
+        key: String,
+        /// Any JSON.
+        value: Value,
+        /// When it disappears, in microseconds since 1970 UTC.
+        expires_at_us: Option<i64>,
+    },
+    /// Removes the key.
+    Delete {
+        /// The key.
+        key: String,
+    },
+    /// Adds to the number at the key; parallel calls add up.
+    Incr {
+        /// The key.
+        key: String,
+        /// What to add.
+        by: f64,
+    },
+}
+
+/// An event a script published, buffered until the call's outcome is committed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Emitted {
+    /// Such as `highlights.found`.
+    pub kind: String,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// What it tells.
+    pub data: Value,
+    /// Its lane.
+    pub priority: Priority,
+}
+
+/// What a call leaves behind when it is committed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Effects {
+    /// In the order they were made.
+    pub kv: Vec<KvOp>,
+    /// In the order they were published.
+    pub events: Vec<Emitted>,
+}
+
+impl Effects {
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.kv.is_empty() && self.events.is_empty()
+    }
+}
+
+/// The effects of one plugin's call, ready to be committed under its name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginEffects {
+    /// Whose they are.
+    pub plugin: Arc<str>,
+    /// What they are.
+    pub effects: Effects,
+}

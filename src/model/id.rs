@@ -1,0 +1,89 @@
+//! Ids that clients may choose, and those we make.
+
+use super::time::Timestamp;
+
+/// The longest id, in bytes.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// Checks a recording id: 1..128 of `[A-Za-z0-9._-]`, not starting with a dot.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub fn check_id(id: &str) -> Result<(), String> {
+    let fits = (1..=MAX_ID_BYTES).contains(&id.len());
+    let shaped = id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if fits && shaped && !id.starts_with('.') {
+        return Ok(());
+    }
+    Err("must be 1 to 128 characters of A-Z a-z 0-9 . _ - and not start with a dot".to_owned())
+}
+
+/// Checks a track's name: `[a-z0-9_-]{1,64}`.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub fn check_track_name(name: &str) -> Result<(), String> {
+    let shaped =
+        name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'));
+    if (1..=64).contains(&name.len()) && shaped {
+        return Ok(());
+    }
+    Err("must be 1 to 64 characters of a-z 0-9 _ -".to_owned())
+}
+
+/// Whether `name` can be a plugin's: `[a-z0-9][a-z0-9_-]{0,63}`.
+pub fn is_plugin_name(name: &str) -> bool {
+    check_track_name(name).is_ok() && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+}
+
+/// A new recording id such as `20250125100000_4AFEA8B6`: the UTC second and 32 random bits.
+pub fn new_recording_id(at: Timestamp, random: u32) -> String {
+    let at = at.to_datetime();
+    format!(
+        "{:04}{:02}{:02}{:02}{:02}{:02}_{random:08X}",
+        at.year(),
+        u8::from(at.month()),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second()
+    )
+}
+
+/// A new event id: time-ordered and unique.
+pub fn new_event_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_could_leave_their_folder_or_break_a_url_are_refused() {
+        for id in ["", "..", "../x", ".hidden", "a/b", "a b", "ä", "a\0", &"x".repeat(129)] {
+            assert!(check_id(id).is_err(), "{id:?}");
+        }
+        for id in ["a", "20250125100000_4AFEA8B6", "rec-1.2_x", &"x".repeat(128)] {
+            assert!(check_id(id).is_ok(), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn generated_ids_carry_the_second_and_are_valid() {
+        let id = new_recording_id(Timestamp(1_737_799_200_000_000), 0x4AFE_A8B6);
+        assert_eq!(id, "20250125100000_4AFEA8B6");
+        assert!(check_id(&id).is_ok());
+    }
+
+    #[test]
+    fn plugin_names_are_lower_case_and_start_with_a_letter_or_digit() {
+        assert!(is_plugin_name("quiet_hours") && is_plugin_name("2fast"));
+        assert!(
+            !is_plugin_name("_x")
+                && !is_plugin_name("Quiet")
+                && !is_plugin_name("")
+                && !is_plugin_name(".git")
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! Plain data: what the product keeps and hands about. No behaviour but checks of its own shape.
+
+pub mod call;
+pub mod clip;
+pub mod event;
+pub mod id;
+pub mod page;
+pub mod plugin;
+pub mod recording;
+pub mod time;
+pub mod token;

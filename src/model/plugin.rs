@@ -1,0 +1,100 @@
+//! A plugin as it is registered; what it does at this moment is `plugins::status`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::time::Timestamp;
+
+/// What a plugin is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PluginState {
+    /// A folder without a row: dropped, not registered, or deleted over HTTP.
+    Discovered,
+    /// Switched off.
+    Disabled,
+    /// Its chunk is running.
+    Loading,
+    /// Its hooks are called.
+    Running,
+    /// It does not load; `last_error` says why.
+    Failed,
+    /// Its last calls are finishing.
+    Draining,
+    /// Kept off by the host after repeated harm.
+    Quarantined,
+    /// Its folder is gone.
+    Missing,
+    /// Not a Lua plugin.
+    Unsupported,
+}
+
+impl PluginState {
+    /// The name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PluginState::Discovered => "discovered",
+            PluginState::Disabled => "disabled",
+            PluginState::Loading => "loading",
+            PluginState::Running => "running",
+            PluginState::Failed => "failed",
+            PluginState::Draining => "draining",
+            PluginState::Quarantined => "quarantined",
+            PluginState::Missing => "missing",
+            PluginState::Unsupported => "unsupported",
+        }
+    }
+}
+
+/// The row of a plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginRow {
+    /// Number in the API.
+    pub id: i64,
+    /// The folder's name.
+    pub name: String,
+    /// What people call it.
+    pub display_name: Option<String>,
+    /// What it does.
+    pub description: Option<String>,
+    /// Semantic version.
+    pub version: Option<String>,
+    /// Who wrote it.
+    pub author: Option<String>,
+    /// `lua` runs; others are kept as `unsupported`.
+    pub plugin_type: String,
+    /// The file that starts it, inside its folder.
+    pub entry_point: Option<String>,
+    /// Its folder.
+    pub install_path: Option<String>,
+    /// What was last set over HTTP; none = the manifest decides.
+    pub enabled: Option<bool>,
+    /// False after DELETE: the folder shows as discovered and does not run.
+    pub registered: bool,
+    /// Free JSON.
+    pub metadata: Map<String, Value>,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Counts the changes of the row; the ETag.
+    pub version_count: i64,
+}
+
+/// One stored value of a plugin's config.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ConfigRow {
+    /// Number in the API.
+    pub id: i64,
+    /// The key in the plugin's config.
+    pub key: String,
+    /// Any JSON.
+    pub value: Value,
+    /// When the row was made (UTC).
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When it last changed (UTC).
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+}
