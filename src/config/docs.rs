@@ -10,14 +10,7 @@ pub fn help_text() -> String {
         "Settings come from panotti.yaml (another file: --config or PANOTTI_CONFIG), then variables, then flags; the later one wins.\n\n",
     );
     for row in SETTINGS {
-        _ = writeln!(
-            text,
-            "{} ({})\n    {}\n    {}",
-            row.key,
-            row.env(),
-            row.doc,
-            accepted(row)
-        );
+        _ = writeln!(text, "{} ({})\n    {}\n    {}", row.key, row.env(), row.doc, accepted(row));
     }
     text
 }
@@ -36,24 +29,14 @@ pub fn example_yaml() -> String {
         }
         let indent = if section.is_some() { "  " } else { "" };
         let lead = if section.is_some() { "" } else { "\n" };
-        _ = writeln!(
-            text,
-            "{lead}# {indent}{} {}; {}",
-            row.doc,
-            accepted(row),
-            row.env()
-        );
+        _ = writeln!(text, "{lead}# {indent}{} {}; {}", row.doc, accepted(row), row.env());
         _ = writeln!(text, "# {indent}{}: {}", row.name(), example_value(row));
     }
     text
 }
 
 fn accepted(row: &Row) -> String {
-    let unit = if row.unit.is_empty() {
-        String::new()
-    } else {
-        format!(" {}", row.unit)
-    };
+    let unit = if row.unit.is_empty() { String::new() } else { format!(" {}", row.unit) };
     let default = match row.default_text() {
         "" => "none".to_owned(),
         text => format!("{text}{unit}"),
@@ -62,11 +45,7 @@ fn accepted(row: &Row) -> String {
 }
 
 fn example_value(row: &Row) -> String {
-    if row.kind.is_list() {
-        format!("[{}]", row.default_text())
-    } else {
-        row.default_text().to_owned()
-    }
+    if row.kind.is_list() { format!("[{}]", row.default_text()) } else { row.default_text().to_owned() }
 }
 
 #[cfg(test)]
@@ -77,16 +56,8 @@ mod tests {
     fn every_setting_is_in_the_help_and_in_the_example() {
         let (help, example) = (help_text(), example_yaml());
         for row in SETTINGS {
-            assert!(
-                help.contains(&format!("{} ({})\n", row.key, row.env())),
-                "{}",
-                row.key
-            );
-            assert!(
-                example.contains(&format!("{}: ", row.name())),
-                "{}",
-                row.key
-            );
+            assert!(help.contains(&format!("{} ({})\n", row.key, row.env())), "{}", row.key);
+            assert!(example.contains(&format!("{}: ", row.name())), "{}", row.key);
         }
     }
 

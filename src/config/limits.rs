@@ -77,31 +77,19 @@ impl PluginLimits {
         for (key, value) in asked {
             let row = rows().find(|row| limit_name(row) == key);
             let read = row.map_or_else(
-                || {
-                    Err(format!(
-                        "there is no such limit{}",
-                        did_you_mean(key, rows().map(limit_name))
-                    ))
-                },
+                || Err(format!("there is no such limit{}", did_you_mean(key, rows().map(limit_name)))),
                 |row| row.kind.read_json(value),
             );
             match read {
                 Ok(value) => merged[key] = value,
-                Err(message) => faults.push(Fault {
-                    source: format!("limits.{key}"),
-                    message,
-                }),
+                Err(message) => faults.push(Fault { source: format!("limits.{key}"), message }),
             }
         }
         if !faults.is_empty() {
             return Err(faults);
         }
-        serde_json::from_value(merged).map_err(|fault| {
-            vec![Fault {
-                source: "limits".to_owned(),
-                message: fault.to_string(),
-            }]
-        })
+        serde_json::from_value(merged)
+            .map_err(|fault| vec![Fault { source: "limits".to_owned(), message: fault.to_string() }])
     }
 }
 
@@ -112,9 +100,7 @@ impl Default for PluginLimits {
 }
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    SETTINGS
-        .iter()
-        .filter(|row| row.section() == Some("limits"))
+    SETTINGS.iter().filter(|row| row.section() == Some("limits"))
 }
 
 fn limit_name(row: &'static Row) -> &'static str {
@@ -134,25 +120,17 @@ mod tests {
     #[test]
     fn a_manifest_changes_only_the_limits_it_names() {
         let merged = merge(json!({ "cpu_ms": 200, "instances": 2 })).expect("accepted");
-        let expected = PluginLimits {
-            cpu_ms: 200,
-            instances: 2,
-            ..PluginLimits::default()
-        };
+        let expected = PluginLimits { cpu_ms: 200, instances: 2, ..PluginLimits::default() };
         assert_eq!(merged, expected);
     }
 
     #[test]
     fn all_wrong_limits_are_told_at_once_with_bounds_and_suggestion() {
-        let faults = merge(json!({ "memory_mb": 3, "cpu_ms": 0, "timers": "many" }))
-            .expect_err("three faults");
+        let faults =
+            merge(json!({ "memory_mb": 3, "cpu_ms": 0, "timers": "many" })).expect_err("three faults");
         let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 3);
-        assert!(
-            told[0].contains("did you mean \"memory_mib\"?"),
-            "{}",
-            told[0]
-        );
+        assert!(told[0].contains("did you mean \"memory_mib\"?"), "{}", told[0]);
         assert!(
             told[1].starts_with("limits.cpu_ms: 0 is not accepted; use a whole number from 1 to"),
             "{}",

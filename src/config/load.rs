@@ -47,12 +47,7 @@ pub struct FlagValue {
 impl Sources {
     /// The environment of this process and `panotti.yaml` beside it, with these flags.
     pub fn of_process(file: Option<PathBuf>, flags: Vec<FlagValue>) -> Self {
-        Self {
-            file,
-            default_file: true,
-            env: std::env::vars_os().collect(),
-            flags,
-        }
+        Self { file, default_file: true, env: std::env::vars_os().collect(), flags }
     }
 }
 
@@ -69,11 +64,7 @@ pub fn load(sources: Sources) -> Result<Settings, ConfigFaults> {
     let mut settings = layers.assemble()?;
     settings.config_file = file;
     let faults = check(&settings, |key| layers.source(key));
-    if faults.is_empty() {
-        Ok(settings)
-    } else {
-        Err(ConfigFaults(faults))
-    }
+    if faults.is_empty() { Ok(settings) } else { Err(ConfigFaults(faults)) }
 }
 
 #[derive(Default)]
@@ -84,10 +75,7 @@ struct Layers {
 
 impl Layers {
     fn read_file(&mut self, sources: &Sources) -> Option<PathBuf> {
-        let variable = sources
-            .env
-            .iter()
-            .find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
+        let variable = sources.env.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
         let (path, named_by) = match (&sources.file, variable) {
             (Some(path), _) => (path.clone(), Some("--config")),
             (None, Some((_, path))) => (PathBuf::from(path), Some(FILE_VARIABLE)),
@@ -113,16 +101,11 @@ impl Layers {
             Ok(Value::Object(fields)) => fields,
             Ok(Value::Null) => return,
             Ok(_) => {
-                return self.fault(
-                    &format!("{file}:1"),
-                    "the file must be a mapping of `key: value`".to_owned(),
-                );
+                return self
+                    .fault(&format!("{file}:1"), "the file must be a mapping of `key: value`".to_owned());
             }
             Err(fault) => {
-                return self.fault(
-                    &format!("{file}:{}:{}", fault.line, fault.column),
-                    fault.message,
-                );
+                return self.fault(&format!("{file}:{}:{}", fault.line, fault.column), fault.message);
             }
         };
         for (key, value) in &fields {
@@ -135,8 +118,7 @@ impl Layers {
                 }
                 Value::Null if is_section => {}
                 _ if is_section => {
-                    let message =
-                        format!("{key}: is a section; use a mapping of `key: value` under it");
+                    let message = format!("{key}: is a section; use a mapping of `key: value` under it");
                     self.fault(&at(file, text, &[key]), message);
                 }
                 _ => self.yaml_value(file, text, &[key], value),
@@ -162,8 +144,7 @@ impl Layers {
     }
 
     fn read_env(&mut self, env: &[(OsString, OsString)]) {
-        let known: Vec<(String, &'static Row)> =
-            SETTINGS.iter().map(|row| (row.env(), row)).collect();
+        let known: Vec<(String, &'static Row)> = SETTINGS.iter().map(|row| (row.env(), row)).collect();
         let mut given: Vec<_> = env
             .iter()
             .filter_map(|(name, value)| name.to_str().map(|name| (name, value)))
@@ -180,14 +161,8 @@ impl Layers {
                 },
                 None if name.starts_with(PLUGIN_PREFIX) => {}
                 None => {
-                    let names = known
-                        .iter()
-                        .map(|(env, _)| env.as_str())
-                        .chain([FILE_VARIABLE]);
-                    self.fault(
-                        name,
-                        format!("there is no such variable{}", did_you_mean(name, names)),
-                    );
+                    let names = known.iter().map(|(env, _)| env.as_str()).chain([FILE_VARIABLE]);
+                    self.fault(name, format!("there is no such variable{}", did_you_mean(name, names)));
                 }
             }
         }
@@ -219,22 +194,15 @@ impl Layers {
     fn fill_defaults(&mut self) {
         let fixed = |row: &Row| matches!(row.default, DefaultValue::Text(_));
         // The worked out ones come last: they need `data_dir`.
-        for row in SETTINGS
-            .iter()
-            .filter(|row| fixed(row))
-            .chain(SETTINGS.iter().filter(|row| !fixed(row)))
-        {
+        for row in SETTINGS.iter().filter(|row| fixed(row)).chain(SETTINGS.iter().filter(|row| !fixed(row))) {
             if self.values.contains_key(row.key) {
                 continue;
             }
             let text = match row.default {
                 DefaultValue::Text(text) => text.to_owned(),
                 DefaultValue::Computed(_, compute) => {
-                    let data_dir = self
-                        .values
-                        .get("data_dir")
-                        .and_then(|(value, _)| value.as_str())
-                        .unwrap_or("data");
+                    let data_dir =
+                        self.values.get("data_dir").and_then(|(value, _)| value.as_str()).unwrap_or("data");
                     compute(Path::new(data_dir))
                 }
             };
@@ -248,34 +216,22 @@ impl Layers {
         }
         let mut all = Map::new();
         for row in SETTINGS {
-            let value = self
-                .values
-                .get(row.key)
-                .map(|(value, _)| value.clone())
-                .unwrap_or_default();
+            let value = self.values.get(row.key).map(|(value, _)| value.clone()).unwrap_or_default();
             match row.section() {
                 None => _ = all.insert(row.key.to_owned(), value),
                 Some(section) => {
-                    let inner = all
-                        .entry(section)
-                        .or_insert_with(|| Value::Object(Map::new()));
+                    let inner = all.entry(section).or_insert_with(|| Value::Object(Map::new()));
                     inner[row.name()] = value;
                 }
             }
         }
         serde_json::from_value(Value::Object(all)).map_err(|fault| {
-            ConfigFaults(vec![Fault {
-                source: "settings".to_owned(),
-                message: fault.to_string(),
-            }])
+            ConfigFaults(vec![Fault { source: "settings".to_owned(), message: fault.to_string() }])
         })
     }
 
     fn source(&self, key: &str) -> String {
-        self.values
-            .get(key)
-            .map(|(_, source)| source.clone())
-            .unwrap_or_default()
+        self.values.get(key).map(|(_, source)| source.clone()).unwrap_or_default()
     }
 
     fn put(&mut self, row: &'static Row, value: Value, source: String) {
@@ -283,10 +239,7 @@ impl Layers {
     }
 
     fn fault(&mut self, source: &str, message: String) {
-        self.faults.push(Fault {
-            source: source.to_owned(),
-            message,
-        });
+        self.faults.push(Fault { source: source.to_owned(), message });
     }
 }
 
@@ -298,9 +251,7 @@ fn at(file: &str, text: &str, path: &[&str]) -> String {
 fn read_limited(path: &Path) -> std::io::Result<String> {
     use std::io::Read;
     let mut text = String::new();
-    std::fs::File::open(path)?
-        .take(YAML_MAX_BYTES as u64 + 1)
-        .read_to_string(&mut text)?;
+    std::fs::File::open(path)?.take(YAML_MAX_BYTES as u64 + 1).read_to_string(&mut text)?;
     Ok(text)
 }
 

@@ -4,18 +4,11 @@ use super::super::LogFormat;
 use super::*;
 
 fn env(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
-    pairs
-        .iter()
-        .map(|(name, value)| (name.into(), value.into()))
-        .collect()
+    pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 fn flag(key: &'static str, flag: &'static str, values: &[&str]) -> FlagValue {
-    FlagValue {
-        key,
-        flag,
-        values: values.iter().map(|value| (*value).to_owned()).collect(),
-    }
+    FlagValue { key, flag, values: values.iter().map(|value| (*value).to_owned()).collect() }
 }
 
 struct File {
@@ -27,19 +20,11 @@ fn file(text: &str) -> File {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("panotti.yaml");
     std::fs::write(&path, text).expect("written");
-    File {
-        _folder: folder,
-        path,
-    }
+    File { _folder: folder, path }
 }
 
 fn faults_of(sources: Sources) -> Vec<String> {
-    load(sources)
-        .expect_err("faults")
-        .0
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    load(sources).expect_err("faults").0.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -66,14 +51,8 @@ fn every_row_has_a_field_and_every_field_a_row() {
 fn the_defaults_are_those_of_the_documentation() {
     let settings = Settings::default();
     assert_eq!(settings.address().to_string(), "127.0.0.1:8000");
-    assert_eq!(
-        settings.recordings_dir,
-        Path::new("data").join("recordings")
-    );
-    assert_eq!(
-        settings.database_path(),
-        Path::new("data").join("panotti.db")
-    );
+    assert_eq!(settings.recordings_dir, Path::new("data").join("recordings"));
+    assert_eq!(settings.database_path(), Path::new("data").join("panotti.db"));
     assert_eq!(settings.plugin_dirs, [PathBuf::from("user_plugins")]);
     assert_eq!(settings.log_format, LogFormat::Text);
     assert!(settings.lua_threads >= 2);
@@ -92,27 +71,14 @@ fn flags_win_over_variables_over_the_file_over_the_defaults() {
             ("PANOTTI_DATA_DIR", "/d"),
             ("HOME", "/"),
         ]),
-        flags: vec![
-            flag("port", "--port", &["1003"]),
-            flag("plugin_dirs", "--plugin-dir", &["a", "b"]),
-        ],
+        flags: vec![flag("port", "--port", &["1003"]), flag("plugin_dirs", "--plugin-dir", &["a", "b"])],
         ..Sources::default()
     })
     .expect("accepted");
     assert_eq!(settings.port, 1003);
     assert_eq!(settings.log, "warn");
-    assert_eq!(
-        (
-            settings.limits.cpu_ms,
-            settings.limits.timers,
-            settings.limits.hooks
-        ),
-        (22, 7, 256)
-    );
-    assert_eq!(
-        settings.plugin_dirs,
-        [PathBuf::from("a"), PathBuf::from("b")]
-    );
+    assert_eq!((settings.limits.cpu_ms, settings.limits.timers, settings.limits.hooks), (22, 7, 256));
+    assert_eq!(settings.plugin_dirs, [PathBuf::from("a"), PathBuf::from("b")]);
     assert_eq!(settings.allowed_hosts, ["a.example", "b.example"]);
     assert_eq!(settings.database_url, "sqlite:/d/panotti.db");
     assert_eq!(settings.config_file, Some(file.path.clone()));
@@ -120,9 +86,7 @@ fn flags_win_over_variables_over_the_file_over_the_defaults() {
 
 #[test]
 fn all_faults_of_all_layers_are_told_at_once_each_with_its_source() {
-    let file = file(
-        "port: 99999\nlog_fromat: json\nlimits:\n  cpu_ms: soon\n  memory_mb: 3\nbreaker: 5\n",
-    );
+    let file = file("port: 99999\nlog_fromat: json\nlimits:\n  cpu_ms: soon\n  memory_mb: 3\nbreaker: 5\n");
     let shown = file.path.display().to_string();
     let told = faults_of(Sources {
         file: Some(file.path.clone()),
@@ -149,62 +113,35 @@ fn all_faults_of_all_layers_are_told_at_once_each_with_its_source() {
 
 #[test]
 fn a_named_file_must_exist_and_the_default_one_need_not() {
-    let told = faults_of(Sources {
-        env: env(&[("PANOTTI_CONFIG", "/nowhere/p.yaml")]),
-        ..Sources::default()
-    });
+    let told =
+        faults_of(Sources { env: env(&[("PANOTTI_CONFIG", "/nowhere/p.yaml")]), ..Sources::default() });
     assert!(
         told[0].starts_with("PANOTTI_CONFIG: the settings file /nowhere/p.yaml cannot be read"),
         "{told:?}"
     );
-    assert_eq!(
-        load(Sources::default()).expect("accepted").config_file,
-        None
-    );
+    assert_eq!(load(Sources::default()).expect("accepted").config_file, None);
 }
 
 #[test]
 fn a_broken_file_is_told_with_line_and_column() {
     let file = file("port: 8000\nhost: [\n");
-    let told = faults_of(Sources {
-        file: Some(file.path.clone()),
-        ..Sources::default()
-    });
-    assert!(
-        told[0].starts_with(&format!("{}:3:1: ", file.path.display())),
-        "{told:?}"
-    );
+    let told = faults_of(Sources { file: Some(file.path.clone()), ..Sources::default() });
+    assert!(told[0].starts_with(&format!("{}:3:1: ", file.path.display())), "{told:?}");
 }
 
 #[test]
 fn a_public_address_needs_a_proxy() {
     let public = env(&[("PANOTTI_HOST", "0.0.0.0")]);
-    let told = faults_of(Sources {
-        env: public.clone(),
-        ..Sources::default()
-    });
-    assert!(
-        told[0].starts_with("PANOTTI_HOST: 0.0.0.0 can be reached from other machines"),
-        "{told:?}"
-    );
+    let told = faults_of(Sources { env: public.clone(), ..Sources::default() });
+    assert!(told[0].starts_with("PANOTTI_HOST: 0.0.0.0 can be reached from other machines"), "{told:?}");
     assert!(told[0].contains("behind_proxy"), "{told:?}");
     let behind = [public, env(&[("PANOTTI_BEHIND_PROXY", "yes")])].concat();
-    let settings = load(Sources {
-        env: behind,
-        ..Sources::default()
-    })
-    .expect("accepted");
+    let settings = load(Sources { env: behind, ..Sources::default() }).expect("accepted");
     assert_eq!(settings.host, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 }
 
 #[test]
 fn metadata_larger_than_a_body_is_a_fault() {
-    let told = faults_of(Sources {
-        env: env(&[("PANOTTI_BODY_MAX_BYTES", "2048")]),
-        ..Sources::default()
-    });
-    assert!(
-        told[0].starts_with("PANOTTI_BODY_MAX_BYTES: metadata_max_bytes (262144) "),
-        "{told:?}"
-    );
+    let told = faults_of(Sources { env: env(&[("PANOTTI_BODY_MAX_BYTES", "2048")]), ..Sources::default() });
+    assert!(told[0].starts_with("PANOTTI_BODY_MAX_BYTES: metadata_max_bytes (262144) "), "{told:?}");
 }

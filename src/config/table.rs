@@ -114,13 +114,7 @@ const fn row(
     unit: &'static str,
     doc: &'static str,
 ) -> Row {
-    Row {
-        key,
-        kind,
-        default: DefaultValue::Text(default),
-        unit,
-        doc,
-    }
+    Row { key, kind, default: DefaultValue::Text(default), unit, doc }
 }
 
 const fn computed(
@@ -130,13 +124,7 @@ const fn computed(
     default: fn(&Path) -> String,
     doc: &'static str,
 ) -> Row {
-    Row {
-        key,
-        kind,
-        default: DefaultValue::Computed(how, default),
-        unit: "",
-        doc,
-    }
+    Row { key, kind, default: DefaultValue::Computed(how, default), unit: "", doc }
 }
 
 const fn whole(min: u64, max: u64) -> Kind {

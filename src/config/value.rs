@@ -42,7 +42,10 @@ impl Kind {
             Self::Path => "a path".to_owned(),
             Self::Paths => "a list of folders".to_owned(),
             Self::Names => "a list of names".to_owned(),
-            Self::Filter => "a level (off, error, warn, info, debug, trace) or target=level pairs, separated by commas".to_owned(),
+            Self::Filter => {
+                "a level (off, error, warn, info, debug, trace) or target=level pairs, separated by commas"
+                    .to_owned()
+            }
             Self::Choice(words) => words.join(" or "),
             Self::Database => "sqlite:<path of a file>, the only database so far".to_owned(),
         }
@@ -60,46 +63,31 @@ impl Kind {
     pub fn read_text(&self, text: &str) -> Result<Value, String> {
         let trimmed = text.trim();
         let read = match self {
-            Self::Whole { min, max } => trimmed
-                .parse::<u64>()
-                .ok()
-                .filter(|n| (min..=max).contains(&n))
-                .map(Value::from),
+            Self::Whole { min, max } => {
+                trimmed.parse::<u64>().ok().filter(|n| (min..=max).contains(&n)).map(Value::from)
+            }
             Self::Flag => match trimmed.to_ascii_lowercase().as_str() {
                 "true" | "yes" | "on" | "1" => Some(Value::Bool(true)),
                 "false" | "no" | "off" | "0" => Some(Value::Bool(false)),
                 _ => None,
             },
             Self::Address if trimmed == "localhost" => Some(Value::from("127.0.0.1")),
-            Self::Address => trimmed
-                .parse::<IpAddr>()
-                .ok()
-                .map(|ip| Value::from(ip.to_string())),
+            Self::Address => trimmed.parse::<IpAddr>().ok().map(|ip| Value::from(ip.to_string())),
             Self::Path => is_path(text).then(|| Value::from(text)),
             Self::Paths => {
                 let paths: Vec<String> = std::env::split_paths(text)
                     .map(|path| path.to_string_lossy().into_owned())
                     .filter(|path| !path.is_empty())
                     .collect();
-                (!paths.is_empty() && paths.iter().all(|path| is_path(path)))
-                    .then(|| Value::from(paths))
+                (!paths.is_empty() && paths.iter().all(|path| is_path(path))).then(|| Value::from(paths))
             }
             Self::Names => {
-                let names: Vec<&str> = trimmed
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|name| !name.is_empty())
-                    .collect();
-                names
-                    .iter()
-                    .all(|name| is_name(name))
-                    .then(|| Value::from(names))
+                let names: Vec<&str> =
+                    trimmed.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+                names.iter().all(|name| is_name(name)).then(|| Value::from(names))
             }
             Self::Filter => is_filter(trimmed).then(|| Value::from(trimmed)),
-            Self::Choice(words) => words
-                .iter()
-                .find(|word| **word == trimmed)
-                .map(|word| Value::from(*word)),
+            Self::Choice(words) => words.iter().find(|word| **word == trimmed).map(|word| Value::from(*word)),
             Self::Database => sqlite_path(trimmed).map(|_| Value::from(trimmed)),
         };
         read.ok_or_else(|| self.refusal(&Value::from(text)))
@@ -113,16 +101,14 @@ impl Kind {
         match (self, value) {
             (Self::Paths, Value::String(path)) => self.read_items(std::slice::from_ref(path)),
             (Self::Paths | Self::Names, Value::Array(items)) => {
-                let texts: Option<Vec<String>> = items
-                    .iter()
-                    .map(|item| item.as_str().map(str::to_owned))
-                    .collect();
+                let texts: Option<Vec<String>> =
+                    items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
                 self.read_items(&texts.ok_or_else(|| self.refusal(value))?)
             }
             (_, Value::String(text)) => self.read_text(text),
-            (Self::Whole { .. }, Value::Number(number)) => self
-                .read_text(&number.to_string())
-                .map_err(|_| self.refusal(value)),
+            (Self::Whole { .. }, Value::Number(number)) => {
+                self.read_text(&number.to_string()).map_err(|_| self.refusal(value))
+            }
             (Self::Flag, Value::Bool(_)) => Ok(value.clone()),
             _ => Err(self.refusal(value)),
         }
@@ -130,15 +116,9 @@ impl Kind {
 
     /// Reads a list that is already split: the items of the file, or a repeated flag.
     pub(super) fn read_items(&self, items: &[String]) -> Result<Value, String> {
-        let accepted: fn(&str) -> bool = if matches!(self, Self::Paths) {
-            is_path
-        } else {
-            is_name
-        };
+        let accepted: fn(&str) -> bool = if matches!(self, Self::Paths) { is_path } else { is_name };
         let whole = Value::from(items);
-        match items.iter().all(|item| accepted(item))
-            && !(items.is_empty() && matches!(self, Self::Paths))
-        {
+        match items.iter().all(|item| accepted(item)) && !(items.is_empty() && matches!(self, Self::Paths)) {
             true => Ok(whole),
             false => Err(self.refusal(&whole)),
         }
@@ -168,22 +148,16 @@ fn is_path(text: &str) -> bool {
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && !text
-            .chars()
-            .any(|c| c.is_whitespace() || c.is_control() || c == ',')
+    !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control() || c == ',')
 }
 
 fn is_filter(text: &str) -> bool {
     let level = |word: &str| word.parse::<log::LevelFilter>().is_ok();
     !text.is_empty()
-        && text
-            .split(',')
-            .map(str::trim)
-            .all(|directive| match directive.split_once('=') {
-                Some((target, word)) => is_name(target) && level(word),
-                None => level(directive),
-            })
+        && text.split(',').map(str::trim).all(|directive| match directive.split_once('=') {
+            Some((target, word)) => is_name(target) && level(word),
+            None => level(directive),
+        })
 }
 
 #[cfg(test)]
@@ -192,23 +166,10 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_shown_with_what_is_accepted() {
-        let fault = Kind::Whole {
-            min: 0,
-            max: 65_535,
-        }
-        .read_text("99999")
-        .expect_err("too large");
-        assert_eq!(
-            fault,
-            "\"99999\" is not accepted; use a whole number from 0 to 65535"
-        );
-        let fault = Kind::Database
-            .read_text("postgres://db/x")
-            .expect_err("not sqlite");
-        assert!(
-            fault.contains("sqlite:<path of a file>, the only database so far"),
-            "{fault}"
-        );
+        let fault = Kind::Whole { min: 0, max: 65_535 }.read_text("99999").expect_err("too large");
+        assert_eq!(fault, "\"99999\" is not accepted; use a whole number from 0 to 65535");
+        let fault = Kind::Database.read_text("postgres://db/x").expect_err("not sqlite");
+        assert!(fault.contains("sqlite:<path of a file>, the only database so far"), "{fault}");
     }
 
     #[test]
@@ -220,12 +181,7 @@ mod tests {
 
     #[test]
     fn a_log_filter_is_levels_and_pairs_of_target_and_level() {
-        for good in [
-            "info",
-            "warn,panotti=debug",
-            "off",
-            "panotti::http=trace, info",
-        ] {
+        for good in ["info", "warn,panotti=debug", "off", "panotti::http=trace, info"] {
             assert!(is_filter(good), "{good}");
         }
         for bad in ["", "inof", "panotti=loud", "info,,", "=info"] {

@@ -26,11 +26,7 @@ pub struct YamlFault {
 
 impl fmt::Display for YamlFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {}, column {}: {}",
-            self.line, self.column, self.message
-        )
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)
     }
 }
 
@@ -104,16 +100,10 @@ fn check_size(text: &str) -> Result<(), YamlFault> {
         let message = format!("the text is larger than {YAML_MAX_BYTES} bytes");
         return Err(fault_at(1, 1, message));
     }
-    let aliases = text
-        .split('*')
-        .skip(1)
-        .filter(|rest| rest.starts_with(|c: char| !c.is_whitespace()))
-        .count();
+    let aliases =
+        text.split('*').skip(1).filter(|rest| rest.starts_with(|c: char| !c.is_whitespace())).count();
     if aliases * text.len() > MAX_GROWTH_BYTES {
-        let message = format!(
-            "{aliases} aliases (`*name`) in {} bytes could grow too large",
-            text.len()
-        );
+        let message = format!("{aliases} aliases (`*name`) in {} bytes could grow too large", text.len());
         return Err(fault_at(1, 1, message));
     }
     let mut depth = 0_usize;
@@ -150,12 +140,9 @@ fn plain(yaml: Yaml, path: &mut Vec<String>) -> Result<Value, String> {
                 .map(Value::Number)
                 .ok_or_else(|| format!("{number} is not a number that JSON can say"))?,
         },
-        Yaml::Sequence(items) => Value::Array(
-            items
-                .into_iter()
-                .map(|item| plain(item, path))
-                .collect::<Result<_, _>>()?,
-        ),
+        Yaml::Sequence(items) => {
+            Value::Array(items.into_iter().map(|item| plain(item, path)).collect::<Result<_, _>>()?)
+        }
         Yaml::Mapping(fields) => {
             let mut map = Map::new();
             for (key, value) in fields {
@@ -179,9 +166,7 @@ fn plain(yaml: Yaml, path: &mut Vec<String>) -> Result<Value, String> {
 }
 
 fn at_fault(fault: &serde_yaml::Error) -> YamlFault {
-    let (line, column) = fault
-        .location()
-        .map_or((1, 1), |place| (place.line(), place.column()));
+    let (line, column) = fault.location().map_or((1, 1), |place| (place.line(), place.column()));
     let mut message = fault.to_string();
     // The place is told once, by us.
     if let Some(end) = message.rfind(" at line ") {
@@ -191,11 +176,7 @@ fn at_fault(fault: &serde_yaml::Error) -> YamlFault {
 }
 
 fn fault_at(line: usize, column: usize, message: String) -> YamlFault {
-    YamlFault {
-        line,
-        column,
-        message,
-    }
+    YamlFault { line, column, message }
 }
 
 #[cfg(test)]
@@ -206,7 +187,8 @@ mod tests {
 
     #[test]
     fn yaml_becomes_plain_data() {
-        let text = "a: 1\nb: [x, 2.5, true, ~]\nc: { d: -3, 4: e }\nbase: &b { k: v }\nmore: { <<: *b, l: w }\n";
+        let text =
+            "a: 1\nb: [x, 2.5, true, ~]\nc: { d: -3, 4: e }\nbase: &b { k: v }\nmore: { <<: *b, l: w }\n";
         let expected = json!({
             "a": 1, "b": ["x", 2.5, true, null], "c": { "d": -3, "4": "e" },
             "base": { "k": "v" }, "more": { "l": "w", "k": "v" }
@@ -241,24 +223,15 @@ mod tests {
     #[test]
     fn a_key_twice_is_a_fault() {
         let fault = parse_yaml("a: 1\nb: 2\na: 3\n").expect_err("twice");
-        assert!(
-            fault.message.contains("duplicate entry with key \"a\""),
-            "{fault}"
-        );
+        assert!(fault.message.contains("duplicate entry with key \"a\""), "{fault}");
         let fault = parse_yaml("x:\n  1: a\n  \"1\": b\n").expect_err("twice once plain");
-        assert_eq!(
-            fault.to_string(),
-            "line 1, column 1: the key \"1\" stands here twice"
-        );
+        assert_eq!(fault.to_string(), "line 1, column 1: the key \"1\" stands here twice");
     }
 
     #[test]
     fn what_json_cannot_say_is_a_fault_with_its_line() {
         let fault = parse_yaml("a: 1\nb:\n  c: .nan\n").expect_err("not a number");
-        assert_eq!(
-            (fault.line, fault.message.as_str()),
-            (3, ".nan is not a number that JSON can say")
-        );
+        assert_eq!((fault.line, fault.message.as_str()), (3, ".nan is not a number that JSON can say"));
         let fault = parse_yaml("a: !run x\n").expect_err("a tag");
         assert!(fault.message.contains("!run"), "{fault}");
     }

@@ -33,9 +33,9 @@ pub struct ApiContext {
 impl ApiContext {
     /// The call that is running, or an error outside of any.
     pub fn call(&self) -> mlua::Result<Arc<CallState>> {
-        self.current.get().ok_or_else(|| {
-            mlua::Error::runtime("this works only while the host is calling the plugin")
-        })
+        self.current
+            .get()
+            .ok_or_else(|| mlua::Error::runtime("this works only while the host is calling the plugin"))
     }
 }
 

@@ -46,9 +46,7 @@ mod tests {
     fn a_list_grants_its_parts_and_true_grants_all() {
         let text = r#"{"recordings": ["read"], "clips": true, "media": false}"#;
         let permissions: Permissions = serde_json::from_str(text).unwrap();
-        assert!(
-            permissions.allows("recordings", "read") && !permissions.allows("recordings", "write")
-        );
+        assert!(permissions.allows("recordings", "read") && !permissions.allows("recordings", "write"));
         assert!(permissions.allows("clips", "write") && permissions.has("recordings"));
         assert!(!permissions.has("media") && !permissions.has("http"));
     }

@@ -117,27 +117,17 @@ impl CutRange {
             Self::Between { start_s, end_s } => {
                 let (start, end) = (frame(start_s), frame(end_s).min(total));
                 if start >= total {
-                    return Err(MediaError::OutOfRange {
-                        start_s,
-                        end_s,
-                        duration_s,
-                    });
+                    return Err(MediaError::OutOfRange { start_s, end_s, duration_s });
                 }
                 (start, end)
             }
             Self::Last { .. } if total == 0 => {
-                return Err(MediaError::OutOfRange {
-                    start_s: 0.0,
-                    end_s: 0.0,
-                    duration_s,
-                });
+                return Err(MediaError::OutOfRange { start_s: 0.0, end_s: 0.0, duration_s });
             }
             Self::Last { seconds } => (total.saturating_sub(frame(seconds)), total),
         };
         if end <= start {
-            return Err(MediaError::bad_range(
-                "the passage is shorter than one sample",
-            ));
+            return Err(MediaError::bad_range("the passage is shorter than one sample"));
         }
         Ok((start, end))
     }
@@ -150,13 +140,7 @@ struct Written {
 }
 
 /// Copies frames byte by byte: the same format, whatever the size of the source.
-fn copy_wav(
-    path: &Path,
-    len: Option<u64>,
-    start: u64,
-    end: u64,
-    out: &Path,
-) -> Result<Written, MediaError> {
+fn copy_wav(path: &Path, len: Option<u64>, start: u64, end: u64, out: &Path) -> Result<Written, MediaError> {
     let mut source = Limited::open(path, len)?;
     let total = source.len();
     let Some(wav) = Wav::parse(&mut source, total)? else {
@@ -170,11 +154,7 @@ fn copy_wav(
         return Err(MediaError::damaged("it became shorter while it was read"));
     }
     let bits = wav.format.sample.bytes() as u32 * 8;
-    Ok(Written {
-        frames: end - start,
-        bits,
-        bytes: writer.finish()?,
-    })
+    Ok(Written { frames: end - start, bits, bytes: writer.finish()? })
 }
 
 fn transcode(
@@ -224,11 +204,7 @@ fn transcode(
     if frames == 0 {
         return Err(MediaError::damaged("the passage cannot be decoded"));
     }
-    Ok(Written {
-        frames,
-        bits: width as u32 * 8,
-        bytes: writer.finish()?,
-    })
+    Ok(Written { frames, bits: width as u32 * 8, bytes: writer.finish()? })
 }
 
 /// The part of a block beginning at frame `at` that lies in the passage; `None` beyond its end.

@@ -34,9 +34,7 @@ impl Audio {
             }
             Err(e) => return Err(e),
         }
-        Ok(Self::Coded(Box::new(Coded::open(Limited::open(
-            path, len,
-        )?)?)))
+        Ok(Self::Coded(Box::new(Coded::open(Limited::open(path, len)?)?)))
     }
 
     /// Hz.

@@ -31,9 +31,7 @@ pub struct Peak {
 /// `BadRange` when `points` is not 1 to 1 000 000, else what reading gives.
 pub fn peaks(path: &Path, len: Option<u64>, points: usize) -> Result<Vec<Peak>, MediaError> {
     if points == 0 || points > MAX_POINTS {
-        return Err(MediaError::bad_range(format!(
-            "points must be 1 to {MAX_POINTS}"
-        )));
+        return Err(MediaError::bad_range(format!("points must be 1 to {MAX_POINTS}")));
     }
     let total = match Audio::open(path, len)? {
         Audio::Wav(w) => w.wav().frames,
@@ -66,9 +64,7 @@ pub fn peaks(path: &Path, len: Option<u64>, points: usize) -> Result<Vec<Peak>, 
 /// them, else what reading gives.
 pub fn envelope(path: &Path, len: Option<u64>, window_s: f64) -> Result<Vec<f32>, MediaError> {
     if !(0.001..=3600.0).contains(&window_s) {
-        return Err(MediaError::bad_range(
-            "the window must be 0.001 to 3600 seconds",
-        ));
+        return Err(MediaError::bad_range("the window must be 0.001 to 3600 seconds"));
     }
     let mut audio = Audio::open(path, len)?;
     let channels = audio.channels();
@@ -85,9 +81,7 @@ pub fn envelope(path: &Path, len: Option<u64>, window_s: f64) -> Result<Vec<f32>
             }
         }
         if levels.len() as f64 > MAX_WINDOWS {
-            return Err(MediaError::bad_range(
-                "the window is too short for so long a file",
-            ));
+            return Err(MediaError::bad_range("the window is too short for so long a file"));
         }
     }
     if bucket.samples > 0 {
@@ -118,11 +112,7 @@ impl Bucket {
     }
 
     fn rms(&self) -> f64 {
-        if self.samples == 0 {
-            0.0
-        } else {
-            (self.squares / self.samples as f64).sqrt()
-        }
+        if self.samples == 0 { 0.0 } else { (self.squares / self.samples as f64).sqrt() }
     }
 
     fn db(&self) -> f32 {
@@ -132,10 +122,6 @@ impl Bucket {
     fn peak(self) -> Peak {
         // Values stay within the documented scale, though float files may exceed it.
         let rms = self.rms().min(1.0) as f32;
-        Peak {
-            min: self.min.clamp(-1.0, 1.0),
-            max: self.max.clamp(-1.0, 1.0),
-            rms,
-        }
+        Peak { min: self.min.clamp(-1.0, 1.0), max: self.max.clamp(-1.0, 1.0), rms }
     }
 }

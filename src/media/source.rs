@@ -19,10 +19,7 @@ impl Limited {
         let file = File::open(path)?;
         let meta = file.metadata()?;
         if !meta.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a regular file",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         let len = len.map_or(meta.len(), |len| len.min(meta.len()));
         Ok(Self { file, pos: 0, len })
@@ -58,10 +55,7 @@ impl Seek for Limited {
             SeekFrom::End(by) => self.len.checked_add_signed(by),
         };
         let target = target.ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a seek before the start of the file",
-            )
+            io::Error::new(io::ErrorKind::InvalidInput, "a seek before the start of the file")
         })?;
         self.pos = self.file.seek(SeekFrom::Start(target))?;
         Ok(self.pos)

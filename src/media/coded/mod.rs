@@ -13,6 +13,5 @@ use super::error::MediaError;
 
 /// Runs one step of a decoder; its panic becomes an error, after which it must not be used again.
 fn fenced<T>(step: impl FnOnce() -> Result<T, Error>) -> Result<Result<T, Error>, MediaError> {
-    catch_unwind(AssertUnwindSafe(step))
-        .map_err(|_| MediaError::damaged("the decoder gave up on it"))
+    catch_unwind(AssertUnwindSafe(step)).map_err(|_| MediaError::damaged("the decoder gave up on it"))
 }

@@ -26,21 +26,13 @@ pub(super) fn demuxer(
     source: Limited,
 ) -> Result<(Box<dyn FormatReader>, Track, AudioCodecParameters), MediaError> {
     let stream = MediaSourceStream::new(Box::new(source), Default::default());
-    let meta = MetadataOptions::default()
-        .limit_tag_bytes(META_LIMIT)
-        .limit_visual_bytes(META_LIMIT);
-    let reader =
-        fenced(|| get_probe().probe(&Hint::new(), stream, FormatOptions::default(), meta))?
-            .map_err(no_container)?;
-    let track = reader
-        .default_track(TrackType::Audio)
-        .or_else(|| reader.first_track(TrackType::Audio));
+    let meta = MetadataOptions::default().limit_tag_bytes(META_LIMIT).limit_visual_bytes(META_LIMIT);
+    let reader = fenced(|| get_probe().probe(&Hint::new(), stream, FormatOptions::default(), meta))?
+        .map_err(no_container)?;
+    let track = reader.default_track(TrackType::Audio).or_else(|| reader.first_track(TrackType::Audio));
     let Some(track) = track.cloned() else {
         return Err(MediaError::Unsupported {
-            why: format!(
-                "the {} file holds no audio track",
-                reader.format_info().short_name
-            ),
+            why: format!("the {} file holds no audio track", reader.format_info().short_name),
         });
     };
     match &track.codec_params {
@@ -48,9 +40,7 @@ pub(super) fn demuxer(
             let params = params.clone();
             Ok((reader, track, params))
         }
-        _ => Err(MediaError::Unsupported {
-            why: "its audio track names no codec".into(),
-        }),
+        _ => Err(MediaError::Unsupported { why: "its audio track names no codec".into() }),
     }
 }
 
@@ -61,28 +51,20 @@ pub(super) fn open(source: Limited) -> Result<Inner, MediaError> {
         return Err(not_decoded(params.codec, reader.format_info().short_name));
     }
     let options = AudioDecoderOptions::default().gapless(true);
-    let decoder =
-        fenced(|| get_codecs().make_audio_decoder(&params, &options))?.map_err(|e| match e {
-            Error::Unsupported(why) => MediaError::Unsupported {
-                why: why.to_owned(),
-            },
-            other => MediaError::damaged(other.to_string()),
-        })?;
-    Ok(Inner {
-        reader,
-        decoder,
-        track,
-        params,
-    })
+    let decoder = fenced(|| get_codecs().make_audio_decoder(&params, &options))?.map_err(|e| match e {
+        Error::Unsupported(why) => MediaError::Unsupported { why: why.to_owned() },
+        other => MediaError::damaged(other.to_string()),
+    })?;
+    Ok(Inner { reader, decoder, track, params })
 }
 
 fn no_container(e: Error) -> MediaError {
     match e {
         Error::IoError(e) if e.kind() != ErrorKind::UnexpectedEof => MediaError::Io(e),
         Error::IoError(_) => MediaError::Truncated,
-        Error::Unsupported(_) => MediaError::NotAudio {
-            why: "it is none of WAV, FLAC, MP3, AAC, Ogg, MP4 and Matroska".into(),
-        },
+        Error::Unsupported(_) => {
+            MediaError::NotAudio { why: "it is none of WAV, FLAC, MP3, AAC, Ogg, MP4 and Matroska".into() }
+        }
         Error::LimitError(why) => MediaError::damaged(why),
         other => MediaError::damaged(other.to_string()),
     }
@@ -101,8 +83,6 @@ fn not_decoded(codec: AudioCodecId, container: &str) -> MediaError {
         _ => "a codec unknown here",
     };
     MediaError::Unsupported {
-        why: format!(
-            "{name} (in {container}) has no decoder here; send WAV, FLAC, MP3, AAC or Ogg Vorbis"
-        ),
+        why: format!("{name} (in {container}) has no decoder here; send WAV, FLAC, MP3, AAC or Ogg Vorbis"),
     }
 }

@@ -65,9 +65,7 @@ impl Coded {
             };
             let decoder = &mut coded.inner.decoder;
             let block = fenced(|| {
-                decoder
-                    .decode(&packet)
-                    .map(|b| (b.spec().rate(), b.spec().channels().count(), b.frames()))
+                decoder.decode(&packet).map(|b| (b.spec().rate(), b.spec().channels().count(), b.frames()))
             })?;
             let origin = start_of(&packet);
             coded.pending.push_back(packet);
@@ -76,10 +74,7 @@ impl Coded {
             };
             (coded.rate, coded.channels) = (rate, channels);
             if coded.rate == 0 || coded.rate > MAX_RATE {
-                return Err(MediaError::damaged(format!(
-                    "{} samples per second",
-                    coded.rate
-                )));
+                return Err(MediaError::damaged(format!("{} samples per second", coded.rate)));
             }
             if coded.channels == 0 || coded.channels > MAX_CHANNELS {
                 return Err(MediaError::damaged(format!("{} channels", coded.channels)));
@@ -97,9 +92,7 @@ impl Coded {
         if coded.pending.len() < MAX_SILENT_PACKETS {
             return Err(MediaError::Truncated);
         }
-        Err(MediaError::damaged(
-            "none of its first packets can be decoded",
-        ))
+        Err(MediaError::damaged("none of its first packets can be decoded"))
     }
 
     pub(in crate::media) fn rate(&self) -> u32 {
@@ -117,24 +110,17 @@ impl Coded {
 
     /// The codec's short name.
     pub(in crate::media) fn codec(&self) -> &'static str {
-        get_codecs()
-            .get_audio_decoder(self.inner.params.codec)
-            .map_or("unknown", |c| c.codec.info.short_name)
+        get_codecs().get_audio_decoder(self.inner.params.codec).map_or("unknown", |c| c.codec.info.short_name)
     }
 
     /// Bits per sample of a lossless codec; `None` for lossy ones.
     pub(in crate::media) fn lossless_bits(&self) -> Option<u32> {
         let pcm = codec_id::CODEC_ID_PCM_S32LE..=codec_id::CODEC_ID_PCM_U8_PLANAR;
         let codec = self.inner.params.codec;
-        let lossless = codec == codec_id::CODEC_ID_FLAC
-            || codec == codec_id::CODEC_ID_ALAC
-            || pcm.contains(&codec);
+        let lossless =
+            codec == codec_id::CODEC_ID_FLAC || codec == codec_id::CODEC_ID_ALAC || pcm.contains(&codec);
         let decoded = self.inner.decoder.codec_params().bits_per_sample;
-        if lossless {
-            decoded.or(self.inner.params.bits_per_sample)
-        } else {
-            None
-        }
+        if lossless { decoded.or(self.inner.params.bits_per_sample) } else { None }
     }
 
     /// How many frames the container claims.
@@ -143,10 +129,7 @@ impl Coded {
         if self.ticks_are_frames && track.num_frames.is_some() {
             return track.num_frames;
         }
-        let seconds = track
-            .time_base?
-            .calc_duration(track.duration?)?
-            .as_secs_f64();
+        let seconds = track.time_base?.calc_duration(track.duration?)?.as_secs_f64();
         Some((seconds * f64::from(self.rate)).round() as u64)
     }
 
@@ -163,9 +146,7 @@ impl Coded {
             return Ok(ticks);
         }
         let base = self.inner.track.time_base;
-        let seconds = base
-            .and_then(|b| b.calc_duration(ticks.into()))
-            .map_or(0.0, |t| t.as_secs_f64());
+        let seconds = base.and_then(|b| b.calc_duration(ticks.into())).map_or(0.0, |t| t.as_secs_f64());
         Ok((seconds * f64::from(self.rate)).round() as u64)
     }
 
@@ -177,14 +158,9 @@ impl Coded {
         if !self.ticks_are_frames || frame <= settle {
             return Ok(frame <= settle);
         }
-        let tick = i64::try_from(frame - settle)
-            .ok()
-            .and_then(|f| self.origin.checked_add(f));
+        let tick = i64::try_from(frame - settle).ok().and_then(|f| self.origin.checked_add(f));
         let Some(tick) = tick else { return Ok(false) };
-        let to = SeekTo::Timestamp {
-            ts: Timestamp::new(tick),
-            track_id: self.inner.track.id,
-        };
+        let to = SeekTo::Timestamp { ts: Timestamp::new(tick), track_id: self.inner.track.id };
         self.pending.clear();
         self.at = None;
         let inner = &mut self.inner;
@@ -222,19 +198,15 @@ impl Coded {
                 continue;
             }
             let frames = (out.len() / self.channels) as u64;
-            let at = self.at.unwrap_or_else(|| {
-                u64::try_from(start_of(&packet).saturating_sub(self.origin)).unwrap_or(0)
-            });
+            let at = self
+                .at
+                .unwrap_or_else(|| u64::try_from(start_of(&packet).saturating_sub(self.origin)).unwrap_or(0));
             self.at = Some(at + frames);
             return Ok(Some(at));
         }
     }
 
-    fn decode<S: ConvertibleSample>(
-        &mut self,
-        packet: &Packet,
-        out: &mut Vec<S>,
-    ) -> Result<(), MediaError> {
+    fn decode<S: ConvertibleSample>(&mut self, packet: &Packet, out: &mut Vec<S>) -> Result<(), MediaError> {
         let (rate, channels) = (self.rate, self.channels);
         let decoder = &mut self.inner.decoder;
         let decoded = fenced(|| {
@@ -256,11 +228,7 @@ impl Coded {
             }
             Ok(true) => {}
             Ok(false) | Err(Error::DecodeError(_) | Error::IoError(_)) => {
-                let gap = if self.ticks_are_frames {
-                    lasts.min(MAX_GAP_FRAMES)
-                } else {
-                    0
-                };
+                let gap = if self.ticks_are_frames { lasts.min(MAX_GAP_FRAMES) } else { 0 };
                 out.clear();
                 out.resize(gap as usize * channels, S::MID);
             }
@@ -290,8 +258,5 @@ impl Coded {
 
 /// Tick of the first frame of a packet that is heard.
 fn start_of(packet: &Packet) -> i64 {
-    packet
-        .pts
-        .get()
-        .saturating_add(i64::try_from(packet.trim_start.get()).unwrap_or(i64::MAX))
+    packet.pts.get().saturating_add(i64::try_from(packet.trim_start.get()).unwrap_or(i64::MAX))
 }

@@ -109,9 +109,8 @@ impl Wav {
                     }
                 }
                 b"data" => {
-                    let format: Format = format.ok_or_else(|| {
-                        MediaError::damaged("a WAV whose data come before its format")
-                    })?;
+                    let format: Format = format
+                        .ok_or_else(|| MediaError::damaged("a WAV whose data come before its format"))?;
                     let there = total.saturating_sub(body);
                     let claimed = match ds64_data {
                         Some(size_64) if size == u32::MAX => size_64,
@@ -122,22 +121,13 @@ impl Wav {
                     let to_the_end = claimed >= there || (unknown(claimed) && !finished);
                     let bytes = if to_the_end { there } else { claimed };
                     let frames = bytes / format.frame_bytes();
-                    return Ok(Some(Self {
-                        format,
-                        data_start: body,
-                        frames,
-                        to_the_end,
-                        is_64,
-                        room_at,
-                    }));
+                    return Ok(Some(Self { format, data_start: body, frames, to_the_end, is_64, room_at }));
                 }
                 _ => {}
             }
             at = body + u64::from(size) + u64::from(size % 2);
         }
-        Err(MediaError::damaged(
-            "a WAV of thousands of chunks without audio",
-        ))
+        Err(MediaError::damaged("a WAV of thousands of chunks without audio"))
     }
 
     /// Bytes of audio, in whole frames.
@@ -148,17 +138,10 @@ impl Wav {
 
 /// Lengths that streaming recorders write because they do not know better.
 fn unknown(size: u64) -> bool {
-    size == 0
-        || (0x7FFF_0000..=0x8000_0000).contains(&size)
-        || (0xFFFF_0000..=0xFFFF_FFFF).contains(&size)
+    size == 0 || (0x7FFF_0000..=0x8000_0000).contains(&size) || (0xFFFF_0000..=0xFFFF_FFFF).contains(&size)
 }
 
-fn read_format(
-    from: &mut (impl Read + Seek),
-    at: u64,
-    size: u32,
-    total: u64,
-) -> Result<Format, MediaError> {
+fn read_format(from: &mut (impl Read + Seek), at: u64, size: u32, total: u64) -> Result<Format, MediaError> {
     // 16 bytes of basics; an extensible header has 40 and says in its GUID what it holds.
     let Some(basics) = read_at::<16>(from, at, total)? else {
         return Err(MediaError::Truncated);
@@ -172,9 +155,7 @@ fn read_format(
     let container_bits = bits;
     if tag == 0xFFFE {
         if size < 40 {
-            return Err(MediaError::damaged(
-                "an extensible WAV format of less than 40 bytes",
-            ));
+            return Err(MediaError::damaged("an extensible WAV format of less than 40 bytes"));
         }
         let Some(full) = read_at::<40>(from, at, total)? else {
             return Err(MediaError::Truncated);
@@ -192,9 +173,7 @@ fn read_format(
         return Err(MediaError::damaged(format!("a WAV of {channels} channels")));
     }
     if rate == 0 || rate > MAX_RATE {
-        return Err(MediaError::damaged(format!(
-            "a WAV of {rate} samples per second"
-        )));
+        return Err(MediaError::damaged(format!("a WAV of {rate} samples per second")));
     }
     let align = le16(&basics[12..]);
     // The frame size rules, where it fits: 24 bits may lie in four bytes.
@@ -210,9 +189,7 @@ fn read_format(
         (3, 4) => Sample::F32,
         (3, 8) => Sample::F64,
         (1 | 3, _) => {
-            return Err(MediaError::damaged(format!(
-                "a WAV of {container_bits} bits in {width} bytes"
-            )));
+            return Err(MediaError::damaged(format!("a WAV of {container_bits} bits in {width} bytes")));
         }
         _ => {
             return Err(MediaError::Unsupported {
@@ -220,13 +197,7 @@ fn read_format(
             });
         }
     };
-    Ok(Format {
-        sample,
-        rate,
-        channels,
-        bits,
-        raw,
-    })
+    Ok(Format { sample, rate, channels, bits, raw })
 }
 
 /// `N` bytes at `at`, or `None` when the file ends before them.

@@ -22,12 +22,7 @@ impl WavFrames {
         let mut from = BufReader::with_capacity(64 * 1024, source);
         from.seek(SeekFrom::Start(wav.data_start))?;
         let left = wav.frames;
-        Ok(Self {
-            from,
-            wav,
-            left,
-            bytes: Vec::new(),
-        })
+        Ok(Self { from, wav, left, bytes: Vec::new() })
     }
 
     pub(in crate::media) fn wav(&self) -> &Wav {
@@ -41,8 +36,7 @@ impl WavFrames {
         if frames == 0 {
             return Ok(false);
         }
-        self.bytes
-            .resize((frames * self.wav.format.frame_bytes()) as usize, 0);
+        self.bytes.resize((frames * self.wav.format.frame_bytes()) as usize, 0);
         self.from.read_exact(&mut self.bytes)?;
         self.left -= frames;
         to_f32(self.wav.format.sample, &self.bytes, out);
@@ -57,18 +51,14 @@ fn to_f32(sample: Sample, bytes: &[u8], out: &mut Vec<f32>) {
         Sample::S16 => {
             out.extend(chunks.map(|b| f32::from(i16::from_le_bytes([b[0], b[1]])) / 32_768.0));
         }
-        Sample::S24 => out.extend(
-            chunks.map(|b| (i32::from_le_bytes([0, b[0], b[1], b[2]]) >> 8) as f32 / 8_388_608.0),
-        ),
-        Sample::S32 => out.extend(
-            chunks.map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32 / 2_147_483_648.0),
-        ),
+        Sample::S24 => {
+            out.extend(chunks.map(|b| (i32::from_le_bytes([0, b[0], b[1], b[2]]) >> 8) as f32 / 8_388_608.0))
+        }
+        Sample::S32 => {
+            out.extend(chunks.map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32 / 2_147_483_648.0))
+        }
         Sample::F32 => {
-            out.extend(
-                chunks
-                    .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                    .map(sane),
-            );
+            out.extend(chunks.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).map(sane));
         }
         Sample::F64 => out.extend(
             chunks
@@ -80,9 +70,5 @@ fn to_f32(sample: Sample, bytes: &[u8], out: &mut Vec<f32>) {
 
 /// Not-a-number would poison every sum it enters; absurdly loud samples would overflow them.
 pub(in crate::media) fn sane(v: f32) -> f32 {
-    if v.is_finite() {
-        v.clamp(-1e6, 1e6)
-    } else {
-        0.0
-    }
+    if v.is_finite() { v.clamp(-1e6, 1e6) } else { 0.0 }
 }

@@ -17,18 +17,10 @@ pub(in crate::media) struct WavWriter {
 
 impl WavWriter {
     /// Creates `path` for about `expected_bytes` of audio in the format of the `fmt ` chunk `fmt`.
-    pub(in crate::media) fn create(
-        path: &Path,
-        fmt: Vec<u8>,
-        expected_bytes: u64,
-    ) -> io::Result<Self> {
+    pub(in crate::media) fn create(path: &Path, fmt: Vec<u8>, expected_bytes: u64) -> io::Result<Self> {
         let is_64 = expected_bytes > u64::from(u32::MAX) - HEADER_ROOM;
-        let mut writer = Self {
-            out: BufWriter::with_capacity(64 * 1024, File::create(path)?),
-            fmt,
-            is_64,
-            data_bytes: 0,
-        };
+        let mut writer =
+            Self { out: BufWriter::with_capacity(64 * 1024, File::create(path)?), fmt, is_64, data_bytes: 0 };
         writer.write_header()?;
         Ok(writer)
     }
@@ -68,11 +60,7 @@ impl WavWriter {
         if self.is_64 {
             head.extend(b"RF64\xff\xff\xff\xffWAVEds64");
             head.extend(28u32.to_le_bytes());
-            head.extend(ds64_body(
-                riff,
-                self.data_bytes,
-                self.data_bytes / self.frame_bytes(),
-            ));
+            head.extend(ds64_body(riff, self.data_bytes, self.data_bytes / self.frame_bytes()));
         } else {
             head.extend(b"RIFF");
             head.extend((riff as u32).to_le_bytes());
@@ -82,11 +70,7 @@ impl WavWriter {
         head.extend((self.fmt.len() as u32).to_le_bytes());
         head.extend(&self.fmt);
         head.extend(b"data");
-        let data = if self.is_64 {
-            u32::MAX
-        } else {
-            self.data_bytes as u32
-        };
+        let data = if self.is_64 { u32::MAX } else { self.data_bytes as u32 };
         head.extend(data.to_le_bytes());
         self.out.write_all(&head)
     }
