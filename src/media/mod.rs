@@ -35,4 +35,4 @@ pub use probe::{Probe, probe};
 pub use wav::mend_wav_header;
 
 #[cfg(test)]
-mod samples;
+mod tests;

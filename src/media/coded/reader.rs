@@ -115,12 +115,16 @@ impl Coded {
 
     /// Bits per sample of a lossless codec; `None` for lossy ones.
     pub(in crate::media) fn lossless_bits(&self) -> Option<u32> {
+        let params = &self.inner.params;
         let pcm = codec_id::CODEC_ID_PCM_S32LE..=codec_id::CODEC_ID_PCM_U8_PLANAR;
-        let codec = self.inner.params.codec;
-        let lossless =
-            codec == codec_id::CODEC_ID_FLAC || codec == codec_id::CODEC_ID_ALAC || pcm.contains(&codec);
-        let decoded = self.inner.decoder.codec_params().bits_per_sample;
-        if lossless { decoded.or(self.inner.params.bits_per_sample) } else { None }
+        if params.codec == codec_id::CODEC_ID_ALAC {
+            // Only the codec's own header tells: frame length, version, bits.
+            return params.extra_data.as_ref().and_then(|e| e.get(5)).map(|bits| u32::from(*bits));
+        }
+        if params.codec == codec_id::CODEC_ID_FLAC || pcm.contains(&params.codec) {
+            return self.inner.decoder.codec_params().bits_per_sample.or(params.bits_per_sample);
+        }
+        None
     }
 
     /// How many frames the container claims.
@@ -133,21 +137,24 @@ impl Coded {
         Some((seconds * f64::from(self.rate)).round() as u64)
     }
 
-    /// Reads on to the end without decoding and returns the frames of the whole track.
+    /// Reads on to the end and returns the frames of the whole track.
     pub(in crate::media) fn count_frames(mut self) -> Result<u64, MediaError> {
-        let mut ticks: u64 = 0;
+        let mut frames: u64 = 0;
+        if !self.ticks_are_frames {
+            // Packets of a coarser clock (Matroska) do not tell: only decoding does.
+            let mut block: Vec<f32> = Vec::new();
+            while self.next(&mut block)?.is_some() {
+                frames += (block.len() / self.channels) as u64;
+            }
+            return Ok(frames);
+        }
         while let Some(packet) = self.pending.pop_front() {
-            ticks = ticks.saturating_add(packet.dur.get());
+            frames = frames.saturating_add(self.heard(&packet));
         }
         while let Some(packet) = self.next_packet()? {
-            ticks = ticks.saturating_add(packet.dur.get());
+            frames = frames.saturating_add(self.heard(&packet));
         }
-        if self.ticks_are_frames {
-            return Ok(ticks);
-        }
-        let base = self.inner.track.time_base;
-        let seconds = base.and_then(|b| b.calc_duration(ticks.into())).map_or(0.0, |t| t.as_secs_f64());
-        Ok((seconds * f64::from(self.rate)).round() as u64)
+        Ok(frames)
     }
 
     /// Jumps to a packet at or before `frame`, far enough for the decoder to settle.
@@ -218,7 +225,7 @@ impl Coded {
             }
             Ok(same)
         })?;
-        let lasts = packet.dur.get();
+        let lasts = self.heard(packet);
         match decoded {
             // The last packet of a track may be told to end early.
             Ok(true) if self.ticks_are_frames && lasts > 0 => {
@@ -235,6 +242,16 @@ impl Coded {
             Err(_) => self.ended = true,
         }
         Ok(())
+    }
+
+    /// Ticks of a packet that are heard: without what the encoder padded.
+    fn heard(&self, packet: &Packet) -> u64 {
+        let lasts = packet.dur.get();
+        if self.inner.params.codec != codec_id::CODEC_ID_MP3 {
+            return lasts;
+        }
+        // The MP3 demuxer gives the trims beside the duration instead of taking them off.
+        lasts.saturating_sub(packet.trim_start.get()).saturating_sub(packet.trim_end.get())
     }
 
     /// The next packet of the track; a file that breaks off ends there.

@@ -178,7 +178,7 @@ fn read_format(from: &mut (impl Read + Seek), at: u64, size: u32, total: u64) ->
     let align = le16(&basics[12..]);
     // The frame size rules, where it fits: 24 bits may lie in four bytes.
     let width = match align / channels {
-        w if align % channels == 0 && u32::from(w) * 8 >= u32::from(container_bits) && w > 0 => w,
+        w if align.is_multiple_of(channels) && u32::from(w) * 8 >= u32::from(container_bits) && w > 0 => w,
         _ => container_bits.div_ceil(8),
     };
     let sample = match (tag, width) {

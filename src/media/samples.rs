@@ -1,1 +1,0 @@
-//! Audio files that tests make for themselves.
