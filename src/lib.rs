@@ -10,3 +10,4 @@ pub mod model;
 pub mod media;
 pub mod hooks;
 pub mod lua;
+pub mod app;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::table::{Row, SETTINGS};
+use super::table::{DefaultValue, Row, SETTINGS};
 
 /// The settings as a list for `panotti serve --help`.
 pub fn help_text() -> String {
@@ -10,7 +10,14 @@ pub fn help_text() -> String {
         "Settings come from panotti.yaml (another file: --config or PANOTTI_CONFIG), then variables, then flags; the later one wins.\n\n",
     );
     for row in SETTINGS {
-        _ = writeln!(text, "{} ({})\n    {}\n    {}", row.key, row.env(), row.doc, accepted(row));
+        _ = writeln!(
+            text,
+            "{} ({})\n    {}\n    {}",
+            row.key,
+            row.env(),
+            row.doc,
+            accepted(row)
+        );
     }
     text
 }
@@ -29,14 +36,24 @@ pub fn example_yaml() -> String {
         }
         let indent = if section.is_some() { "  " } else { "" };
         let lead = if section.is_some() { "" } else { "\n" };
-        _ = writeln!(text, "{lead}# {indent}{} {}; {}", row.doc, accepted(row), row.env());
-        _ = writeln!(text, "# {indent}{}: {}", row.name(), example_value(row));
+        _ = writeln!(
+            text,
+            "{lead}# {indent}{} {}; {}",
+            row.doc,
+            accepted(row),
+            row.env()
+        );
+        _ = writeln!(text, "# {indent}{}:{}", row.name(), example_value(row));
     }
     text
 }
 
 fn accepted(row: &Row) -> String {
-    let unit = if row.unit.is_empty() { String::new() } else { format!(" {}", row.unit) };
+    let unit = if row.unit.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", row.unit)
+    };
     let default = match row.default_text() {
         "" => "none".to_owned(),
         text => format!("{text}{unit}"),
@@ -44,21 +61,61 @@ fn accepted(row: &Row) -> String {
     format!("Takes {}; default {default}", row.kind.accepts())
 }
 
+/// The default as a value of the file; nothing where it is worked out, for a key without a value leaves the default.
 fn example_value(row: &Row) -> String {
-    if row.kind.is_list() { format!("[{}]", row.default_text()) } else { row.default_text().to_owned() }
+    match row.default {
+        DefaultValue::Text(text) if row.kind.is_list() => format!(" [{text}]"),
+        DefaultValue::Text(text) => format!(" {text}"),
+        DefaultValue::Computed(..) => String::new(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Settings, Sources, load};
     use super::*;
 
     #[test]
     fn every_setting_is_in_the_help_and_in_the_example() {
         let (help, example) = (help_text(), example_yaml());
         for row in SETTINGS {
-            assert!(help.contains(&format!("{} ({})\n", row.key, row.env())), "{}", row.key);
-            assert!(example.contains(&format!("{}: ", row.name())), "{}", row.key);
+            assert!(
+                help.contains(&format!("{} ({})\n", row.key, row.env())),
+                "{}",
+                row.key
+            );
+            assert!(example.contains(&format!("{}:", row.name())), "{}", row.key);
         }
+    }
+
+    #[test]
+    fn the_example_with_every_line_uncommented_says_the_defaults() {
+        let is_setting = |line: &&str| {
+            line.split_once(':')
+                .is_some_and(|(key, _)| !key.trim().is_empty() && !key.trim().contains(' '))
+        };
+        let text: String = example_yaml()
+            .lines()
+            .filter_map(|line| line.strip_prefix("# "))
+            .filter(is_setting)
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        assert!(text.lines().count() > SETTINGS.len(), "{text}");
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("panotti.yaml");
+        std::fs::write(&file, text).expect("written");
+        let settings = load(Sources {
+            file: Some(file.clone()),
+            ..Sources::default()
+        })
+        .expect("accepted");
+        assert_eq!(
+            settings,
+            Settings {
+                config_file: Some(file),
+                ..Settings::default()
+            }
+        );
     }
 
     #[test]

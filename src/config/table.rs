@@ -64,7 +64,7 @@ pub const SETTINGS: &[Row] = &[
     row("plugin_dirs", Kind::Paths, "user_plugins", "", "Folders whose subfolders are plugins."),
     computed("recordings_dir", Kind::Path, "<data_dir>/recordings", in_data_dir_recordings, "Folder under which audio files named by clients may lie."),
     computed("database_url", Kind::Database, "sqlite:<data_dir>/panotti.db", in_data_dir_database, "Where the database is."),
-    row("log", Kind::Filter, "info", "", "Level of the log, or target=level pairs, separated by commas."),
+    row("log", Kind::Filter, "info", "", "Level of the log, for everything or by target."),
     row("log_format", Kind::Choice(&["text", "json"]), "text", "", "Shape of the log lines."),
     row("behind_proxy", Kind::Flag, "false", "", "True when a proxy with TLS stands before the server."),
     row("allowed_hosts", Kind::Names, "", "", "Host names clients may use besides localhost and the address listened on."),

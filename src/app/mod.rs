@@ -1,0 +1,6 @@
+//! Puts the pieces together: start and stop order, signals, what is said at the start.
+
+pub mod banner;
+pub mod lock;
+pub mod logging;
+pub mod signals;
