@@ -71,7 +71,9 @@ fn plugins(plugins: &[PluginLine]) -> String {
         let those: Vec<&PluginLine> = plugins.iter().filter(|plugin| plugin.state == state).collect();
         let faults: Vec<String> = those
             .iter()
-            .filter_map(|plugin| plugin.fault.as_ref().map(|fault| format!("{}: {}", plugin.name, first_line(fault))))
+            .filter_map(|plugin| {
+                plugin.fault.as_ref().map(|fault| format!("{}: {}", plugin.name, first_line(fault)))
+            })
             .collect();
         let reasons = if faults.is_empty() { String::new() } else { format!(" ({})", faults.join("; ")) };
         (!those.is_empty()).then(|| format!("{} {state}{reasons}", those.len()))

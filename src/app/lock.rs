@@ -16,7 +16,10 @@ pub struct DataLock {
 /// Another server has it, or the folder cannot be written; the message says which folder and what to do.
 pub fn lock_data_dir(data_dir: &Path) -> io::Result<DataLock> {
     let told = |fault: io::Error, what: &str| {
-        io::Error::new(fault.kind(), format!("the data folder {} cannot be {what}: {fault}", data_dir.display()))
+        io::Error::new(
+            fault.kind(),
+            format!("the data folder {} cannot be {what}: {fault}", data_dir.display()),
+        )
     };
     std::fs::create_dir_all(data_dir).map_err(|fault| told(fault, "made"))?;
     let file = OpenOptions::new()

@@ -36,8 +36,10 @@ pub fn init(settings: &Settings) {
 
 /// One record for people: time, level, target, message, then the fields as `key=value`.
 fn text_line(time: &str, record: &Record<'_>, colours: bool) -> String {
-    let (dim, bold, off) = if colours { ("\x1b[2m", level_colour(record.level()), "\x1b[0m") } else { ("", "", "") };
-    let mut line = format!("{dim}{time}{off} {bold}{:<5}{off} {dim}{}{off} ", record.level(), short(record.target()));
+    let (dim, bold, off) =
+        if colours { ("\x1b[2m", level_colour(record.level()), "\x1b[0m") } else { ("", "", "") };
+    let mut line =
+        format!("{dim}{time}{off} {bold}{:<5}{off} {dim}{}{off} ", record.level(), short(record.target()));
     escape_into(&mut line, &record.args().to_string());
     for (key, value) in fields(record) {
         line.push(' ');
@@ -99,7 +101,9 @@ fn escape_into(line: &mut String, text: &str) {
             '\n' => line.push_str("\\n"),
             '\r' => line.push_str("\\r"),
             '\t' => line.push_str("\\t"),
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+            c if c.is_control()
+                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+            {
                 _ = write!(line, "\\u{{{:x}}}", u32::from(c));
             }
             c => line.push(c),
@@ -135,7 +139,12 @@ mod tests {
     const TIME: &str = "2026-01-25T10:00:00.5Z";
 
     fn record<'a>(message: std::fmt::Arguments<'a>, fields: &'a dyn kv::Source) -> Record<'a> {
-        Record::builder().args(message).level(Level::Warn).target("panotti::plugins::manager").key_values(fields).build()
+        Record::builder()
+            .args(message)
+            .level(Level::Warn)
+            .target("panotti::plugins::manager")
+            .key_values(fields)
+            .build()
     }
 
     #[test]
@@ -155,7 +164,11 @@ mod tests {
 
     #[test]
     fn a_line_for_machines_is_one_flat_object() {
-        let fields = [("request_id", Value::from("r1")), ("generation", Value::from(3)), ("level", Value::from("forged"))];
+        let fields = [
+            ("request_id", Value::from("r1")),
+            ("generation", Value::from(3)),
+            ("level", Value::from("forged")),
+        ];
         assert_eq!(
             json_line(TIME, &record(format_args!("hook failed"), &fields)),
             "{\"time\":\"2026-01-25T10:00:00.5Z\",\"level\":\"warn\",\"target\":\"panotti::plugins::manager\",\

@@ -10,14 +10,7 @@ pub fn help_text() -> String {
         "Settings come from panotti.yaml (another file: --config or PANOTTI_CONFIG), then variables, then flags; the later one wins.\n\n",
     );
     for row in SETTINGS {
-        _ = writeln!(
-            text,
-            "{} ({})\n    {}\n    {}",
-            row.key,
-            row.env(),
-            row.doc,
-            accepted(row)
-        );
+        _ = writeln!(text, "{} ({})\n    {}\n    {}", row.key, row.env(), row.doc, accepted(row));
     }
     text
 }
@@ -36,24 +29,14 @@ pub fn example_yaml() -> String {
         }
         let indent = if section.is_some() { "  " } else { "" };
         let lead = if section.is_some() { "" } else { "\n" };
-        _ = writeln!(
-            text,
-            "{lead}# {indent}{} {}; {}",
-            row.doc,
-            accepted(row),
-            row.env()
-        );
+        _ = writeln!(text, "{lead}# {indent}{} {}; {}", row.doc, accepted(row), row.env());
         _ = writeln!(text, "# {indent}{}:{}", row.name(), example_value(row));
     }
     text
 }
 
 fn accepted(row: &Row) -> String {
-    let unit = if row.unit.is_empty() {
-        String::new()
-    } else {
-        format!(" {}", row.unit)
-    };
+    let unit = if row.unit.is_empty() { String::new() } else { format!(" {}", row.unit) };
     let default = match row.default_text() {
         "" => "none".to_owned(),
         text => format!("{text}{unit}"),
@@ -79,11 +62,7 @@ mod tests {
     fn every_setting_is_in_the_help_and_in_the_example() {
         let (help, example) = (help_text(), example_yaml());
         for row in SETTINGS {
-            assert!(
-                help.contains(&format!("{} ({})\n", row.key, row.env())),
-                "{}",
-                row.key
-            );
+            assert!(help.contains(&format!("{} ({})\n", row.key, row.env())), "{}", row.key);
             assert!(example.contains(&format!("{}:", row.name())), "{}", row.key);
         }
     }
@@ -91,8 +70,7 @@ mod tests {
     #[test]
     fn the_example_with_every_line_uncommented_says_the_defaults() {
         let is_setting = |line: &&str| {
-            line.split_once(':')
-                .is_some_and(|(key, _)| !key.trim().is_empty() && !key.trim().contains(' '))
+            line.split_once(':').is_some_and(|(key, _)| !key.trim().is_empty() && !key.trim().contains(' '))
         };
         let text: String = example_yaml()
             .lines()
@@ -104,18 +82,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("panotti.yaml");
         std::fs::write(&file, text).expect("written");
-        let settings = load(Sources {
-            file: Some(file.clone()),
-            ..Sources::default()
-        })
-        .expect("accepted");
-        assert_eq!(
-            settings,
-            Settings {
-                config_file: Some(file),
-                ..Settings::default()
-            }
-        );
+        let settings = load(Sources { file: Some(file.clone()), ..Sources::default() }).expect("accepted");
+        assert_eq!(settings, Settings { config_file: Some(file), ..Settings::default() });
     }
 
     #[test]

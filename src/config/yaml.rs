@@ -30,11 +30,7 @@ pub struct YamlFault {
 
 impl fmt::Display for YamlFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {}, column {}: {}",
-            self.line, self.column, self.message
-        )
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)
     }
 }
 
@@ -52,9 +48,7 @@ pub fn parse_yaml(text: &str) -> Result<Value, YamlFault> {
         return Ok(Value::Null);
     };
     let left = Cell::new(MAX_GROWTH_BYTES);
-    let value = Plain { left: &left }
-        .deserialize(document)
-        .map_err(|fault| at_fault(&fault))?;
+    let value = Plain { left: &left }.deserialize(document).map_err(|fault| at_fault(&fault))?;
     if documents.next().is_some() {
         return Err(fault_at(
             1,
@@ -106,16 +100,10 @@ fn check_size(text: &str) -> Result<(), YamlFault> {
         let message = format!("the text is larger than {YAML_MAX_BYTES} bytes");
         return Err(fault_at(1, 1, message));
     }
-    let aliases = text
-        .split('*')
-        .skip(1)
-        .filter(|rest| rest.starts_with(|c: char| !c.is_whitespace()))
-        .count();
+    let aliases =
+        text.split('*').skip(1).filter(|rest| rest.starts_with(|c: char| !c.is_whitespace())).count();
     if aliases * text.len() > MAX_GROWTH_BYTES {
-        let message = format!(
-            "{aliases} aliases (`*name`) in {} bytes could grow too large",
-            text.len()
-        );
+        let message = format!("{aliases} aliases (`*name`) in {} bytes could grow too large", text.len());
         return Err(fault_at(1, 1, message));
     }
     let mut depth = 0_usize;
@@ -146,8 +134,7 @@ struct Plain<'a> {
 impl Plain<'_> {
     fn spend<E: de::Error>(&self, bytes: usize) -> Result<(), E> {
         let left = self.left.get().checked_sub(NODE_BYTES + bytes);
-        self.left
-            .set(left.ok_or_else(|| E::custom("the aliases of the text grow too large"))?);
+        self.left.set(left.ok_or_else(|| E::custom("the aliases of the text grow too large"))?);
         Ok(())
     }
 }
@@ -189,8 +176,7 @@ impl<'de> Visitor<'de> for Plain<'_> {
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<Value, E> {
         self.spend(0)?;
-        let number =
-            Number::from_f64(number).ok_or_else(|| E::custom("not a number that JSON can say"))?;
+        let number = Number::from_f64(number).ok_or_else(|| E::custom("not a number that JSON can say"))?;
         Ok(Value::Number(number))
     }
 
@@ -218,9 +204,7 @@ impl<'de> Visitor<'de> for Plain<'_> {
             };
             let value = fields.next_value_seed(Plain { left: self.left })?;
             if map.contains_key(&key) {
-                return Err(de::Error::custom(format!(
-                    "the key \"{key}\" stands here twice"
-                )));
+                return Err(de::Error::custom(format!("the key \"{key}\" stands here twice")));
             }
             map.insert(key, value);
         }
@@ -234,22 +218,14 @@ impl<'de> Visitor<'de> for Plain<'_> {
 }
 
 fn at_fault(fault: &serde_yaml::Error) -> YamlFault {
-    let (line, column) = fault
-        .location()
-        .map_or((1, 1), |place| (place.line(), place.column()));
+    let (line, column) = fault.location().map_or((1, 1), |place| (place.line(), place.column()));
     // The place is told once, by us.
-    let message = fault
-        .to_string()
-        .replace(&format!(" at line {line} column {column}"), "");
+    let message = fault.to_string().replace(&format!(" at line {line} column {column}"), "");
     fault_at(line, column, message)
 }
 
 fn fault_at(line: usize, column: usize, message: String) -> YamlFault {
-    YamlFault {
-        line,
-        column,
-        message,
-    }
+    YamlFault { line, column, message }
 }
 
 #[cfg(test)]
@@ -279,12 +255,7 @@ mod tests {
             ));
         }
         let fault = parse_yaml(&bomb).expect_err("a bomb");
-        assert!(
-            fault
-                .message
-                .contains("the aliases of the text grow too large"),
-            "{fault}"
-        );
+        assert!(fault.message.contains("the aliases of the text grow too large"), "{fault}");
         let fault = parse_yaml(&bomb.repeat(4)).expect_err("many aliases");
         assert!(fault.message.contains("aliases (`*name`) in"), "{fault}");
     }
@@ -304,19 +275,13 @@ mod tests {
         let fault = parse_yaml("a: 1\nb: 2\na: 3\n").expect_err("twice");
         assert_eq!(fault.message, "the key \"a\" stands here twice");
         let fault = parse_yaml("x:\n  1: a\n  \"1\": b\n").expect_err("twice once plain");
-        assert_eq!(
-            (fault.line, fault.message.as_str()),
-            (2, "x: the key \"1\" stands here twice")
-        );
+        assert_eq!((fault.line, fault.message.as_str()), (2, "x: the key \"1\" stands here twice"));
     }
 
     #[test]
     fn what_json_cannot_say_is_a_fault_with_its_line() {
         let fault = parse_yaml("a: 1\nb:\n  c: .nan\n").expect_err("not a number");
-        assert_eq!(
-            (fault.line, fault.message.as_str()),
-            (3, "b.c: not a number that JSON can say")
-        );
+        assert_eq!((fault.line, fault.message.as_str()), (3, "b.c: not a number that JSON can say"));
         let fault = parse_yaml("a: !run x\n").expect_err("a tag");
         assert!(fault.message.contains("!run"), "{fault}");
     }
