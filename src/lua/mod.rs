@@ -1,4 +1,5 @@
 //! The Lua host: one VM per plugin generation, and what it may touch.
 
 pub mod context;
+pub mod convert;
 pub mod permission;
