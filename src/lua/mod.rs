@@ -2,4 +2,5 @@
 
 pub mod context;
 pub mod convert;
+pub mod guards;
 pub mod permission;
