@@ -25,7 +25,10 @@ const PRELUDE: &str = include_str!("../../scripts/prelude/guards.luau");
 const MISSING: &[(&str, &str)] = &[
     ("io", "files are in panotti.fs, output is panotti.log"),
     ("os.execute", "programs run by panotti.process.run"),
-    ("os.getenv", "settings come from panotti.config; plugin.yaml may take them from the environment with ${NAME}"),
+    (
+        "os.getenv",
+        "settings come from panotti.config; plugin.yaml may take them from the environment with ${NAME}",
+    ),
     ("os.remove", "use panotti.fs.remove"),
     ("os.rename", "use panotti.fs"),
     ("os.tmpname", "use panotti.fs with a name of your own"),
@@ -59,10 +62,11 @@ pub fn install(lua: &Lua) -> mlua::Result<()> {
     })?;
     // Without line numbers a fault of a wrapped function is not placed in this chunk.
     let compiler = Compiler::new().set_optimization_level(2).set_debug_level(0);
-    lua.load(PRELUDE)
-        .set_name("=guards")
-        .set_compiler(compiler)
-        .call::<()>((lua.create_function(find)?, lua.create_function(split)?, limit))?;
+    lua.load(PRELUDE).set_name("=guards").set_compiler(compiler).call::<()>((
+        lua.create_function(find)?,
+        lua.create_function(split)?,
+        limit,
+    ))?;
     for name in ["require", "loadstring", "getfenv", "setfenv", "newproxy", "gcinfo"] {
         globals.raw_set(name, Value::Nil)?;
     }
@@ -170,7 +174,8 @@ mod tests {
         let [ours, theirs] = [&ours, &theirs].map(|lua| {
             let value: Value = lua.load(source).set_name("=plugin.lua").eval().unwrap();
             let shapes = super::super::convert::Shapes::install(lua).unwrap();
-            super::super::convert::from_lua(&shapes, &value, super::super::convert::Budget::default()).unwrap()
+            super::super::convert::from_lua(&shapes, &value, super::super::convert::Budget::default())
+                .unwrap()
         });
         assert_eq!(ours.as_array().unwrap().len(), 23);
         assert_eq!(ours, theirs);

@@ -83,7 +83,9 @@ impl Reader<'_> {
             mlua::Value::String(it) => Value::String(self.string(&it.as_bytes())?),
             mlua::Value::Table(it) => self.table(it, above)?,
             mlua::Value::Buffer(_) => {
-                return Err(fault("is a buffer, which JSON cannot hold; encode it with panotti.base64.encode"));
+                return Err(fault(
+                    "is a buffer, which JSON cannot hold; encode it with panotti.base64.encode",
+                ));
             }
             other => {
                 let name = match other.type_name() {
@@ -146,7 +148,9 @@ impl Reader<'_> {
                 let item = self.value(item, Some(here)).map_err(|it| it.under(&name))?;
                 parts.named.push((name, item));
             }
-            mlua::Value::Number(it) => return Err(fault(format!("has the key {it}; keys must be strings, or 1, 2, 3 …"))),
+            mlua::Value::Number(it) => {
+                return Err(fault(format!("has the key {it}; keys must be strings, or 1, 2, 3 …")));
+            }
             other => {
                 let name = other.type_name();
                 return Err(fault(format!("has a {name} as a key; keys must be strings, or 1, 2, 3 …")));
@@ -187,7 +191,10 @@ impl Parts {
         self.later.sort_unstable_by_key(|(index, _)| *index);
         let has_items = !self.items.is_empty() || !self.later.is_empty();
         if has_items && let Some((name, _)) = self.named.first() {
-            return Err(fault(format!("mixes list items with the key '{}'; use one or the other", cut(name))));
+            return Err(fault(format!(
+                "mixes list items with the key '{}'; use one or the other",
+                cut(name)
+            )));
         }
         for (index, item) in self.later {
             if index != self.items.len() as i64 + 1 {
@@ -240,7 +247,8 @@ fn number(it: f64) -> Result<Value, ConvertFault> {
     if it == 0.0 {
         return Ok(0.into());
     }
-    let number = Number::from_f64(it).ok_or_else(|| fault("is infinite, which JSON cannot hold; use panotti.json.null"))?;
+    let number = Number::from_f64(it)
+        .ok_or_else(|| fault("is infinite, which JSON cannot hold; use panotti.json.null"))?;
     Ok(Value::Number(number))
 }
 

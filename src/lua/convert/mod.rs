@@ -96,7 +96,10 @@ mod tests {
         let value = json!({"id": 9007199254740993i64, "max": u64::MAX, "low": i64::MIN});
         let crossed = to_lua(&lua, &shapes, &value).unwrap();
         let back = from_lua(&shapes, &crossed, Budget::default()).unwrap();
-        assert_eq!(back, json!({"id": "9007199254740993", "max": "18446744073709551615", "low": "-9223372036854775808"}));
+        assert_eq!(
+            back,
+            json!({"id": "9007199254740993", "max": "18446744073709551615", "low": "-9223372036854775808"})
+        );
         assert_eq!(as_seen(&value), back);
         assert_eq!(as_seen(&json!([1, {"a": 2}])), json!([1, {"a": 2}]));
     }
@@ -104,13 +107,19 @@ mod tests {
     #[test]
     fn integral_numbers_become_integers_and_large_ones_stay_numbers() {
         assert_eq!(read("return {1.0, -0.0, 2^53, 0.5}").unwrap(), json!([1, 0, 9007199254740992i64, 0.5]));
-        assert_eq!(read("return {2^63, -2^63, 1e308}").unwrap(), json!([9223372036854775808f64, -9223372036854775808f64, 1e308]));
+        assert_eq!(
+            read("return {2^63, -2^63, 1e308}").unwrap(),
+            json!([9223372036854775808f64, -9223372036854775808f64, 1e308])
+        );
     }
 
     #[test]
     fn a_table_is_an_array_only_when_it_counts_from_one_without_gaps() {
         assert_eq!(read("return {}").unwrap(), json!({}));
-        assert_eq!(read("local t = {} t[3] = 'c' t[2] = 'b' t[1] = 'a' return t").unwrap(), json!(["a", "b", "c"]));
+        assert_eq!(
+            read("local t = {} t[3] = 'c' t[2] = 'b' t[1] = 'a' return t").unwrap(),
+            json!(["a", "b", "c"])
+        );
         assert_eq!(read("return {['1'] = 'x'}").unwrap(), json!({"1": "x"}));
         assert!(fault("return {a = {1, 2, x = 3}}").starts_with("/a mixes"));
         assert!(fault("return {[1] = 1, [3] = 3}").contains("has holes"));
@@ -122,7 +131,10 @@ mod tests {
 
     #[test]
     fn what_json_cannot_hold_is_named_with_its_path() {
-        assert!(fault("return {highlights = {{}, {}, {score = 0/0}}}").starts_with("/highlights/3/score is not a number"));
+        assert!(
+            fault("return {highlights = {{}, {}, {score = 0/0}}}")
+                .starts_with("/highlights/3/score is not a number")
+        );
         assert!(fault("return {a = -1/0}").starts_with("/a is infinite"));
         assert!(fault("return {f = print}").starts_with("/f is a function"));
         assert!(fault("return {co = coroutine.create(print)}").starts_with("/co is a thread"));
@@ -134,10 +146,15 @@ mod tests {
     #[test]
     fn cycles_depth_and_shared_children_end_at_the_budget() {
         assert!(fault("local t = {} t.self = t return t").starts_with("/self contains itself"));
-        assert!(fault("local t = {} local c = t for i = 1, 200000 do c.x = {} c = c.x end return t").contains("64 levels"));
+        assert!(
+            fault("local t = {} local c = t for i = 1, 200000 do c.x = {} c = c.x end return t")
+                .contains("64 levels")
+        );
         assert!(fault("local t = {1} for i = 1, 40 do t = {t, t} end return t").contains("100000 values"));
         assert!(fault("local t = {} for i = 1, 200000 do t[i] = 0 end return t").contains("100000 values"));
-        assert!(fault("local t = {} for i = 1, 200000 do t['k' .. i] = i end return t").contains("100000 values"));
+        assert!(
+            fault("local t = {} for i = 1, 200000 do t['k' .. i] = i end return t").contains("100000 values")
+        );
         assert!(fault("return {s = string.rep('x', 40 * 2^20)}").starts_with("/s has more than"));
     }
 
@@ -173,6 +190,10 @@ mod tests {
             from_lua(&shapes, &value, Budget::default()).unwrap();
         }
         log::warn!("12 fields: to Lua {there:?}, from Lua {:?}", started.elapsed() / 20_000);
-        std::fs::write(std::env::temp_dir().join("convert.txt"), format!("{there:?} {:?}\n", started.elapsed() / 20_000)).unwrap();
+        std::fs::write(
+            std::env::temp_dir().join("convert.txt"),
+            format!("{there:?} {:?}\n", started.elapsed() / 20_000),
+        )
+        .unwrap();
     }
 }

@@ -31,7 +31,9 @@ pub fn as_seen(value: &Value) -> Value {
     match value {
         Value::Number(it) if double(it).is_none() => Value::String(it.to_string()),
         Value::Array(items) => items.iter().map(as_seen).collect(),
-        Value::Object(map) => map.iter().map(|(key, it)| (key.clone(), as_seen(it))).collect::<Map<_, _>>().into(),
+        Value::Object(map) => {
+            map.iter().map(|(key, it)| (key.clone(), as_seen(it))).collect::<Map<_, _>>().into()
+        }
         other => other.clone(),
     }
 }
