@@ -1,7 +1,7 @@
 //! What every Lua module is given: the plugin it serves, and the call it serves at this moment.
 //!
-//! One [`ApiContext`] lives as long as a generation. It is shared by the functions of `panotti.*`, so it
-//! must never hold a strong `Lua`.
+//! One [`ApiContext`] lives as long as a VM. It is shared by the functions of `panotti.*`, so it must
+//! never hold a strong `Lua`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -10,9 +10,15 @@ use mlua::Lua;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::permission::Permissions;
+use crate::clock::SharedClock;
+use crate::config::PluginLimits;
+use crate::model::call::{CallContext, Effects};
 
-/// One generation of one plugin, as its modules see it.
+use super::permission::Permissions;
+use super::rate::Rate;
+use super::registry::Registry;
+
+/// One VM of one generation of one plugin, as its modules see it.
 pub struct ApiContext {
     /// The plugin's name.
     pub plugin: Arc<str>,
@@ -24,18 +30,37 @@ pub struct ApiContext {
     pub config: Arc<Value>,
     /// What the plugin may do.
     pub permissions: Permissions,
+    /// What the plugin may use.
+    pub limits: PluginLimits,
+    /// The wall clock.
+    pub clock: SharedClock,
     /// Where heavy work goes (`spawn_blocking`), off the Lua pool.
     pub runtime: tokio::runtime::Handle,
+    /// What the plugin has registered.
+    pub registry: Registry,
+    /// How much more it may log.
+    pub log_rate: Rate,
+    /// How many more events it may publish.
+    pub emit_rate: Rate,
     /// The call that runs now.
     pub current: CurrentCall,
 }
 
 impl ApiContext {
     /// The call that is running, or an error outside of any.
+    ///
+    /// # Errors
+    /// No call is running.
     pub fn call(&self) -> mlua::Result<Arc<CallState>> {
-        self.current
-            .get()
-            .ok_or_else(|| mlua::Error::runtime("this works only while the host is calling the plugin"))
+        let missing = || mlua::Error::runtime("this works only while the host is calling the plugin");
+        self.current.get().ok_or_else(missing)
+    }
+
+    /// Notes `mark` on the running call, if there is one.
+    pub fn mark(&self, mark: Mark) {
+        if let Some(call) = self.current.get() {
+            call.mark(mark);
+        }
     }
 }
 
@@ -56,7 +81,7 @@ impl CurrentCall {
     }
 }
 
-/// The running call of the VM `lua`, for code that has no [`ApiContext`] at hand.
+/// The running call of the VM `lua`, whose app data is its `Arc<ApiContext>`, for code that has none at hand.
 pub fn current_call(lua: &Lua) -> Option<Arc<CallState>> {
     let context = lua.app_data_ref::<Arc<ApiContext>>()?;
     context.current.get()
@@ -79,18 +104,10 @@ pub enum CallKind {
 
 /// One call into a plugin: who asks, and what it has done so far.
 pub struct CallState {
-    /// The hook, or `load`, `task`, or the pattern of a subscription.
-    pub hook: Arc<str>,
     /// What kind of call it is.
     pub kind: CallKind,
-    /// The request that led here.
-    pub request_id: Option<String>,
-    /// The event that is handled.
-    pub event_id: Option<String>,
-    /// The chain of events and operations this belongs to.
-    pub correlation_id: Option<String>,
-    /// How many operations deep this call is, started by hooks of hooks.
-    pub depth: u8,
+    /// The hook (`load`, `task`, `event`), the event, and who set it off.
+    pub ctx: CallContext,
     /// The recording the call is about: its files may be read.
     pub recording_id: Option<String>,
     /// The clip the call is about: its file may be read.
@@ -101,15 +118,11 @@ pub struct CallState {
 }
 
 impl CallState {
-    /// A call of `hook` that nobody else asked for.
-    pub fn new(hook: impl Into<Arc<str>>, kind: CallKind) -> Self {
+    /// A call that has done nothing yet and is about no recording or clip.
+    pub fn new(kind: CallKind, ctx: CallContext) -> Self {
         CallState {
-            hook: hook.into(),
             kind,
-            request_id: None,
-            event_id: None,
-            correlation_id: None,
-            depth: 0,
+            ctx,
             recording_id: None,
             clip_id: None,
             effects: Mutex::default(),
@@ -138,52 +151,4 @@ pub enum Mark {
     Limit = 2,
     /// A value could not cross between Lua and the host.
     Convert = 4,
-}
-
-/// Buffered writes of a call, in the order they were made.
-#[derive(Debug, Default, Clone, PartialEq)]
-pub struct Effects {
-    /// Changes of the plugin's key-value pairs.
-    pub kv: Vec<KvWrite>,
-    /// Events to publish.
-    pub events: Vec<Emitted>,
-}
-
-/// One buffered change of a key.
-#[derive(Debug, Clone, PartialEq)]
-pub enum KvWrite {
-    /// Put `value` under `key`, for ever or until `expires_at_us`.
-    Set {
-        /// The key.
-        key: String,
-        /// What to keep.
-        value: Value,
-        /// When it goes away by itself, in microseconds since 1970.
-        expires_at_us: Option<i64>,
-    },
-    /// Take the key away.
-    Delete {
-        /// The key.
-        key: String,
-    },
-    /// Add `by`; deltas of parallel calls add up.
-    Incr {
-        /// The key.
-        key: String,
-        /// What to add.
-        by: i64,
-    },
-}
-
-/// One buffered event.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Emitted {
-    /// The dotted type.
-    pub kind: String,
-    /// The payload.
-    pub data: Value,
-    /// `low`, `normal`, `high` or `critical`.
-    pub priority: String,
-    /// What it is about; events of one subject stay in order.
-    pub subject: Option<String>,
 }
