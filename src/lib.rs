@@ -11,3 +11,4 @@ pub mod media;
 pub mod hooks;
 pub mod lua;
 pub mod app;
+pub mod cli;

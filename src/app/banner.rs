@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::logging::escaped;
+
 /// What the banner tells.
 #[derive(Debug, Clone)]
 pub struct Banner {
@@ -43,7 +45,7 @@ pub fn banner(about: &Banner) -> String {
         format!("key       {}", about.key_file.display()),
         format!("try       curl -H \"X-API-Key: $(cat {key_file})\" {url}/api/v1/plugins"),
     ];
-    lines.into_iter().flat_map(|line| [printable(&line), "\n".to_owned()]).collect()
+    lines.into_iter().flat_map(|line| [escaped(&line), "\n".to_owned()]).collect()
 }
 
 /// The URL under which a client on this machine reaches the server.
@@ -87,11 +89,6 @@ fn first_line(text: &str) -> String {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
     }
-}
-
-/// A fault's text comes from a script: no control characters on the terminal.
-fn printable(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn shell_word(path: &Path) -> String {

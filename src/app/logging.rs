@@ -94,6 +94,13 @@ fn fields(record: &Record<'_>) -> Vec<(String, serde_json::Value)> {
     fields.0
 }
 
+/// Text that somebody else wrote, safe to show on a terminal and on one line.
+pub fn escaped(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    escape_into(&mut line, text);
+    line
+}
+
 /// Writes text with every control character, line and paragraph separator and direction mark escaped.
 fn escape_into(line: &mut String, text: &str) {
     for c in text.chars() {

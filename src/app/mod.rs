@@ -3,4 +3,5 @@
 pub mod banner;
 pub mod lock;
 pub mod logging;
+pub mod server_file;
 pub mod signals;

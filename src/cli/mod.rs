@@ -1,0 +1,127 @@
+//! The command line: one file per subcommand. Results go to stdout, everything else to stderr.
+//!
+//! Exit codes: 0 done, 1 it failed, 2 the command line or the settings are wrong.
+
+mod client;
+mod expires;
+mod flags;
+mod serve;
+mod token;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::Write;
+
+use clap::{Parser, Subcommand};
+
+use flags::ServerFlags;
+use token::TokenCommand;
+
+/// The server was used wrongly: flags or settings.
+const EXIT_USAGE: u8 = 2;
+/// It was asked rightly and failed.
+const EXIT_FAILURE: u8 = 1;
+
+/// A self-hosted recording and clip server that its users extend with Lua plugins.
+#[derive(Debug, Parser)]
+#[command(name = "panotti", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    flags: ServerFlags,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server; what `panotti` without a command does.
+    #[command(after_long_help = crate::config::help_text())]
+    Serve(ServerFlags),
+    /// Makes, lists and revokes keys of the running server.
+    Token(TokenCommand),
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+enum Failure {
+    /// The command line or the settings are wrong.
+    Usage(String),
+    /// It was tried and failed.
+    Failed(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) | Self::Failed(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Runs one command line and returns the exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(fault) => {
+            // Help and version are "errors" that go to stdout; a closed pipe there is nobody's fault.
+            _ = fault.print();
+            return u8::try_from(fault.exit_code()).unwrap_or(EXIT_USAGE);
+        }
+    };
+    let done = match cli.command {
+        None => serve::run(cli.flags),
+        Some(Command::Serve(flags)) => serve::run(flags),
+        Some(Command::Token(command)) => token::run(command),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(failure) => {
+            _ = writeln!(std::io::stderr(), "panotti: {failure}");
+            match failure {
+                Failure::Usage(_) => EXIT_USAGE,
+                Failure::Failed(_) => EXIT_FAILURE,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn code(args: &[&str]) -> u8 {
+        run(args.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_the_flags_are_those_of_serve() {
+        let cli = Cli::try_parse_from(["panotti", "--port", "0", "--plugin-dir", "a", "--plugin-dir", "b"])
+            .expect("parsed");
+        assert!(cli.command.is_none());
+        let keys: Vec<_> = cli.flags.values().iter().map(|given| (given.key, given.values.len())).collect();
+        assert_eq!(keys, [("port", 1), ("plugin_dirs", 2)]);
+    }
+
+    #[test]
+    fn a_wrong_command_line_and_wrong_settings_exit_with_2() {
+        assert_eq!(code(&["panotti", "--prot", "1"]), 2);
+        assert_eq!(code(&["panotti", "serve", "--port", "many", "--host", "x"]), 2);
+        assert_eq!(code(&["panotti", "token", "create", "--name", "x", "--scope", "everything"]), 2);
+    }
+
+    #[test]
+    fn a_command_that_needs_the_server_fails_with_1_when_none_runs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("admin.token"), "pnt_x_y\n").expect("written");
+        let data_dir = folder.path().to_str().expect("text");
+        // Port 1 is nobody's.
+        assert_eq!(code(&["panotti", "token", "list", "--data-dir", data_dir, "--port", "1"]), 1);
+    }
+}

@@ -1,0 +1,155 @@
+//! `panotti token`: makes, lists and revokes keys of the running server.
+
+use std::io::Write;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::Failure;
+use super::client::Client;
+use super::expires::expires_at;
+use super::flags::ClientFlags;
+use crate::app::logging::escaped;
+use crate::model::token::Scope;
+
+/// Makes, lists and revokes keys of the running server.
+#[derive(Debug, Args)]
+pub(super) struct TokenCommand {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    server: ClientFlags,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Makes a key and prints it; it is shown this once.
+    Create {
+        /// What its owner calls it.
+        #[arg(long)]
+        name: String,
+        /// What it allows; may be repeated.
+        #[arg(long = "scope", required = true, value_delimiter = ',', value_parser = scope_names())]
+        scopes: Vec<String>,
+        /// When it stops working: 12h, 30d, 8w, or a moment such as 2030-01-31T00:00:00Z [default: never].
+        #[arg(long, value_name = "WHEN")]
+        expires: Option<String>,
+    },
+    /// Lists the keys, never their secrets.
+    List {
+        /// As JSON, as the server says it.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revokes a key: it stops working at once.
+    Revoke {
+        /// The key's id: the part between the underscores of `pnt_<id>_<secret>`.
+        id: String,
+    },
+}
+
+pub(super) fn run(command: TokenCommand) -> Result<(), Failure> {
+    match command.verb {
+        Verb::Create { name, scopes, expires } => create(&command.server, &name, &scopes, expires.as_deref()),
+        Verb::List { json } => list(&command.server, json),
+        Verb::Revoke { id } => revoke(&command.server, &id),
+    }
+}
+
+fn create(server: &ClientFlags, name: &str, scopes: &[String], expires: Option<&str>) -> Result<(), Failure> {
+    let mut body = json!({ "name": name, "scopes": scopes });
+    if let Some(text) = expires {
+        let at = expires_at(text, OffsetDateTime::now_utc());
+        body["expires_at"] = at.map_err(|message| Failure::Usage(format!("--expires: {message}")))?.into();
+    }
+    let made = Client::find(server)?.call("POST", "/tokens", Some(&body))?;
+    let key =
+        made["token"].as_str().ok_or_else(|| Failure::Failed("the server's answer has no key".to_owned()))?;
+    // The key alone on stdout, so that `KEY=$(panotti token create …)` works.
+    _ = writeln!(std::io::stderr(), "made key {}; it is shown this once", shown(&made["id"]));
+    print(&format!("{}\n", escaped(key)))
+}
+
+fn list(server: &ClientFlags, json: bool) -> Result<(), Failure> {
+    let answer = Client::find(server)?.call("GET", "/tokens", None)?;
+    if json {
+        return print(&format!("{answer:#}\n"));
+    }
+    let items = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    print(&table(items))
+}
+
+fn revoke(server: &ClientFlags, id: &str) -> Result<(), Failure> {
+    if id.starts_with("pnt_") {
+        return Err(Failure::Usage(
+            "that is a whole key; name its id, the part between its underscores".to_owned(),
+        ));
+    }
+    if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        return Err(Failure::Usage(format!("{id:?} is no key's id; `panotti token list` shows them")));
+    }
+    Client::find(server)?.call("DELETE", &format!("/tokens/{id}"), None)?;
+    print(&format!("revoked {id}\n"))
+}
+
+/// The keys as aligned columns.
+fn table(items: &[Value]) -> String {
+    const COLUMNS: [(&str, &str); 7] = [
+        ("ID", "id"),
+        ("NAME", "name"),
+        ("SCOPES", "scopes"),
+        ("CREATED", "created_at"),
+        ("EXPIRES", "expires_at"),
+        ("LAST USED", "last_used_at"),
+        ("REVOKED", "revoked_at"),
+    ];
+    let mut rows = vec![COLUMNS.map(|(title, _)| title.to_owned())];
+    rows.extend(items.iter().map(|item| COLUMNS.map(|(_, key)| shown(&item[key]))));
+    let widths =
+        std::array::from_fn::<_, 7, _>(|n| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0));
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => escaped(text),
+        Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    std::io::stdout().write_all(text.as_bytes()).map_err(|fault| Failure::Failed(format!("stdout: {fault}")))
+}
+
+fn scope_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(Scope::ALL.iter().map(|scope| scope.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_aligned_and_safe_to_show() {
+        let items = [json!({
+            "id": "ab12", "name": "phone\u{1b}[31m", "scopes": ["clips:read", "clips:write"],
+            "created_at": "2026-01-25T10:00:00Z", "expires_at": null, "last_used_at": null
+        })];
+        assert_eq!(
+            table(&items),
+            "ID    NAME             SCOPES                  CREATED               EXPIRES  LAST USED  REVOKED\n\
+             ab12  phone\\u{1b}[31m  clips:read,clips:write  2026-01-25T10:00:00Z  -        -          -\n"
+        );
+    }
+}
