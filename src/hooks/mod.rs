@@ -8,10 +8,13 @@ pub mod chain;
 pub mod dispatcher;
 pub mod handler;
 pub mod patch;
+pub mod table;
 pub mod when;
 
 pub use catalogue::{Hook, HookKind};
-pub use dispatcher::{Asked, Dispatcher, Table};
+pub use dispatcher::{Asked, Check, Dispatcher};
 pub use handler::{
-    Answer, CallFailure, HookCall, HookHandler, OnError, Registration, Reply, Subscription, Target,
+    Answer, CallFailure, CallFuture, HookCall, HookHandler, OnError, Registration, Reply, Subscription,
+    Target,
 };
+pub use table::{Entry, Member, Table};
