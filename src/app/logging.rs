@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
+use std::panic::PanicHookInfo;
 
 use env_logger::Target;
 use log::kv::{self, Key, Value, VisitSource};
@@ -29,9 +30,18 @@ pub fn init(settings: &Settings) {
             out.write_all(line.as_bytes())
         })
         .try_init();
-    if started.is_err() {
-        log::debug!("the log was started before");
+    match started {
+        Ok(()) => std::panic::set_hook(Box::new(log_panic)),
+        Err(_) => log::debug!("the log was started before"),
     }
+}
+
+/// A panic is a line of the log like any other, so that a reader of JSON lines gets it too.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let what = panic.payload_as_str().unwrap_or("no message");
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current();
+    log::error!(place, thread = thread.name().unwrap_or_default(); "panic: {what}");
 }
 
 /// One record for people: time, level, target, message, then the fields as `key=value`.

@@ -110,9 +110,71 @@ fn problem(status: u16, json: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread::JoinHandle;
+
     use serde_json::json;
 
     use super::*;
+
+    /// Answers one request with these bytes, gives back what it was asked.
+    fn answering(answer: &'static str) -> (String, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let asked = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().expect("a client");
+            let mut asked = Vec::new();
+            let mut part = [0; 4096];
+            // The tests send bodies that end in a brace, or none.
+            while !(asked.ends_with(b"}") || asked.starts_with(b"DELETE") && asked.ends_with(b"\r\n\r\n")) {
+                let count = client.read(&mut part).expect("bytes");
+                asked.extend_from_slice(&part[..count]);
+            }
+            client.write_all(answer.as_bytes()).expect("sent");
+            String::from_utf8(asked).expect("text")
+        });
+        (url, asked)
+    }
+
+    /// A client whose data folder says that the server is at `url`.
+    fn client_of(url: &str) -> Client {
+        let folder = tempfile::tempdir().expect("a folder");
+        ServerFile::write(folder.path(), url).expect("written");
+        std::fs::write(folder.path().join("admin.token"), "pnt_id_secret\n").expect("written");
+        Client::find(&ClientFlags::of_data_dir(folder.path())).expect("found")
+    }
+
+    #[test]
+    fn a_request_goes_where_the_data_folder_says_with_its_key_and_a_body_of_json() {
+        let (url, asked) = answering("HTTP/1.1 201 Created\r\ncontent-length: 11\r\n\r\n{\"id\":\"ab\"}");
+        let made = client_of(&url).call("POST", "/tokens", Some(&json!({ "name": "x" }))).expect("made");
+        assert_eq!(made, json!({ "id": "ab" }));
+        let asked = asked.join().expect("asked");
+        assert!(asked.starts_with("POST /api/v1/tokens HTTP/1.1\r\n"), "{asked}");
+        assert!(asked.to_lowercase().contains("\r\nx-api-key: pnt_id_secret\r\n"), "{asked}");
+        assert!(asked.ends_with("\r\n\r\n{\"name\":\"x\"}"), "{asked}");
+    }
+
+    #[test]
+    fn an_answer_without_a_body_is_fine_and_a_problem_is_a_failure() {
+        let (url, asked) = answering("HTTP/1.1 204 No Content\r\n\r\n");
+        assert_eq!(client_of(&url).call("DELETE", "/tokens/ab", None).expect("revoked"), Value::Null);
+        assert!(asked.join().expect("asked").starts_with("DELETE /api/v1/tokens/ab HTTP/1.1\r\n"));
+        let (url, _) = answering(
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 37\r\n\r\n{\"detail\":\"none\",\"code\":\"not_found\"}\n",
+        );
+        let failure = client_of(&url).call("DELETE", "/tokens/ab", None).expect_err("a problem");
+        assert_eq!(failure.to_string(), "none (404 not_found)");
+    }
+
+    #[test]
+    fn a_redirect_is_not_followed_with_the_key() {
+        let (url, _) =
+            answering("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n");
+        let failure = client_of(&url).call("DELETE", "/tokens/ab", None).expect_err("a redirect");
+        assert_eq!(failure.to_string(), "the server answered 302; is it panotti?");
+    }
 
     #[test]
     fn a_problem_is_told_with_its_faults_and_hint() {

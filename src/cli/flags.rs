@@ -40,7 +40,7 @@ pub(super) struct ServerFlags {
 }
 
 /// Where the running server is, for the commands that talk to it.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct ClientFlags {
     /// Settings file of the server [default: panotti.yaml, when there is one].
     #[arg(long, global = true, value_name = "FILE")]
@@ -86,6 +86,12 @@ impl ServerFlags {
 }
 
 impl ClientFlags {
+    /// The flag `--data-dir` alone.
+    #[cfg(test)]
+    pub(super) fn of_data_dir(data_dir: &std::path::Path) -> Self {
+        Self { data_dir: data_dir.to_str().map(str::to_owned), ..Self::default() }
+    }
+
     /// The settings of the server that is meant.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let flags = ServerFlags {
