@@ -1,0 +1,8 @@
+//! The harness: the real server as its own process on an empty folder, plugins given as inline Lua, and audio.
+
+pub mod audio;
+pub mod client;
+pub mod server;
+
+pub use client::Answer;
+pub use server::{Builder, Server};
