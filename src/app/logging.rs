@@ -11,7 +11,8 @@ use log::kv::{self, Key, Value, VisitSource};
 use log::{Level, Record};
 use serde_json::Map;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 
 use crate::config::{LogFormat, Settings};
 
@@ -142,18 +143,18 @@ fn level_colour(level: Level) -> &'static str {
     }
 }
 
+/// The present moment to the millisecond, always of one width.
 fn now() -> String {
-    // Milliseconds are what people compare.
-    let now = OffsetDateTime::now_utc();
-    let rounded = now.replace_nanosecond(now.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(now);
-    rounded.format(&Rfc3339).unwrap_or_default()
+    const FORMAT: &[BorrowedFormatItem<'_>] =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    OffsetDateTime::now_utc().format(FORMAT).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TIME: &str = "2026-01-25T10:00:00.5Z";
+    const TIME: &str = "2026-01-25T10:00:00.500Z";
 
     fn record<'a>(message: std::fmt::Arguments<'a>, fields: &'a dyn kv::Source) -> Record<'a> {
         Record::builder()
@@ -162,6 +163,11 @@ mod tests {
             .target("panotti::plugins::manager")
             .key_values(fields)
             .build()
+    }
+
+    #[test]
+    fn every_time_has_one_width() {
+        assert_eq!((now().len(), now().ends_with('Z')), ("2026-01-25T10:00:00.500Z".len(), true));
     }
 
     #[test]
@@ -174,7 +180,7 @@ mod tests {
         ];
         assert_eq!(
             text_line(TIME, &record(format_args!("hook failed"), &fields), false),
-            "2026-01-25T10:00:00.5Z WARN  plugins::manager hook failed plugin=quiet_hours generation=3 \
+            "2026-01-25T10:00:00.500Z WARN  plugins::manager hook failed plugin=quiet_hours generation=3 \
              outcome=\"dead line\" duration_ms=1.5\n"
         );
     }
@@ -188,14 +194,14 @@ mod tests {
         ];
         assert_eq!(
             json_line(TIME, &record(format_args!("hook failed"), &fields)),
-            "{\"time\":\"2026-01-25T10:00:00.5Z\",\"level\":\"warn\",\"target\":\"panotti::plugins::manager\",\
+            "{\"time\":\"2026-01-25T10:00:00.500Z\",\"level\":\"warn\",\"target\":\"panotti::plugins::manager\",\
              \"message\":\"hook failed\",\"request_id\":\"r1\",\"generation\":3,\"field_level\":\"forged\"}\n"
         );
     }
 
     #[test]
     fn nothing_a_script_says_begins_a_line_or_colours_the_terminal() {
-        let forged = "x\r\n2026-01-25T10:00:00.5Z ERROR forged \x1b[31mred\u{202e}\u{0}";
+        let forged = "x\r\n2026-01-25T10:00:00.500Z ERROR forged \x1b[31mred\u{202e}\u{0}";
         let fields = [("plugin", Value::from("a\nb"))];
         let text = text_line(TIME, &record(format_args!("{forged}"), &fields), false);
         assert_eq!(text.lines().count(), 1);

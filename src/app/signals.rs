@@ -31,21 +31,27 @@ impl Stop {
     }
 }
 
-/// Listens for the signals from now on, on the current runtime.
+/// Listens for the signals from now on. On a thread of its own: the second signal is heard whatever the stop waits for.
 ///
 /// # Errors
-/// The process may not listen for signals.
+/// The process may not listen for signals or start a thread.
 pub fn listen() -> io::Result<Stop> {
     let (ask, asked) = watch::channel(false);
-    let mut signals = Signals::new()?;
-    tokio::spawn(async move {
-        let name = signals.next().await;
-        log::info!("{name}: stopping; a second signal exits at once");
-        _ = ask.send(true);
-        let name = signals.next().await;
-        log::warn!("{name} again: exiting at once");
-        std::process::exit(EXIT_AT_ONCE);
-    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::new()?
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            let name = signals.next().await;
+            log::info!("{name}: stopping; a second signal exits at once");
+            _ = ask.send(true);
+            let name = signals.next().await;
+            log::warn!("{name} again: exiting at once");
+            std::process::exit(EXIT_AT_ONCE);
+        })
+    })?;
     Ok(Stop { asked })
 }
 
