@@ -6,3 +6,4 @@ pub mod registry;
 pub mod rate;
 pub mod convert;
 pub mod guards;
+pub mod api;

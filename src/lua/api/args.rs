@@ -1,0 +1,226 @@
+//! The arguments of a host function, taken one by one and checked with their names.
+
+use mlua::{Function, LuaString, MultiValue, Table, Value};
+
+use crate::lua::convert::{Budget, Shapes, from_lua};
+
+use super::define::{Outcome, Raise, Reply};
+use super::stubs::find_similar;
+
+/// The arguments that are still to be read.
+pub struct Args<'a> {
+    function: &'static str,
+    shapes: &'a Shapes,
+    values: MultiValue,
+    taken: usize,
+}
+
+impl<'a> Args<'a> {
+    /// The arguments of a call of `function`.
+    pub fn new(function: &'static str, shapes: &'a Shapes, values: MultiValue) -> Self {
+        Args { function, shapes, values, taken: 0 }
+    }
+
+    /// The function's own name, as messages tell it.
+    pub fn function(&self) -> &'static str {
+        self.function
+    }
+
+    /// The next argument as it is; nil when there are no more.
+    pub fn any(&mut self) -> Value {
+        self.taken += 1;
+        self.values.pop_front().unwrap_or(Value::Nil)
+    }
+
+    /// How many arguments are left.
+    pub fn left(&self) -> usize {
+        self.values.len()
+    }
+
+    /// A string of bytes.
+    pub fn bytes(&mut self, name: &str) -> Result<LuaString, Raise> {
+        match self.any() {
+            Value::String(it) => Ok(it),
+            other => Err(self.wrong(name, "a string", &other)),
+        }
+    }
+
+    /// Text.
+    pub fn text(&mut self, name: &str) -> Result<String, Raise> {
+        let bytes = self.bytes(name)?;
+        let text = bytes.to_str().map(|it| it.to_owned());
+        text.map_err(|_| self.wrong_because(name, "must be UTF-8 text"))
+    }
+
+    /// Text, or nothing.
+    pub fn optional_text(&mut self, name: &str) -> Result<Option<String>, Raise> {
+        match self.values.front() {
+            None | Some(Value::Nil) => {
+                self.any();
+                Ok(None)
+            }
+            Some(_) => self.text(name).map(Some),
+        }
+    }
+
+    /// A finite number.
+    pub fn number(&mut self, name: &str) -> Result<f64, Raise> {
+        match self.optional_number(name)? {
+            Some(it) => Ok(it),
+            None => Err(self.wrong(name, "a number", &Value::Nil)),
+        }
+    }
+
+    /// A finite number, or nothing.
+    pub fn optional_number(&mut self, name: &str) -> Result<Option<f64>, Raise> {
+        match self.any() {
+            Value::Nil => Ok(None),
+            Value::Integer(it) => Ok(Some(it as f64)),
+            Value::Number(it) if it.is_finite() => Ok(Some(it)),
+            Value::Number(it) => Err(self.wrong_because(name, &format!("must be finite, got {it}"))),
+            other => Err(self.wrong(name, "a number", &other)),
+        }
+    }
+
+    /// A function.
+    pub fn callback(&mut self, name: &str) -> Result<Function, Raise> {
+        match self.any() {
+            Value::Function(it) => Ok(it),
+            other => Err(self.wrong(name, "a function", &other)),
+        }
+    }
+
+    /// A table as it is.
+    pub fn table(&mut self, name: &str) -> Result<Table, Raise> {
+        match self.any() {
+            Value::Table(it) => Ok(it),
+            other => Err(self.wrong(name, "a table", &other)),
+        }
+    }
+
+    /// Anything that has a JSON; nil is null.
+    pub fn json(&mut self, name: &str) -> Result<serde_json::Value, Raise> {
+        let value = self.any();
+        self.convert(name, &value)
+    }
+
+    /// A table of named values, or nothing; a name that is not `known` raises.
+    pub fn options(&mut self, name: &str, known: &[&str]) -> Result<Options, Raise> {
+        let value = self.any();
+        let map = match &value {
+            Value::Nil => serde_json::Map::new(),
+            Value::Table(_) => match self.convert(name, &value)? {
+                serde_json::Value::Object(map) => map,
+                _ => return Err(self.wrong_because(name, "must be a table of named values, got a list")),
+            },
+            other => return Err(self.wrong(name, "a table", other)),
+        };
+        if let Some(key) = map.keys().find(|key| !known.contains(&key.as_str())) {
+            let near = match find_similar(key, known.iter().copied()) {
+                Some(near) => format!(" (did you mean '{near}'?)"),
+                None => format!("; known: {}", known.join(", ")),
+            };
+            return Err(self.wrong_because(name, &format!("has an unknown key '{key}'{near}")));
+        }
+        Ok(Options { name: name.to_owned(), position: self.taken, map })
+    }
+
+    /// A fault of the argument that was read last.
+    pub fn wrong_because(&self, name: &str, what: &str) -> Raise {
+        Raise::Wrong(format!("argument {} ({name}) {what}", self.taken))
+    }
+
+    /// `reply`, unless arguments are left over.
+    pub fn finish(&self, reply: Reply) -> Outcome {
+        self.check_end().map(|()| reply)
+    }
+
+    /// Raises when arguments are left over.
+    pub fn check_end(&self) -> Result<(), Raise> {
+        if self.values.iter().all(Value::is_nil) {
+            return Ok(());
+        }
+        Err(Raise::Wrong(format!("takes {} arguments, got {}", self.taken, self.taken + self.values.len())))
+    }
+
+    fn convert(&self, name: &str, value: &Value) -> Result<serde_json::Value, Raise> {
+        from_lua(self.shapes, value, Budget::default()).map_err(|fault| {
+            let text = format!("argument {} ({name}): {fault}", self.taken);
+            if fault.is_limit { Raise::Limit(text) } else { Raise::Convert(text) }
+        })
+    }
+
+    fn wrong(&self, name: &str, wanted: &str, got: &Value) -> Raise {
+        let got = match got {
+            Value::Integer(_) => "number",
+            it if it.is_null() => "json.null",
+            it => it.type_name(),
+        };
+        self.wrong_because(name, &format!("must be {wanted}, got {got}"))
+    }
+}
+
+/// Named options, read one by one.
+pub struct Options {
+    name: String,
+    position: usize,
+    map: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Options {
+    /// A number that is at least `min`.
+    pub fn number(&self, key: &str, min: f64) -> Result<Option<f64>, Raise> {
+        match self.map.get(key) {
+            None | Some(serde_json::Value::Null) => Ok(None),
+            Some(value) => match value.as_f64() {
+                Some(it) if it >= min => Ok(Some(it)),
+                Some(it) => Err(self.wrong(key, &format!("must be at least {min}, got {it}"))),
+                None => Err(self.wrong(key, &format!("must be a number, got {}", kind(value)))),
+            },
+        }
+    }
+
+    /// Text.
+    pub fn text(&self, key: &str) -> Result<Option<&str>, Raise> {
+        match self.map.get(key) {
+            None | Some(serde_json::Value::Null) => Ok(None),
+            Some(serde_json::Value::String(it)) => Ok(Some(it)),
+            Some(other) => Err(self.wrong(key, &format!("must be a string, got {}", kind(other)))),
+        }
+    }
+
+    /// True or false.
+    pub fn boolean(&self, key: &str) -> Result<Option<bool>, Raise> {
+        match self.map.get(key) {
+            None | Some(serde_json::Value::Null) => Ok(None),
+            Some(serde_json::Value::Bool(it)) => Ok(Some(*it)),
+            Some(other) => Err(self.wrong(key, &format!("must be true or false, got {}", kind(other)))),
+        }
+    }
+
+    /// Any value.
+    pub fn get(&self, key: &str) -> Option<&serde_json::Value> {
+        self.map.get(key)
+    }
+
+    /// A fault of one option.
+    pub fn wrong(&self, key: &str, what: &str) -> Raise {
+        Raise::Wrong(format!("argument {} ({}.{key}) {what}", self.position, self.name))
+    }
+
+    /// All of them.
+    pub fn into_map(self) -> serde_json::Map<String, serde_json::Value> {
+        self.map
+    }
+}
+
+fn kind(value: &serde_json::Value) -> &'static str {
+    match value {
+        serde_json::Value::Null => "json.null",
+        serde_json::Value::Bool(_) => "boolean",
+        serde_json::Value::Number(_) => "number",
+        serde_json::Value::String(_) => "string",
+        serde_json::Value::Array(_) => "list",
+        serde_json::Value::Object(_) => "table",
+    }
+}

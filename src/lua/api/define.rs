@@ -1,0 +1,237 @@
+//! How a module is put together: functions that answer a [`Reply`], misuse that raises, names that must exist.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mlua::chunk::Compiler;
+use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
+
+use crate::error::Error;
+use crate::lua::context::{ApiContext, Mark};
+use crate::lua::convert::{Shapes, to_lua};
+
+use super::args::Args;
+use super::stubs::{ModuleDoc, find_similar};
+
+const GLUE: &str = include_str!("../../../scripts/prelude/api.luau");
+
+/// What a function of a module answers.
+pub enum Reply {
+    /// Nothing.
+    Nothing,
+    /// A value that is at hand in Lua.
+    Lua(Value),
+    /// Several of them.
+    Several(MultiValue),
+    /// Plain data.
+    Json(serde_json::Value),
+    /// Bytes, as a Lua string.
+    Bytes(Vec<u8>),
+    /// The world's failure: `nil, {code, message}`.
+    Failed {
+        /// A stable code.
+        code: &'static str,
+        /// One sentence.
+        message: String,
+    },
+}
+
+/// Why a function raises.
+pub enum Raise {
+    /// It was used wrongly.
+    Wrong(String),
+    /// A quota or a size was met.
+    Limit(String),
+    /// A value cannot cross.
+    Convert(String),
+    /// Lua itself failed (memory).
+    Lua(mlua::Error),
+}
+
+/// What a function of a module gives back.
+pub type Outcome = Result<Reply, Raise>;
+
+impl From<mlua::Error> for Raise {
+    fn from(error: mlua::Error) -> Self {
+        Raise::Lua(error)
+    }
+}
+
+impl From<Error> for Reply {
+    /// What a service could not do; a cause that is not for callers goes to the log, never to a script.
+    fn from(error: Error) -> Self {
+        if let Some(source) = &error.source {
+            log::error!("{}: {source}", error.detail);
+        }
+        Reply::Failed { code: error.code.name(), message: error.detail }
+    }
+}
+
+impl From<Result<serde_json::Value, Error>> for Reply {
+    fn from(result: Result<serde_json::Value, Error>) -> Self {
+        result.map_or_else(Reply::from, Reply::Json)
+    }
+}
+
+/// What modules are built with.
+pub struct Build<'a> {
+    /// The VM.
+    pub lua: &'a Lua,
+    /// What the functions are given.
+    pub ctx: &'a Arc<ApiContext>,
+    /// JSON's null and arrays.
+    pub shapes: &'a Arc<Shapes>,
+    wrap: Function,
+    strict: Function,
+    printer: Function,
+}
+
+impl<'a> Build<'a> {
+    /// Ready to build modules into `lua`.
+    pub fn new(lua: &'a Lua, ctx: &'a Arc<ApiContext>, shapes: &'a Arc<Shapes>) -> mlua::Result<Self> {
+        let compiler = Compiler::new().set_optimization_level(2).set_debug_level(0);
+        let chunk = lua.load(GLUE).set_name("=panotti").set_compiler(compiler);
+        let (wrap, strict, printer) = chunk.call(())?;
+        Ok(Build { lua, ctx, shapes, wrap, strict, printer })
+    }
+
+    /// A function that answers at once. `name` is what messages call it (`panotti.kv.get`).
+    pub fn function(
+        &self,
+        name: &'static str,
+        body: impl Fn(&Lua, &ApiContext, &mut Args) -> Outcome + Send + 'static,
+    ) -> mlua::Result<Function> {
+        let (ctx, shapes) = (self.ctx.clone(), self.shapes.clone());
+        let host = self.lua.create_function(move |lua, values: MultiValue| {
+            let mut args = Args::new(name, &shapes, values);
+            let outcome = body(lua, &ctx, &mut args).and_then(|reply| args.finish(reply));
+            finish(lua, &ctx, &shapes, name, outcome)
+        })?;
+        self.wrap.call(host)
+    }
+
+    /// A function that may wait. `body` reads its arguments at once and answers the work to be awaited, which
+    /// must hold nothing of Lua's.
+    pub fn waiting<W>(
+        &self,
+        name: &'static str,
+        body: impl Fn(&ApiContext, &mut Args) -> Result<W, Raise> + Send + 'static,
+    ) -> mlua::Result<Function>
+    where
+        W: Future<Output = Outcome> + Send + 'static,
+    {
+        let (ctx, shapes) = (self.ctx.clone(), self.shapes.clone());
+        let host = self.lua.create_async_function(move |lua, values: MultiValue| {
+            let mut args = Args::new(name, &shapes, values);
+            let work = body(&ctx, &mut args).and_then(|work| args.check_end().map(|()| work));
+            let (ctx, shapes, lua) = (ctx.clone(), shapes.clone(), lua.weak());
+            async move {
+                let outcome = match work {
+                    Ok(work) => work.await,
+                    Err(raise) => Err(raise),
+                };
+                match lua.try_upgrade() {
+                    Some(lua) => finish(&lua, &ctx, &shapes, name, outcome),
+                    None => Err(mlua::Error::runtime("the plugin was unloaded")),
+                }
+            }
+        })?;
+        self.wrap.call(host)
+    }
+
+    /// `print`, which hands its line to `info`.
+    pub fn printer(&self, info: &Function) -> mlua::Result<Function> {
+        self.printer.call(info)
+    }
+
+    /// Closes `entries` into a module: what is not permitted is taken out, the rest is read-only, and any other
+    /// name raises with the nearest one that exists.
+    pub fn close(&self, entries: Table, doc: &ModuleDoc) -> mlua::Result<Table> {
+        let mut hidden = BTreeMap::new();
+        for function in &doc.functions {
+            let Some(permission) = &function.permission else { continue };
+            let allowed = match permission.split_once(':') {
+                Some((whole, part)) => self.ctx.permissions.allows(whole, part),
+                None => self.ctx.permissions.has(permission),
+            };
+            if !allowed {
+                entries.raw_set(function.name.as_str(), Value::Nil)?;
+                hidden.insert(function.name.clone(), permission.clone());
+            }
+        }
+        let path = doc.path();
+        let what = if doc.name.is_empty() { "module or function" } else { "function" };
+        let mut names = Vec::new();
+        entries.for_each(|name: String, _: Value| {
+            names.push(name);
+            Ok(())
+        })?;
+        let ctx = self.ctx.clone();
+        let missing = self.lua.create_function(move |_, name: Value| {
+            let name = name.to_string()?;
+            Ok(match hidden.get(&name) {
+                Some(permission) => {
+                    ctx.mark(Mark::Denied);
+                    format!("{path}.{name} needs the permission '{permission}': {}", how_to_ask(permission))
+                }
+                None => match find_similar(&name, names.iter().map(String::as_str)) {
+                    Some(near) => format!("{path} has no {what} '{name}' (did you mean '{near}'?)"),
+                    None => format!("{path} has no {what} '{name}'"),
+                },
+            })
+        })?;
+        let table: Table = self.strict.call((entries, missing))?;
+        table.set_readonly(true);
+        Ok(table)
+    }
+}
+
+/// The line of a manifest that asks for `permission`.
+fn how_to_ask(permission: &str) -> String {
+    match permission.split_once(':') {
+        Some((whole, part)) => format!("add `permissions: {{ {whole}: [{part}] }}` to plugin.yaml"),
+        None => format!("add `permissions: {{ {permission}: true }}` to plugin.yaml"),
+    }
+}
+
+/// `true, …` or `false, message`, as the glue expects it.
+fn finish(
+    lua: &Lua,
+    ctx: &ApiContext,
+    shapes: &Shapes,
+    name: &str,
+    outcome: Outcome,
+) -> mlua::Result<MultiValue> {
+    let value = match outcome {
+        Ok(Reply::Nothing) => return true.into_lua_multi(lua),
+        Ok(Reply::Lua(value)) => value,
+        Ok(Reply::Json(value)) => to_lua(lua, shapes, &value)?,
+        Ok(Reply::Bytes(bytes)) => Value::String(lua.create_string(bytes)?),
+        Ok(Reply::Several(mut values)) => {
+            values.push_front(Value::Boolean(true));
+            return Ok(values);
+        }
+        Ok(Reply::Failed { code, message }) => {
+            let failure = lua.create_table_with_capacity(0, 2)?;
+            failure.raw_set("code", code)?;
+            failure.raw_set("message", message)?;
+            return (true, Value::Nil, failure).into_lua_multi(lua);
+        }
+        Err(raise) => {
+            let message = match raise {
+                Raise::Wrong(message) => message,
+                Raise::Limit(message) => {
+                    ctx.mark(Mark::Limit);
+                    message
+                }
+                Raise::Convert(message) => {
+                    ctx.mark(Mark::Convert);
+                    message
+                }
+                Raise::Lua(error) => return Err(error),
+            };
+            return (false, format!("{name}: {message}")).into_lua_multi(lua);
+        }
+    };
+    (true, value).into_lua_multi(lua)
+}

@@ -1,0 +1,90 @@
+//! What scripts see as `panotti.*`: one file per module, each with its `.d.luau` beside it; this is the list.
+//!
+//! The `.d.luau` is the one source: names, signatures, documents, `@permission` and `@waits` are read from it, for
+//! the permissions a VM is built with, the editors' stubs and the guide. A test holds that what is built is what
+//! is told.
+
+pub mod args;
+pub mod define;
+pub mod stubs;
+mod base64;
+mod hash;
+mod json;
+mod log;
+mod regex;
+mod time;
+mod url;
+mod uuid;
+mod yaml;
+
+use std::sync::Arc;
+
+use mlua::{Function, Lua, Table, Value};
+
+use super::context::ApiContext;
+use super::convert::Shapes;
+use define::Build;
+use stubs::ModuleDoc;
+
+/// One module: its name under `panotti`, its types, and what makes it.
+pub struct Module {
+    /// The name; empty for what stands in `panotti` itself.
+    pub name: &'static str,
+    /// Its `.d.luau`.
+    pub types: &'static str,
+    entry: Entry,
+}
+
+enum Entry {
+    /// A table of functions.
+    Table(fn(&Build) -> mlua::Result<Table>),
+    /// A function by itself.
+    Function(fn(&Build) -> mlua::Result<Function>),
+}
+
+const fn table(name: &'static str, types: &'static str, build: fn(&Build) -> mlua::Result<Table>) -> Module {
+    Module { name, types, entry: Entry::Table(build) }
+}
+
+const fn function(name: &'static str, types: &'static str, build: fn(&Build) -> mlua::Result<Function>) -> Module {
+    Module { name, types, entry: Entry::Function(build) }
+}
+
+/// All modules.
+pub const MODULES: &[Module] = &[
+    table("log", include_str!("log.d.luau"), log::build),
+    table("json", include_str!("json.d.luau"), json::build),
+    table("yaml", include_str!("yaml.d.luau"), yaml::build),
+    table("base64", include_str!("base64.d.luau"), base64::build),
+    table("hash", include_str!("hash.d.luau"), hash::build),
+    function("uuid", include_str!("uuid.d.luau"), uuid::build),
+    table("url", include_str!("url.d.luau"), url::build),
+    table("regex", include_str!("regex.d.luau"), regex::build),
+    table("time", include_str!("time.d.luau"), time::build),
+];
+
+/// Puts `panotti` and `print` into a VM, before its sandbox closes.
+pub fn install(lua: &Lua, ctx: &Arc<ApiContext>, shapes: &Arc<Shapes>) -> mlua::Result<()> {
+    let build = Build::new(lua, ctx, shapes)?;
+    let panotti = lua.create_table()?;
+    for module in MODULES {
+        let value = match module.entry {
+            Entry::Function(make) => Value::Function(make(&build)?),
+            Entry::Table(make) if module.name.is_empty() => {
+                make(&build)?.for_each(|name: String, value: Value| panotti.raw_set(name, value))?;
+                continue;
+            }
+            Entry::Table(make) => {
+                Value::Table(build.close(make(&build)?, &ModuleDoc::read(module.name, module.types))?)
+            }
+        };
+        panotti.raw_set(module.name, value)?;
+    }
+    let log: Table = panotti.raw_get("log")?;
+    lua.globals().raw_set("print", build.printer(&log.raw_get("info")?)?)?;
+    let doc = ModuleDoc { name: String::new(), doc: String::new(), functions: Vec::new() };
+    lua.globals().raw_set("panotti", build.close(panotti, &doc)?)
+}
+
+#[cfg(test)]
+mod tests;

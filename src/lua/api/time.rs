@@ -1,0 +1,43 @@
+//! `panotti.time`: the wall clock, the monotonic clock, and RFC 3339.
+
+use std::time::Instant;
+
+use mlua::{Table, Value};
+
+use crate::model::time::{MissingOffset, Timestamp};
+
+use super::define::{Build, Reply};
+
+pub(super) fn build(build: &Build) -> mlua::Result<Table> {
+    let module = build.lua.create_table()?;
+    let now = build.function("panotti.time.now", |_, ctx, _| Ok(seconds(ctx.clock.now_us())))?;
+    module.raw_set("now", now)?;
+    let started = Instant::now();
+    let monotonic = build.function("panotti.time.monotonic", move |_, _, _| {
+        Ok(Reply::Lua(Value::Number(started.elapsed().as_secs_f64())))
+    })?;
+    module.raw_set("monotonic", monotonic)?;
+    let parse = build.function("panotti.time.parse", |_, _, args| {
+        Ok(match Timestamp::parse(&args.text("text")?, MissingOffset::Utc) {
+            Ok(at) => seconds(at.0),
+            Err(what) => Reply::Failed { code: "not_time", message: format!("the text {what}") },
+        })
+    })?;
+    module.raw_set("parse", parse)?;
+    let format = build.function("panotti.time.format", |_, ctx, args| {
+        let at = match args.optional_number("seconds")? {
+            Some(seconds) => (seconds * 1e6).round() as i64,
+            None => ctx.clock.now_us(),
+        };
+        if !(0..=253_402_300_799_999_999).contains(&at) {
+            return Err(args.wrong_because("seconds", "must lie between the years 1970 and 9999"));
+        }
+        Ok(Reply::Bytes(Timestamp(at).to_string().into_bytes()))
+    })?;
+    module.raw_set("format", format)?;
+    Ok(module)
+}
+
+fn seconds(us: i64) -> Reply {
+    Reply::Lua(Value::Number(us as f64 / 1e6))
+}
