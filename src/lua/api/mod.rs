@@ -46,7 +46,11 @@ const fn table(name: &'static str, types: &'static str, build: fn(&Build) -> mlu
     Module { name, types, entry: Entry::Table(build) }
 }
 
-const fn function(name: &'static str, types: &'static str, build: fn(&Build) -> mlua::Result<Function>) -> Module {
+const fn function(
+    name: &'static str,
+    types: &'static str,
+    build: fn(&Build) -> mlua::Result<Function>,
+) -> Module {
     Module { name, types, entry: Entry::Function(build) }
 }
 

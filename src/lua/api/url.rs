@@ -71,7 +71,11 @@ fn parts(url: &Url) -> Value {
     json!(parts)
 }
 
-fn append(text: &mut form_urlencoded::Serializer<'_, String>, name: &str, value: &Value) -> Result<(), Raise> {
+fn append(
+    text: &mut form_urlencoded::Serializer<'_, String>,
+    name: &str,
+    value: &Value,
+) -> Result<(), Raise> {
     match value {
         Value::Null => {}
         Value::String(it) => {
@@ -86,7 +90,9 @@ fn append(text: &mut form_urlencoded::Serializer<'_, String>, name: &str, value:
             }
         }
         Value::Object(_) => {
-            return Err(Raise::Wrong(format!("fields.{name} must be a string, number, boolean or a list of these")));
+            return Err(Raise::Wrong(format!(
+                "fields.{name} must be a string, number, boolean or a list of these"
+            )));
         }
     }
     Ok(())
