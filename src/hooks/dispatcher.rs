@@ -272,3 +272,7 @@ fn apply(hook: Hook, plugin: &Arc<str>, wanted: Map<String, Value>, asked: &mut 
     asked.changes.extend(changed);
     asked.payload = candidate;
 }
+
+#[cfg(test)]
+#[path = "dispatcher_tests.rs"]
+mod tests;
