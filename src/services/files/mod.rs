@@ -1,0 +1,136 @@
+//! The files of recordings and clips: where the server's own lie, and the one door to those that a
+//! client named. Every path is opened inside its folder by cap-std, so none leads out of it.
+
+mod blocking;
+mod kind;
+mod live;
+pub mod open;
+mod sink;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::Settings;
+use crate::error::{Code, Error, Result};
+
+pub use blocking::Blocking;
+pub use kind::{content_type, sniff};
+pub use live::{Busy, Live, LiveState};
+pub use open::OpenMedia;
+pub use sink::{Expected, Sink, Written};
+
+/// Where media lie. Cheap to clone.
+#[derive(Clone)]
+pub struct MediaFiles {
+    /// The server's own media, absolute.
+    root: Arc<Path>,
+    /// Where files named by clients may lie, absolute.
+    recordings_dir: Arc<Path>,
+    /// The largest upload in bytes; 0 is no limit.
+    upload_max_bytes: u64,
+    /// Who writes which track at this moment.
+    pub live: Live,
+}
+
+impl MediaFiles {
+    /// The media below `data_dir`, whose folders are made when they are missing.
+    ///
+    /// # Errors
+    /// When a folder cannot be made.
+    pub fn open(settings: &Settings) -> Result<Self> {
+        let root = absolute(&settings.data_dir.join("media"));
+        for folder in ["recordings", "clips"] {
+            std::fs::create_dir_all(root.join(folder)).map_err(io_error)?;
+        }
+        let recordings_dir = absolute(&settings.recordings_dir);
+        Ok(MediaFiles {
+            root: root.into(),
+            recordings_dir: recordings_dir.into(),
+            upload_max_bytes: settings.upload_max_bytes,
+            live: Live::default(),
+        })
+    }
+
+    /// The folder of the server's own media.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The path, from the media folder on, of a recording's folder.
+    pub fn recording_folder(id: &str) -> String {
+        format!("recordings/{id}")
+    }
+
+    /// The path, from the media folder on, of a clip that the server cut or was sent.
+    pub fn clip_path(id: i64) -> String {
+        format!("clips/{id}.wav")
+    }
+
+    /// The place of one of the server's own files.
+    pub fn own(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// A free name for a track's file, from the media folder on: `<track>.<ext>`, numbered when a
+    /// former file of the track is still there.
+    pub fn free_track_path(&self, id: &str, track: &str, ext: &str) -> String {
+        let folder = Self::recording_folder(id);
+        let first = format!("{folder}/{track}.{ext}");
+        let numbered = (2..).map(|n: u32| format!("{folder}/{track}.{n}.{ext}"));
+        let mut names = std::iter::once(first).chain(numbered);
+        names.find(|name| !self.own(name).exists()).unwrap_or_default()
+    }
+
+    /// Refuses an upload that has become too large.
+    ///
+    /// # Errors
+    /// [`Code::TooLarge`], naming the setting.
+    pub fn check_size(&self, bytes: u64) -> Result<()> {
+        match self.upload_max_bytes {
+            0 => Ok(()),
+            max if bytes <= max => Ok(()),
+            max => Err(Error::new(
+                Code::TooLarge,
+                format!("The upload is larger than {max} bytes (setting `upload_max_bytes`)."),
+            )),
+        }
+    }
+
+    /// Removes one of the server's own files; one that is gone already is fine.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove_own(&self, relative: &str) -> Result<()> {
+        match self.own_dir()?.remove_file(relative) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_error(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a recording's folder when nothing is left in it.
+    pub fn remove_folder_if_empty(&self, id: &str) {
+        // One with something left in it stays, which is what is wanted.
+        std::fs::remove_dir(self.own(&Self::recording_folder(id))).ok();
+    }
+}
+
+/// What the system says about a file, as an error of the product.
+pub fn io_error(error: std::io::Error) -> Error {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    if matches!(error.kind(), StorageFull | QuotaExceeded) {
+        let mut full = Error::new(Code::DiskFull, "There is no room on the disk for this.");
+        full.retry_after = Some(60);
+        full.source = Some(error.into());
+        return full;
+    }
+    Error::internal(error)
+}
+
+/// Makes a folder's entries durable: a new name in it survives a power cut.
+pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
