@@ -136,7 +136,8 @@ fn check_list(value: &Value, check: impl Fn(&Value) -> Result<(), String>) -> Re
     let Some(items) = value.as_array() else {
         return Err(vec![(String::new(), "must be a list".to_owned())]);
     };
-    let wrong = items.iter().enumerate().filter_map(|(index, item)| Some((format!("/{index}"), check(item).err()?)));
+    let wrong =
+        items.iter().enumerate().filter_map(|(index, item)| Some((format!("/{index}"), check(item).err()?)));
     let wrong: Wrong = wrong.collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
@@ -158,9 +159,9 @@ fn check_metadata(value: &Value, max_bytes: u64) -> Result<(), String> {
     serde_json::to_writer(&mut counter, value).ok();
     match counter.0 {
         bytes if bytes <= max_bytes => Ok(()),
-        bytes => Err(format!(
-            "is {bytes} bytes of JSON, more than {max_bytes} (setting `metadata_max_bytes`)"
-        )),
+        bytes => {
+            Err(format!("is {bytes} bytes of JSON, more than {max_bytes} (setting `metadata_max_bytes`)"))
+        }
     }
 }
 

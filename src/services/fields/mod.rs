@@ -72,9 +72,8 @@ pub fn check(rules: &[Rule], mut body: Map<String, Value>, how: Reading) -> Resu
                 Ok(value) => {
                     values.insert(rule.name.to_owned(), value);
                 }
-                Err(wrong) => {
-                    faults.extend(wrong.into_iter().map(|(at, why)| fault(&format!("{}{at}", escape(name)), why)))
-                }
+                Err(wrong) => faults
+                    .extend(wrong.into_iter().map(|(at, why)| fault(&format!("{}{at}", escape(name)), why))),
             },
         }
     }

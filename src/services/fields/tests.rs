@@ -34,8 +34,16 @@ fn all_faults_are_told_at_once_with_their_pointers() {
         "metadata": {"k": "0123456789012345678901234567890"}, "tracks": {"Sys/tem": 1},
     });
     let expected = [
-        "/title", "/fps", "/file_size", "/recorded_at", "/tags/1", "/tags/2", "/metadata",
-        "/tracks/Sys~1tem", "/tracks/Sys~1tem", "/titel",
+        "/title",
+        "/fps",
+        "/file_size",
+        "/recorded_at",
+        "/tags/1",
+        "/tags/2",
+        "/metadata",
+        "/tracks/Sys~1tem",
+        "/tracks/Sys~1tem",
+        "/titel",
     ];
     assert_eq!(pointers(body, CREATE), expected);
 }
@@ -76,9 +84,13 @@ fn times_are_kept_in_utc_and_whole_numbers_may_be_written_with_a_point() {
 
 #[test]
 fn a_plugins_patch_is_judged_by_the_same_rules() {
-    let judge = |payload: Value| check_patched(RULES, &["title", "tags"], payload.as_object().unwrap(), CREATE);
+    let judge =
+        |payload: Value| check_patched(RULES, &["title", "tags"], payload.as_object().unwrap(), CREATE);
     assert!(judge(json!({"title": "x", "fps": "not looked at"})).is_ok());
-    assert_eq!(judge(json!({"title": "too long"})).unwrap_err(), "/title: must have 1 to 5 characters, not 8");
+    assert_eq!(
+        judge(json!({"title": "too long"})).unwrap_err(),
+        "/title: must have 1 to 5 characters, not 8"
+    );
     assert!(judge(json!({"tags": []})).unwrap_err().contains("/title"));
 }
 

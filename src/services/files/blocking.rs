@@ -18,7 +18,10 @@ impl Blocking {
     ///
     /// # Errors
     /// What `work` says; an internal error when it panicked.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         self.0.spawn_blocking(work).await.map_err(Error::internal)?
     }
 

@@ -61,9 +61,8 @@ impl Live {
         let key = format!("{id}/{track}");
         let state = {
             let mut entries = self.0.lock();
-            let entry = entries
-                .entry(key.clone())
-                .or_insert_with(|| Entry { state: Arc::default(), closing: false });
+            let entry =
+                entries.entry(key.clone()).or_insert_with(|| Entry { state: Arc::default(), closing: false });
             if std::mem::replace(&mut entry.closing, true) {
                 return None;
             }

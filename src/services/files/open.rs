@@ -113,7 +113,8 @@ impl MediaFiles {
     /// [`Code::MediaUnavailable`] when it is not there, or not below the recordings directory.
     pub fn open_client(&self, path: &str) -> Result<OpenMedia> {
         let inside = self.inside_recordings(path).ok_or_else(unavailable)?;
-        let dir = Dir::open_ambient_dir(&self.recordings_dir, ambient_authority()).map_err(|_| unavailable())?;
+        let dir =
+            Dir::open_ambient_dir(&self.recordings_dir, ambient_authority()).map_err(|_| unavailable())?;
         open_in(&dir, &inside, self.recordings_dir.join(&inside))
     }
 
