@@ -11,5 +11,6 @@ pub mod media;
 pub mod hooks;
 pub mod services;
 pub mod lua;
+pub mod plugins;
 pub mod app;
 pub mod cli;

@@ -1,0 +1,205 @@
+//! The schema of a plugin's config: defaults, checks that name every fault, and which values are secret.
+
+use jsonschema::PatternOptions;
+use jsonschema::error::ValidationErrorKind;
+use serde_json::{Map, Value, json};
+
+use crate::error::FieldError;
+
+/// The mark of a secret value.
+const SECRET: &str = "writeOnly";
+
+/// A checked `config_schema`; without one every value is accepted.
+#[derive(Debug, Clone, Default)]
+pub struct Schema {
+    raw: Option<Value>,
+    validator: Option<jsonschema::Validator>,
+}
+
+impl Schema {
+    /// Reads a schema; patterns run in linear time and nothing is fetched.
+    ///
+    /// # Errors
+    /// Where it is no schema, as a pointer into it, and why.
+    pub fn parse(mut raw: Value) -> Result<Self, FieldError> {
+        let Value::Object(fields) = &mut raw else {
+            return Err(FieldError {
+                pointer: String::new(),
+                message: "must be a mapping with `properties`".to_owned(),
+            });
+        };
+        fields.entry("type").or_insert(json!("object"));
+        let validator = jsonschema::options()
+            .offline()
+            .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
+            .build(&raw)
+            .map_err(|fault| FieldError {
+                pointer: fault.instance_path().as_str().to_owned(),
+                message: fault.to_string(),
+            })?;
+        Ok(Schema { raw: Some(raw), validator: Some(validator) })
+    }
+
+    /// The schema as it was written, for those who draw a form from it.
+    pub fn raw(&self) -> Option<&Value> {
+        self.raw.as_ref()
+    }
+
+    /// The keys it describes.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.properties().into_iter().flat_map(|it| it.keys().map(String::as_str))
+    }
+
+    /// The default of every key that has one.
+    pub fn defaults(&self) -> Map<String, Value> {
+        let properties = self.properties().into_iter().flatten();
+        properties.filter_map(|(key, rule)| Some((key.clone(), default_of(rule)?))).collect()
+    }
+
+    /// Whether a text for `key` stays a text even when it looks like a number.
+    pub fn wants_text(&self, key: &str) -> bool {
+        self.rule(key).and_then(|it| it.get("type")).is_some_and(|it| it == "string")
+    }
+
+    /// Whether the value of `key`, or a part of it, is never shown.
+    pub fn is_secret(&self, key: &str) -> bool {
+        self.rule(key).is_some_and(has_secret)
+    }
+
+    /// Every fault of a whole config, by pointer; secrets are not quoted.
+    pub fn check(&self, config: &Map<String, Value>) -> Vec<FieldError> {
+        let Some(validator) = &self.validator else { return Vec::new() };
+        let config = Value::Object(config.clone());
+        let mut faults = Vec::new();
+        for fault in validator.iter_errors(&config) {
+            let at = fault.instance_path().as_str();
+            match fault.kind() {
+                ValidationErrorKind::Required { property } => faults.push(FieldError {
+                    pointer: format!("{at}/{}", escape(property.as_str().unwrap_or_default())),
+                    message: "is required".to_owned(),
+                }),
+                ValidationErrorKind::AdditionalProperties { unexpected } => {
+                    for key in unexpected {
+                        faults.push(FieldError {
+                            pointer: format!("{at}/{}", escape(key)),
+                            message: "is not in the schema".to_owned(),
+                        });
+                    }
+                }
+                _ => {
+                    let key = first_segment(at);
+                    let message = match self.is_secret(&key) {
+                        true => fault.masked_with("the secret value").to_string(),
+                        false => fault.to_string(),
+                    };
+                    faults.push(FieldError { pointer: at.to_owned(), message: shorten(message) });
+                }
+            }
+        }
+        faults
+    }
+
+    fn properties(&self) -> Option<&Map<String, Value>> {
+        self.raw.as_ref()?.get("properties")?.as_object()
+    }
+
+    fn rule(&self, key: &str) -> Option<&Value> {
+        self.properties()?.get(key)
+    }
+}
+
+/// The key of the config that a pointer leads into.
+pub fn first_segment(pointer: &str) -> String {
+    let segment = pointer.trim_start_matches('/').split('/').next().unwrap_or_default();
+    segment.replace("~1", "/").replace("~0", "~")
+}
+
+/// A key as it stands in a JSON pointer.
+pub fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// A property's own default, else the object of its properties' defaults.
+fn default_of(rule: &Value) -> Option<Value> {
+    if let Some(default) = rule.get("default") {
+        return Some(default.clone());
+    }
+    let properties = rule.get("properties")?.as_object()?;
+    let inner: Map<String, Value> =
+        properties.iter().filter_map(|(key, rule)| Some((key.clone(), default_of(rule)?))).collect();
+    (!inner.is_empty()).then_some(Value::Object(inner))
+}
+
+fn has_secret(rule: &Value) -> bool {
+    match rule {
+        Value::Object(fields) => {
+            fields.get(SECRET).is_some_and(|it| it == true) || fields.values().any(has_secret)
+        }
+        Value::Array(items) => items.iter().any(has_secret),
+        _ => false,
+    }
+}
+
+fn shorten(mut message: String) -> String {
+    const MAX: usize = 400;
+    if let Some((at, _)) = message.char_indices().nth(MAX) {
+        message.truncate(at);
+        message.push('…');
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema() -> Schema {
+        Schema::parse(json!({
+            "properties": {
+                "from": { "type": "string", "pattern": "^\\d\\d:\\d\\d$" },
+                "level": { "type": "integer", "minimum": 1, "maximum": 5, "default": 3 },
+                "mode": { "enum": ["a", "b"] },
+                "days": { "type": "array", "items": { "type": "string" } },
+                "api_key": { "type": "string", "writeOnly": true, "pattern": "^k-" },
+                "net": { "properties": { "port": { "default": 80 } } }
+            },
+            "required": ["from"]
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn every_fault_is_told_with_its_pointer_and_no_secret() {
+        let config = json!({ "level": 9, "mode": "c", "days": ["mon", 2], "api_key": "hunter2" });
+        let faults = schema().check(config.as_object().unwrap());
+        let mut at: Vec<&str> = faults.iter().map(|it| it.pointer.as_str()).collect();
+        at.sort_unstable();
+        assert_eq!(at, ["/api_key", "/days/1", "/from", "/level", "/mode"]);
+        assert!(faults.iter().all(|it| !it.message.contains("hunter2")), "{faults:?}");
+        let good = json!({ "from": "22:00", "level": 5, "other": [1] });
+        assert_eq!(schema().check(good.as_object().unwrap()), []);
+    }
+
+    #[test]
+    fn defaults_are_collected_also_from_within() {
+        assert_eq!(Value::Object(schema().defaults()), json!({ "level": 3, "net": { "port": 80 } }));
+        assert!(schema().is_secret("api_key") && !schema().is_secret("from"));
+    }
+
+    #[test]
+    fn what_is_no_schema_is_told_where() {
+        let fault = Schema::parse(json!({ "properties": { "a": { "type": "strin" } } })).unwrap_err();
+        assert!(fault.pointer.starts_with("/properties/a"), "{fault:?}");
+        assert!(Schema::parse(json!([])).is_err());
+        assert!(Schema::parse(json!({ "$ref": "https://example.com/x.json" })).is_err());
+    }
+
+    #[test]
+    fn an_unknown_key_is_a_fault_only_where_the_schema_is_closed() {
+        let closed = Schema::parse(json!({ "properties": {}, "additionalProperties": false })).unwrap();
+        let config = json!({ "a/b": 1, "c": 2 });
+        let faults = closed.check(config.as_object().unwrap());
+        assert_eq!(faults.iter().map(|it| first_segment(&it.pointer)).collect::<Vec<_>>(), ["a/b", "c"]);
+        assert_eq!(Schema::default().check(config.as_object().unwrap()), []);
+    }
+}
