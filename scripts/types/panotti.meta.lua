@@ -1,0 +1,210 @@
+---@meta
+-- Generated like panotti.d.luau; a test tells when it is stale.
+
+--- What went wrong in the world: `nil, err` instead of a raised error.
+---@class Failure
+---@field code string A stable code, such as `clip_not_found`.
+---@field message string One sentence.
+
+--- The second argument of every hook: what led to this call.
+---@class Ctx
+---@field hook string The hook's name, or `event`.
+---@field plugin string The plugin's own name.
+---@field generation number Counts up with every load of the plugin.
+---@field event_id string? The event that is delivered.
+---@field correlation_id string? Shared by all that one request set off.
+---@field causation_id string? The event or request right before this.
+---@field source string Who set it off: `http`, `plugin/<name>`, `journal`, `server`.
+---@field attempt number Which try this is, from 1.
+---@field replay boolean A past event is played again.
+---@field deadline number? When the call must be over, in seconds since 1970.
+---@field request_id string? The HTTP request that began it.
+
+--- How a hook is to be called.
+---@class HookOptions
+---@field priority number? Higher runs earlier; 0 without it.
+---@field before string[]? Plugins that must come after this one.
+---@field after string[]? Plugins that must come before this one.
+---@field timeout number? Seconds; at most the plugin's limit.
+---@field on_error string? `allow` (without it) or `deny`: what an error of this hook means; of before-hooks only.
+---@field when table<string, any>? Only what fits: field = value, or field = { min, max, one_of, prefix }.
+
+--- What a registration gives back.
+---@class Registered
+---@field off fun(self: Registered) Takes the registration back.
+
+--- A file of a recording.
+---@class Track
+---@field path string Its file, as `panotti.media` takes it.
+---@field size number Bytes.
+---@field duration number? Seconds.
+---@field codec string? Such as `pcm_s16le`, `flac`, `aac`.
+---@field sample_rate number? Samples a second.
+---@field channels number? How many channels.
+---@field sha256 string? Of the whole file, in hex.
+
+--- The `app` that hooks are given.
+---@class App
+---@field version string the server's version
+---@field data_dir string the server's data folder
+---@field plugins string[] names of the plugins that run
+
+--- The `request` that hooks are given.
+---@class Request
+---@field id string the request id
+---@field method string GET, POST, …
+---@field path string the path as sent
+---@field query string the query as sent, without the question mark
+---@field headers table<string, string> lower-case names; secrets removed
+---@field remote string? the client's address
+
+--- The `response` that hooks are given.
+---@class Response
+---@field status number the HTTP status
+---@field headers table<string, string> lower-case names
+---@field duration number seconds since the request came
+---@field request Request what was asked
+
+--- The `recording` that hooks are given.
+---@class Recording
+---@field id string 1 to 128 characters
+---@field title string? what people call it
+---@field status string active or completed
+---@field started_at string RFC 3339, UTC
+---@field ended_at string? RFC 3339, UTC
+---@field duration number? seconds
+---@field tracks table<string, Track> by name
+---@field metadata table<string, any> free JSON
+
+--- The `clip` that hooks are given.
+---@class Clip
+---@field id number counts up from 1
+---@field title string 1 to 255 characters
+---@field file_path string where the media lies
+---@field recording_id string? the recording it was cut from
+---@field description string? free text
+---@field game_name string? up to 255 characters
+---@field game_id string? up to 255 characters
+---@field tags string[] labels
+---@field metadata table<string, any> free JSON
+---@field file_size number? bytes
+---@field duration number? seconds
+---@field resolution string? such as 1920x1080
+---@field fps number? frames a second
+---@field codec string? such as h264 or pcm_s16le
+---@field recorded_at string? RFC 3339, UTC
+---@field processed boolean whether processing is done
+---@field processing_status string pending, processing, completed or failed
+---@field created_at string RFC 3339, UTC
+---@field updated_at string RFC 3339, UTC
+
+--- The hooks a plugin may register, each with what it is given.
+---@class Panotti_hooks
+---@field on_startup fun(fn: fun(app: App, ctx: Ctx): ...any, opts?: HookOptions): Registered Once, after the database is open and all plugins are loaded; also when the plugin is enabled later.
+---@field on_shutdown fun(fn: fun(app: App, ctx: Ctx): ...any, opts?: HookOptions): Registered Once, while the database is still open, in reverse order; also when the plugin is disabled.
+---@field on_load fun(fn: fun(state: any, ctx: Ctx): ...any, opts?: HookOptions): Registered After the chunk has run and before any hook, with what the former generation's on_unload returned (nil at first).
+---@field on_unload fun(fn: fun(ctx: Ctx): ...any, opts?: HookOptions): Registered Before the plugin is let go; returns a snapshot (JSON, at most 1 MiB) for the next generation and tears nothing down.
+---@field on_config_changed fun(fn: fun(config: table<string, any>, ctx: Ctx): ...any, opts?: HookOptions): Registered After a value of the plugin's config has changed; the argument is the new, checked config.
+---@field health fun(fn: fun(ctx: Ctx): ...any, opts?: HookOptions): Registered Every 30 seconds; returns ok, message, details.
+---@field before_request fun(fn: fun(request: Request, ctx: Ctx): ...any, opts?: HookOptions): Registered Before routing, also for requests that will be 401 or 404; may refuse, answer, or patch headers.
+---@field after_request fun(fn: fun(response: Response, ctx: Ctx): ...any, opts?: HookOptions): Registered When status and headers are known and before the first byte, errors included; may patch headers.
+---@field before_recording_start fun(fn: fun(recording: Recording, ctx: Ctx): ...any, opts?: HookOptions): Registered Before a recording is stored; may refuse, or patch title and metadata.
+---@field after_recording_end fun(fn: fun(recording: Recording, ctx: Ctx): ...any, opts?: HookOptions): Registered After a recording has ended, from the journal.
+---@field on_clip_captured fun(fn: fun(clip: Clip, ctx: Ctx): ...any, opts?: HookOptions): Registered While a clip is being created; what it changes is stored in the same transaction.
+---@field on_clip_processed fun(fn: fun(clip: Clip, ctx: Ctx): ...any, opts?: HookOptions): Registered Exactly when processed goes from false to true; what it changes is stored in the same transaction.
+---@field on_clip_updated fun(fn: fun(clip: Clip, ctx: Ctx): ...any, opts?: HookOptions): Registered After a clip was changed, from the journal.
+---@field on_clip_deleted fun(fn: fun(clip: Clip, ctx: Ctx): ...any, opts?: HookOptions): Registered After a clip was deleted, from the journal, with the clip as it was.
+
+--- `panotti.on.<hook>(fn, opts)`; `panotti.on(name, fn, opts)` for a computed name.
+---@class Panotti_on : Panotti_hooks
+---@overload fun(name: string, fn: fun(...: any): ...any, opts?: HookOptions): Registered)
+
+--- Lines in the server's log, with the plugin's name, generation, hook and request. At most 50 a second after a
+--- burst of 500, 8 KiB each; what is above is left out and counted. `print` is `info`.
+---@class Panotti_log
+---@field debug fun(msg: string, fields?: table<string, any>) For whoever searches a fault.
+---@field info fun(msg: string, fields?: table<string, any>) Worth knowing.
+---@field warn fun(msg: string, fields?: table<string, any>) Somebody should look at it.
+---@field error fun(msg: string, fields?: table<string, any>) Something did not work.
+
+--- JSON text, its null, and its arrays.
+---@class Panotti_json
+---@field null any JSON's null: a key that holds it exists. In a patch it removes the key.
+---@field encode fun(value: any, options?: { pretty: boolean? }): string The value as JSON text. Raises where a value has no JSON (functions, NaN, mixed tables), with its path.
+---@field decode fun(text: string): any, Failure? The value of a JSON text, at most 1 MiB; nil and `not_json` when it is none.
+---@field array fun(t?: any[]): any[] Marks `t` (a new table without it) as an array, so that it becomes `[]` when it is empty.
+
+--- YAML text, as plain data: no tags, aliases only within bounds.
+---@class Panotti_yaml
+---@field encode fun(value: any): string The value as YAML text. Raises where a value has no JSON, with its path.
+---@field decode fun(text: string): any, Failure? The value of a YAML text, at most 64 KiB; nil and `not_yaml` (with line and column) when it is none.
+
+--- Bytes as text, and back.
+---@class Panotti_base64
+---@field encode fun(bytes: string, options?: { url: boolean? }): string The bytes in base64; with `url` in the alphabet for addresses, without padding.
+---@field decode fun(text: string): string?, Failure? The bytes of a base64 text of either alphabet, with or without padding; nil and `not_base64` when it is none.
+
+--- Digests, in lower-case hex.
+---@class Panotti_hash
+---@field sha256 fun(bytes: string): string SHA-256 of the bytes.
+---@field hmac_sha256 fun(key: string, bytes: string): string HMAC with SHA-256 of the bytes under a key, as web hooks sign with.
+---@field blake3 fun(bytes: string): string BLAKE3 of the bytes.
+
+--- A new random UUID (version 4), as in `6f9619ff-8b86-4d01-b42d-00cf4fc964ff`.
+---@alias Panotti_uuid fun(): string
+
+--- The parts of an address; what it does not have is nil.
+---@class Url
+---@field scheme string 
+---@field username string? 
+---@field password string? 
+---@field host string? 
+---@field port number? 
+---@field path string 
+---@field query string? 
+---@field fragment string? 
+---@field href string 
+
+--- Addresses, taken apart and put together.
+---@class Panotti_url
+---@field parse fun(url: string): Url?, Failure? The parts of an absolute address; nil and `not_url` when it is none.
+---@field join fun(base: string, path: string): string?, Failure? The address that `path` means on a page at `base`; nil and `not_url`.
+---@field encode fun(text: string): string The text with all but letters, digits and `-_.~` as %XX.
+---@field decode fun(text: string): string The text with %XX as the bytes they stand for.
+---@field query fun(fields: table<string, any>): string A query (`a=1&b=2`), sorted by name; a list gives its name several times.
+---@field parse_query fun(text: string): table<string, string> The fields of a query; of a name given several times the last.
+
+--- The groups of a match: `[0]` the whole, `[1]` … the groups, named ones under their names too. A group that took
+--- no part is nil.
+---@alias RegexMatch table<any, string>
+
+--- Regular expressions in linear time: no back-references, no look-around. Patterns are UTF-8 (`(?-u)` for bytes), at
+--- most 4 KiB; positions count bytes from 1.
+---@class Panotti_regex
+---@field is_match fun(pattern: string, text: string): boolean Whether the pattern occurs.
+---@field find fun(pattern: string, text: string, init?: number): number?, number? Where it first occurs at or after `init`: first and last byte; nil when it does not.
+---@field match fun(pattern: string, text: string): RegexMatch? The groups of the first match; nil when there is none.
+---@field match_all fun(pattern: string, text: string, limit?: number): RegexMatch[] The groups of every match, at most `limit`.
+---@field replace fun(pattern: string, text: string, replacement: string, limit?: number): string The text with every match (at most `limit`) replaced; `$1`, `${name}` stand for groups, `$$` for a dollar.
+---@field split fun(pattern: string, text: string, limit?: number): string[] The parts between matches, at most `limit`.
+---@field escape fun(text: string): string A pattern that matches the text itself.
+
+--- The time: seconds since 1970 UTC as numbers, RFC 3339 as text.
+---@class Panotti_time
+---@field now fun(): number The present moment, in seconds since 1970 UTC.
+---@field monotonic fun(): number Seconds on a clock that never jumps; only differences mean something.
+---@field parse fun(text: string): number?, Failure? The seconds since 1970 of an RFC 3339 text (without offset: UTC), compact digits, or Unix seconds; nil and `not_time`.
+---@field format fun(seconds?: number): string RFC 3339 in UTC of `seconds` since 1970; of now without it.
+
+---@class Panotti
+---@field on Panotti_on
+---@field log Panotti_log
+---@field json Panotti_json
+---@field yaml Panotti_yaml
+---@field base64 Panotti_base64
+---@field hash Panotti_hash
+---@field uuid Panotti_uuid
+---@field url Panotti_url
+---@field regex Panotti_regex
+---@field time Panotti_time
+panotti = {}
