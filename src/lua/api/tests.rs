@@ -219,7 +219,8 @@ fn every_name_a_script_can_reach_stands_in_the_list() {
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     let kept: BTreeSet<_> = kept.lines().map(str::to_owned).collect();
-    let (new, gone): (Vec<_>, Vec<_>) = (names.difference(&kept).collect(), kept.difference(&names).collect());
+    let (new, gone): (Vec<_>, Vec<_>) =
+        (names.difference(&kept).collect(), kept.difference(&names).collect());
     assert!(
         new.is_empty() && gone.is_empty(),
         "new: {new:?}, gone: {gone:?}; is it meant? Then run the tests with UPDATE_STUBS=1 and commit the list"

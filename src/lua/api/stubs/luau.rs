@@ -73,7 +73,8 @@ fn on() -> [TypeDecl; 2] {
         },
         TypeDecl {
             name: "Panotti_on".to_owned(),
-            doc: "`panotti.on.<hook>(fn, opts)`; `panotti.on(name, fn, opts)` for a computed name.".to_owned(),
+            doc: "`panotti.on.<hook>(fn, opts)`; `panotti.on(name, fn, opts)` for a computed name."
+                .to_owned(),
             body: Body::Alias(
                 "Panotti_hooks & ((name: string, fn: (...any) -> ...any, opts: HookOptions?) -> Registered)"
                     .to_owned(),

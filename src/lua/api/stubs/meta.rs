@@ -8,7 +8,8 @@ use super::{Body, type_name};
 
 /// The whole text.
 pub fn meta() -> String {
-    let mut out = String::from("---@meta\n-- Generated like panotti.d.luau; a test tells when it is stale.\n");
+    let mut out =
+        String::from("---@meta\n-- Generated like panotti.d.luau; a test tells when it is stale.\n");
     for decl in all_types() {
         out.push('\n');
         comment(&mut out, &decl.doc);
@@ -147,7 +148,10 @@ impl Reader<'_> {
     }
 
     fn word(&mut self) -> String {
-        let end = self.rest.find(|it: char| !(it.is_alphanumeric() || it == '_' || it == '"')).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(|it: char| !(it.is_alphanumeric() || it == '_' || it == '"'))
+            .unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest.trim_start();
         word.to_owned()
@@ -179,12 +183,18 @@ mod tests {
     #[test]
     fn luau_types_are_said_in_the_other_notation() {
         for (luau, said) in [
-            ("(value: any, options: { pretty: boolean? }?) -> string", "fun(value: any, options?: { pretty: boolean? }): string"),
+            (
+                "(value: any, options: { pretty: boolean? }?) -> string",
+                "fun(value: any, options?: { pretty: boolean? }): string",
+            ),
             ("(text: string) -> (any, Failure?)", "fun(text: string): any, Failure?"),
             ("{ [string]: any }", "table<string, any>"),
             ("(t: { any }?) -> { any }", "fun(t?: any[]): any[]"),
             ("() -> ()", "fun()"),
-            ("(fn: (app: App, ctx: Ctx) -> ...any) -> Registered", "fun(fn: fun(app: App, ctx: Ctx): ...any): Registered"),
+            (
+                "(fn: (app: App, ctx: Ctx) -> ...any) -> Registered",
+                "fun(fn: fun(app: App, ctx: Ctx): ...any): Registered",
+            ),
             ("{string}", "string[]"),
         ] {
             assert_eq!(translate(luau), said);

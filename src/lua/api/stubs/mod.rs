@@ -68,7 +68,10 @@ mod tests {
                 std::fs::write(&path, &text).unwrap();
             }
             let kept = std::fs::read_to_string(&path).unwrap_or_default();
-            assert!(kept == text, "scripts/types/{name} is stale: run the tests with UPDATE_STUBS=1 and commit it");
+            assert!(
+                kept == text,
+                "scripts/types/{name} is stale: run the tests with UPDATE_STUBS=1 and commit it"
+            );
         }
     }
 
@@ -84,7 +87,10 @@ mod tests {
         let doc = ModuleDoc::read("m", text);
         let go = &doc.functions[0];
         assert_eq!((doc.doc.as_str(), doc.path().as_str()), ("A module.", "panotti.m"));
-        assert_eq!((go.name.as_str(), go.signature.as_str(), go.doc.as_str()), ("go", "(n: number) -> ()", "Does it."));
+        assert_eq!(
+            (go.name.as_str(), go.signature.as_str(), go.doc.as_str()),
+            ("go", "(n: number) -> ()", "Does it.")
+        );
         assert_eq!((go.permission.as_deref(), go.waits), (Some("clips:read"), true));
     }
 }

@@ -49,7 +49,8 @@ impl TypeDecl {
                 comment.push(said.trim());
                 continue;
             }
-            if let Some((name, body)) = line.strip_prefix("export type ").and_then(|it| it.split_once(" = ")) {
+            if let Some((name, body)) = line.strip_prefix("export type ").and_then(|it| it.split_once(" = "))
+            {
                 let doc = comment.join("\n");
                 let is_open = body == "{";
                 entries = is_open.then(Vec::new);
