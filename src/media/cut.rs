@@ -52,7 +52,8 @@ pub struct Cut {
 ///
 /// It runs from sample `round(start * rate)` up to and without `round(end * rate)`. PCM and float
 /// WAV are copied as they are; FLAC, ALAC and PCM in other containers keep their bits (in whole
-/// bytes); lossy codecs become 16-bit PCM. `out` is created or overwritten, synced, and removed
+/// bytes); lossy codecs become 16-bit PCM. Encoder delay is left out for MP3 and Ogg Vorbis; in MP4 the
+/// edit list is not read, so that AAC counts its priming (usually 1024 frames) as audio. `out` is created or overwritten, synced, and removed
 /// again after an error; renaming it is the caller's.
 ///
 /// # Errors
