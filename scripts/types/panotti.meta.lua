@@ -196,6 +196,31 @@
 ---@field parse fun(text: string): number?, Failure? The seconds since 1970 of an RFC 3339 text (without offset: UTC), compact digits, or Unix seconds; nil and `not_time`.
 ---@field format fun(seconds?: number): string RFC 3339 in UTC of `seconds` since 1970; of now without it.
 
+--- What a handler of events is given.
+---@class Event
+---@field id string Unique and time-ordered.
+---@field type string Such as `recording.ended`.
+---@field source string Who told it: `panotti` or `plugin/<name>`.
+---@field subject string? What it is about, such as `recording/<id>`.
+---@field time string When it happened, RFC 3339 in UTC.
+---@field data any What it tells.
+---@field correlation_id string Shared by all that one request set off.
+---@field causation_id string? The event or request that led to this one.
+---@field priority string `low`, `normal`, `high` or `critical`.
+
+--- Past facts, told to whoever subscribed, and heard. A type is words joined by dots; the first words recording, track,
+--- clip, plugin, library, config and server are the server's own.
+---@class Panotti_events
+---@field publish fun(type: string, data: any, options?: { priority: string?, subject: string? }) Tells an event, which is stored and delivered when the call that tells it has ended well. Events of one `subject` reach a handler in order. Raises on a wrong type, above the rate, and past 8 events in a row.
+---@field subscribe fun(pattern: string, fn: fun(event: Event, ctx: Ctx): ...any, opts?: SubscribeOptions): Registered Calls `fn` for every event whose type fits: `*` is one word, `**` the rest. Delivered at least once.
+
+--- How a handler of events is to be called.
+---@class SubscribeOptions
+---@field priority number? Higher runs earlier within the plugin; 0 without it.
+---@field timeout number? Seconds; at most the plugin's limit.
+---@field when table<string, any>? Only what fits, as for hooks.
+---@field max_attempts number? Tries before the event is given up for this plugin.
+
 ---@class Panotti
 ---@field on Panotti_on
 ---@field log Panotti_log
@@ -207,4 +232,5 @@
 ---@field url Panotti_url
 ---@field regex Panotti_regex
 ---@field time Panotti_time
+---@field events Panotti_events
 panotti = {}

@@ -4,7 +4,7 @@
 //! never hold a strong `Lua`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use mlua::Lua;
 use parking_lot::Mutex;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::clock::SharedClock;
 use crate::config::PluginLimits;
-use crate::model::call::{CallContext, Effects};
+use crate::model::call::{CallContext, Effects, Emitted, KvOp};
 
 use super::permission::Permissions;
 use super::rate::Rate;
@@ -102,6 +102,19 @@ pub enum CallKind {
     Task,
 }
 
+/// What a call may keep back until it ends, in bytes.
+const MAX_BUFFERED_BYTES: usize = 16 << 20;
+
+fn size_of_json(value: &Value) -> usize {
+    const SLOT: usize = 32;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => SLOT,
+        Value::String(it) => SLOT + it.len(),
+        Value::Array(items) => SLOT + items.iter().map(size_of_json).sum::<usize>(),
+        Value::Object(map) => SLOT + map.iter().map(|(key, it)| SLOT + key.len() + size_of_json(it)).sum::<usize>(),
+    }
+}
+
 /// One call into a plugin: who asks, and what it has done so far.
 pub struct CallState {
     /// What kind of call it is.
@@ -114,6 +127,7 @@ pub struct CallState {
     pub clip_id: Option<i64>,
     /// What commits when the call has ended well.
     pub effects: Mutex<Effects>,
+    buffered_bytes: AtomicUsize,
     marks: AtomicU8,
 }
 
@@ -126,8 +140,43 @@ impl CallState {
             recording_id: None,
             clip_id: None,
             effects: Mutex::default(),
+            buffered_bytes: AtomicUsize::new(0),
             marks: AtomicU8::new(0),
         }
+    }
+
+    /// Keeps an event until the call has ended well.
+    ///
+    /// # Errors
+    /// What to tell the script when the call has written too much.
+    pub fn emit(&self, event: Emitted) -> Result<(), String> {
+        self.make_room(event.kind.len() + size_of_json(&event.data))?;
+        self.effects.lock().events.push(event);
+        Ok(())
+    }
+
+    /// Keeps a write until the call has ended well.
+    ///
+    /// # Errors
+    /// What to tell the script when the call has written too much.
+    pub fn write(&self, op: KvOp) -> Result<(), String> {
+        let bytes = match &op {
+            KvOp::Set { key, value, .. } => key.len() + size_of_json(value),
+            KvOp::Delete { key } | KvOp::Incr { key, .. } => key.len(),
+        };
+        self.make_room(bytes)?;
+        self.effects.lock().kv.push(op);
+        Ok(())
+    }
+
+    fn make_room(&self, bytes: usize) -> Result<(), String> {
+        // Each entry costs its place too.
+        let bytes = bytes + 64;
+        let before = self.buffered_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > MAX_BUFFERED_BYTES {
+            return Err(format!("one call may write {} MiB of keys and events", MAX_BUFFERED_BYTES >> 20));
+        }
+        Ok(())
     }
 
     /// Notes what a door did, whatever the script makes of it afterwards.

@@ -116,7 +116,7 @@ fn split(lua: &Lua, (text, separator): (LuaString, LuaString)) -> mlua::Result<T
     let (text, separator) = (text.as_bytes(), separator.as_bytes());
     let parts = lua.create_table()?;
     let mut from = 0;
-    for at in memmem::find_iter(&*text, &*separator) {
+    for at in memmem::find_iter(&text, &separator) {
         parts.raw_push(lua.create_string(&text[from..at])?)?;
         from = at + separator.len();
     }

@@ -180,6 +180,20 @@ impl Options {
         }
     }
 
+    /// A whole number within bounds.
+    pub fn integer(&self, key: &str, bounds: std::ops::RangeInclusive<i64>) -> Result<Option<i64>, Raise> {
+        match self.map.get(key) {
+            None | Some(serde_json::Value::Null) => Ok(None),
+            Some(value) => match value.as_i64() {
+                Some(it) if bounds.contains(&it) => Ok(Some(it)),
+                _ => {
+                    let (least, most) = (bounds.start(), bounds.end());
+                    Err(self.wrong(key, &format!("must be a whole number from {least} to {most}, got {value}")))
+                }
+            },
+        }
+    }
+
     /// Text.
     pub fn text(&self, key: &str) -> Result<Option<&str>, Raise> {
         match self.map.get(key) {

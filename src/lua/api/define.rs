@@ -219,13 +219,9 @@ fn finish(
         }
         Err(raise) => {
             let message = match raise {
-                Raise::Wrong(message) => message,
+                Raise::Wrong(message) | Raise::Convert(message) => message,
                 Raise::Limit(message) => {
                     ctx.mark(Mark::Limit);
-                    message
-                }
-                Raise::Convert(message) => {
-                    ctx.mark(Mark::Convert);
                     message
                 }
                 Raise::Lua(error) => return Err(error),

@@ -6,8 +6,10 @@
 
 pub mod args;
 pub mod define;
+pub mod handle;
 pub mod stubs;
 mod base64;
+mod events;
 mod hash;
 mod json;
 mod log;
@@ -65,6 +67,7 @@ pub const MODULES: &[Module] = &[
     table("url", include_str!("url.d.luau"), url::build),
     table("regex", include_str!("regex.d.luau"), regex::build),
     table("time", include_str!("time.d.luau"), time::build),
+    table("events", include_str!("events.d.luau"), events::build),
 ];
 
 /// Puts `panotti` and `print` into a VM, before its sandbox closes.

@@ -17,6 +17,7 @@ use super::*;
 pub(super) struct Vm {
     pub(super) lua: Lua,
     pub(super) call: Arc<CallState>,
+    pub(super) ctx: Arc<ApiContext>,
 }
 
 impl Vm {
@@ -44,7 +45,7 @@ impl Vm {
         let shapes = Arc::new(Shapes::install(&lua).unwrap());
         install(&lua, &ctx, &shapes).unwrap();
         lua.sandbox(true).unwrap();
-        Vm { lua, call }
+        Vm { lua, call, ctx }
     }
 
     /// Runs a script whose asserts are the test.
@@ -116,10 +117,10 @@ fn the_api_can_be_neither_changed_nor_looked_behind() {
 }
 
 #[test]
-fn values_that_cannot_cross_mark_the_call() {
+fn a_limit_that_was_met_is_noted_on_the_call_even_when_the_error_is_caught() {
     let vm = Vm::new(json!({}));
     vm.check("assert(not pcall(panotti.json.encode, {f = print}))");
-    assert!(vm.call.is_marked(Mark::Convert));
+    assert!(!vm.call.is_marked(Mark::Convert) && !vm.call.is_marked(Mark::Limit));
     vm.check("assert(not pcall(panotti.json.encode, string.rep('x', 2^21)))");
     assert!(vm.call.is_marked(Mark::Limit));
 }
@@ -238,4 +239,43 @@ fn walk(path: &str, table: &Table, names: &mut BTreeSet<String>) {
         Ok(())
     };
     table.for_each(visit).unwrap();
+}
+
+#[test]
+fn events_wait_for_the_end_of_the_call_and_are_bounded() {
+    let vm = Vm::new(json!({}));
+    vm.check(
+        "local publish = panotti.events.publish
+        publish('quiet.found', {n = 1}, {priority = 'high', subject = 'clip/1'})
+        local ok, err = pcall(publish, 'Quiet', {})
+        assert(err:find('argument 1 (type) must be words', 1, true), err)
+        ok, err = pcall(publish, 'quiet.x', {}, {priority = 'urgent'})
+        assert(err:find('argument 3 (options.priority) must be low', 1, true), err)",
+    );
+    let effects = vm.call.effects.lock().clone();
+    assert_eq!((effects.events.len(), effects.events[0].data.clone()), (1, json!({"n": 1})));
+    assert!(!vm.call.is_marked(Mark::Denied));
+    vm.check("assert(not pcall(panotti.events.publish, 'recording.ended', {}))");
+    assert!(vm.call.is_marked(Mark::Denied) && !vm.call.is_marked(Mark::Limit));
+    vm.check("assert(not pcall(function() for i = 1, 1000000 do panotti.events.publish('x.y', {i = i}) end end))");
+    assert!(vm.call.is_marked(Mark::Limit));
+    Vm::new(json!({"events": ["recording"]})).check("panotti.events.publish('recording.tagged', {})");
+}
+
+#[test]
+fn subscriptions_are_registered_and_taken_back() {
+    let vm = Vm::new(json!({}));
+    vm.check(
+        "local handle = panotti.events.subscribe('recording.*', function() end, {priority = 2, timeout = 1, when = {x = 1}, max_attempts = 3})
+        panotti.events.subscribe('a.**', print)
+        handle:off() handle:off()
+        assert(not pcall(handle.off) and not pcall(function() handle.slot = 9 end))
+        assert(not pcall(panotti.events.subscribe, 'a*', print) and not pcall(panotti.events.subscribe, 'a', {}))
+        assert(not pcall(panotti.events.subscribe, 'a', print, {when = {x = {between = 1}}}))",
+    );
+    let kept = vm.ctx.registry.subscriptions();
+    assert_eq!(kept.len(), 1);
+    assert_eq!((kept[0].pattern.as_str(), kept[0].slot, vm.ctx.registry.len()), ("a.**", 1, 1));
+    vm.check("assert(not pcall(function() for i = 1, 300 do panotti.events.subscribe('a', print) end end))");
+    assert!(vm.call.is_marked(Mark::Limit));
 }

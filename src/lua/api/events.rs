@@ -1,0 +1,108 @@
+//! `panotti.events`: past facts, told to whoever subscribed, and heard.
+
+use std::time::Duration;
+
+use mlua::Table;
+use serde_json::Value;
+
+use crate::hooks::Subscription;
+use crate::hooks::when::When;
+use crate::lua::context::{ApiContext, Mark};
+use crate::model::call::Emitted;
+use crate::model::event::{Priority, check_event_type, check_pattern, is_reserved_type};
+
+use super::args::{Args, Options};
+use super::define::{Build, Outcome, Raise, Reply};
+use super::handle::Handles;
+
+/// Bytes of a subject.
+const MAX_SUBJECT_BYTES: usize = 256;
+
+pub(super) fn build(build: &Build) -> mlua::Result<Table> {
+    let module = build.lua.create_table()?;
+    module.raw_set("publish", build.function("panotti.events.publish", |_, ctx, args| publish(ctx, args))?)?;
+    let handles = Handles::new(build)?;
+    let subscribe = build.function("panotti.events.subscribe", move |lua, ctx, args| {
+        let slot = subscribe(ctx, args)?;
+        Ok(Reply::Lua(handles.make(lua, slot)?))
+    })?;
+    module.raw_set("subscribe", subscribe)?;
+    Ok(module)
+}
+
+fn publish(ctx: &ApiContext, args: &mut Args) -> Outcome {
+    let kind = args.text("type")?;
+    check_event_type(&kind).map_err(|what| args.wrong_because("type", &what))?;
+    if is_reserved_type(&kind) {
+        let first = kind.split('.').next().unwrap_or_default();
+        if !ctx.permissions.allows("events", first) {
+            ctx.mark(Mark::Denied);
+            return Err(Raise::Wrong(format!(
+                "only the server tells '{first}' events; choose another first word, or ask for \
+                 `permissions: {{ events: [{first}] }}` in plugin.yaml"
+            )));
+        }
+    }
+    let data = args.json("data")?;
+    let options = args.options("options", &["priority", "subject"])?;
+    let priority = priority(&options)?;
+    let subject = options.text("subject")?.map(str::to_owned);
+    if subject.as_ref().is_some_and(|it| it.is_empty() || it.len() > MAX_SUBJECT_BYTES) {
+        return Err(options.wrong("subject", &format!("must have 1 to {MAX_SUBJECT_BYTES} bytes")));
+    }
+    let call = ctx.call()?;
+    let depth = u32::try_from(call.ctx.caller.event_depth).unwrap_or_default();
+    if depth >= ctx.limits.event_depth {
+        return Err(Raise::Limit(format!(
+            "this event would be number {} in a row that led to each other (limits.event_depth is {}); \
+             does a handler publish what it handles?",
+            depth + 1,
+            ctx.limits.event_depth
+        )));
+    }
+    if ctx.emit_rate.take().is_none() {
+        return Err(Raise::Limit(format!(
+            "more than {} events a second after a burst of {} (limits.emits_per_s, limits.emits_burst)",
+            ctx.limits.emits_per_s, ctx.limits.emits_burst
+        )));
+    }
+    call.emit(Emitted { kind, subject, data, priority }).map_err(Raise::Limit)?;
+    Ok(Reply::Nothing)
+}
+
+fn priority(options: &Options) -> Result<Priority, Raise> {
+    match options.get("priority") {
+        None => Ok(Priority::Normal),
+        Some(value) => serde_json::from_value(value.clone())
+            .map_err(|_| options.wrong("priority", "must be low, normal, high or critical")),
+    }
+}
+
+fn subscribe(ctx: &ApiContext, args: &mut Args) -> Result<u32, Raise> {
+    let pattern = args.text("pattern")?;
+    check_pattern(&pattern).map_err(|what| args.wrong_because("pattern", &what))?;
+    let function = args.callback("fn")?;
+    let options = args.options("opts", &["priority", "timeout", "when", "max_attempts"])?;
+    let most = ctx.limits.hooks;
+    if ctx.registry.len() >= most {
+        return Err(Raise::Limit(format!("the plugin has {most} handlers already (limits.hooks)")));
+    }
+    let priority = options.integer("priority", i64::from(i32::MIN)..=i64::from(i32::MAX))?.unwrap_or(0) as i32;
+    let timeout = options.number("timeout", 0.0)?;
+    let longest = ctx.limits.wall_ms as f64 / 1e3;
+    let timeout = timeout.map(|seconds| Duration::from_secs_f64(seconds.min(longest)));
+    let max_attempts = options.integer("max_attempts", 1..=1000)?.map(|it| it as i32);
+    let when = match options.get("when") {
+        None => None,
+        Some(Value::Object(rules)) => Some(When::parse(rules).map_err(Raise::Wrong)?),
+        Some(_) => return Err(options.wrong("when", "must be a table of field = value")),
+    };
+    Ok(ctx.registry.subscribe(function, |slot| Subscription {
+        pattern,
+        slot,
+        priority,
+        timeout,
+        max_attempts,
+        when,
+    }))
+}
