@@ -111,7 +111,9 @@ fn size_of_json(value: &Value) -> usize {
         Value::Null | Value::Bool(_) | Value::Number(_) => SLOT,
         Value::String(it) => SLOT + it.len(),
         Value::Array(items) => SLOT + items.iter().map(size_of_json).sum::<usize>(),
-        Value::Object(map) => SLOT + map.iter().map(|(key, it)| SLOT + key.len() + size_of_json(it)).sum::<usize>(),
+        Value::Object(map) => {
+            SLOT + map.iter().map(|(key, it)| SLOT + key.len() + size_of_json(it)).sum::<usize>()
+        }
     }
 }
 

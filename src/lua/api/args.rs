@@ -188,7 +188,8 @@ impl Options {
                 Some(it) if bounds.contains(&it) => Ok(Some(it)),
                 _ => {
                     let (least, most) = (bounds.start(), bounds.end());
-                    Err(self.wrong(key, &format!("must be a whole number from {least} to {most}, got {value}")))
+                    Err(self
+                        .wrong(key, &format!("must be a whole number from {least} to {most}, got {value}")))
                 }
             },
         }

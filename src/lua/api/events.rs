@@ -20,7 +20,8 @@ const MAX_SUBJECT_BYTES: usize = 256;
 
 pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let module = build.lua.create_table()?;
-    module.raw_set("publish", build.function("panotti.events.publish", |_, ctx, args| publish(ctx, args))?)?;
+    module
+        .raw_set("publish", build.function("panotti.events.publish", |_, ctx, args| publish(ctx, args))?)?;
     let handles = Handles::new(build)?;
     let subscribe = build.function("panotti.events.subscribe", move |lua, ctx, args| {
         let slot = subscribe(ctx, args)?;
@@ -87,7 +88,8 @@ fn subscribe(ctx: &ApiContext, args: &mut Args) -> Result<u32, Raise> {
     if ctx.registry.len() >= most {
         return Err(Raise::Limit(format!("the plugin has {most} handlers already (limits.hooks)")));
     }
-    let priority = options.integer("priority", i64::from(i32::MIN)..=i64::from(i32::MAX))?.unwrap_or(0) as i32;
+    let priority =
+        options.integer("priority", i64::from(i32::MIN)..=i64::from(i32::MAX))?.unwrap_or(0) as i32;
     let timeout = options.number("timeout", 0.0)?;
     let longest = ctx.limits.wall_ms as f64 / 1e3;
     let timeout = timeout.map(|seconds| Duration::from_secs_f64(seconds.min(longest)));

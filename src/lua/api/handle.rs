@@ -21,7 +21,9 @@ impl Handles {
                     ctx.registry.off(u32::try_from(slot).unwrap_or(u32::MAX));
                     Ok(Reply::Nothing)
                 }
-                _ => Err(args.wrong_because("handle", "must be what the registration gave back: handle:off()")),
+                _ => {
+                    Err(args.wrong_because("handle", "must be what the registration gave back: handle:off()"))
+                }
             }
         })?;
         let methods = build.lua.create_table()?;

@@ -257,7 +257,9 @@ fn events_wait_for_the_end_of_the_call_and_are_bounded() {
     assert!(!vm.call.is_marked(Mark::Denied));
     vm.check("assert(not pcall(panotti.events.publish, 'recording.ended', {}))");
     assert!(vm.call.is_marked(Mark::Denied) && !vm.call.is_marked(Mark::Limit));
-    vm.check("assert(not pcall(function() for i = 1, 1000000 do panotti.events.publish('x.y', {i = i}) end end))");
+    vm.check(
+        "assert(not pcall(function() for i = 1, 1000000 do panotti.events.publish('x.y', {i = i}) end end))",
+    );
     assert!(vm.call.is_marked(Mark::Limit));
     Vm::new(json!({"events": ["recording"]})).check("panotti.events.publish('recording.tagged', {})");
 }
