@@ -1,0 +1,14 @@
+DROP TABLE counters;
+DROP TABLE idempotency;
+DROP TABLE audit;
+DROP TABLE tokens;
+DROP TABLE plugin_tasks;
+DROP TABLE plugin_kv;
+DROP TABLE plugin_configurations;
+DROP TABLE plugins;
+DROP TABLE deliveries;
+DROP TABLE events;
+DROP TABLE clips_fts;
+DROP TABLE clips;
+DROP TABLE tracks;
+DROP TABLE recordings;

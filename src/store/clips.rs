@@ -1,0 +1,217 @@
+//! Clips, their ids and their totals; lists are in `clip_query.rs`.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use parking_lot::Mutex;
+
+use crate::error::{Code, Error, Result};
+use crate::model::clip::{Clip, ClipStats};
+use crate::model::time::Timestamp;
+
+use super::Store;
+use super::clip_row::ClipRow;
+use super::connection::Reader;
+use super::counters;
+use super::failure::OrFail;
+use super::schema::clips;
+use super::statement::statement;
+use super::tx::Tx;
+
+/// Hands out ids before their rows exist.
+pub(super) struct ClipIds(Mutex<(i64, Timestamp)>);
+
+impl ClipIds {
+    /// Goes on after the last id that ever had a row, also when that row is deleted.
+    pub(super) fn after_last(reader: &mut Reader) -> Result<Self> {
+        let last: Option<i64> = statement::<BigInt>("SELECT seq FROM sqlite_sequence WHERE name = 'clips'")
+            .get_result(&mut reader.conn)
+            .optional()
+            .or_fail()?;
+        let newest: Option<i64> = clips::table
+            .order(clips::id.desc())
+            .select(clips::created_at)
+            .first(&mut reader.conn)
+            .optional()
+            .or_fail()?;
+        Ok(ClipIds(Mutex::new((last.unwrap_or_default(), Timestamp(newest.unwrap_or_default())))))
+    }
+}
+
+impl Store {
+    /// The id of the next clip, and the time of its creation: `now`, but never before that of an earlier id,
+    /// so that the order of ids is the order of creation. An id that is not used is a gap.
+    pub fn reserve_clip(&self, now: Timestamp) -> (i64, Timestamp) {
+        let mut last = self.inner.clip_ids.0.lock();
+        *last = (last.0 + 1, last.1.max(now));
+        *last
+    }
+
+    /// The id of the next clip alone; see [`Store::reserve_clip`].
+    pub fn reserve_clip_id(&self) -> i64 {
+        self.reserve_clip(Timestamp::default()).0
+    }
+}
+
+/// What a clip adds to the totals.
+type Share = (Option<String>, bool, Option<f64>, Option<i64>);
+
+impl Tx {
+    /// Stores a new clip under its reserved id.
+    ///
+    /// # Errors
+    /// `Conflict` when the id is taken; internal when the recording does not exist.
+    pub fn insert_clip(&mut self, clip: &Clip) -> Result<()> {
+        diesel::insert_into(clips::table).values(ClipRow::of(clip)?).execute(&mut self.conn).or_fail()?;
+        self.count_clip(&share_of(clip), 1);
+        Ok(())
+    }
+
+    /// Stores all fields of a clip over the old ones and answers the row's new version.
+    ///
+    /// # Errors
+    /// `ClipNotFound`.
+    pub fn update_clip(&mut self, clip: &Clip) -> Result<i64> {
+        let row = clips::table.find(clip.id);
+        let (old, version) = self
+            .clip_share(clip.id)?
+            .ok_or_else(|| Error::new(Code::ClipNotFound, format!("There is no clip {}.", clip.id)))?;
+        diesel::update(row)
+            .set(ClipRow::of(clip)?.with_version(version + 1))
+            .execute(&mut self.conn)
+            .or_fail()?;
+        self.count_clip(&old, -1);
+        self.count_clip(&share_of(clip), 1);
+        Ok(version + 1)
+    }
+
+    /// Removes a clip's row; false when there was none.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn delete_clip(&mut self, id: i64) -> Result<bool> {
+        let Some((share, _)) = self.clip_share(id)? else { return Ok(false) };
+        diesel::delete(clips::table.find(id)).execute(&mut self.conn).or_fail()?;
+        self.count_clip(&share, -1);
+        Ok(true)
+    }
+
+    fn clip_share(&mut self, id: i64) -> Result<Option<(Share, i64)>> {
+        clips::table
+            .find(id)
+            .select(((clips::game_name, clips::processed, clips::duration, clips::file_size), clips::version))
+            .first(&mut self.conn)
+            .optional()
+            .or_fail()
+    }
+
+    fn count_clip(&mut self, (game, processed, duration, size): &Share, sign: i64) {
+        // Bounded, so that absurd values cannot make the sums overflow.
+        const MAX: i64 = 1 << 50;
+        let duration_us = (duration.unwrap_or_default() * 1e6).round() as i64;
+        self.count(counters::CLIPS, sign);
+        self.count(counters::CLIPS_PROCESSED, sign * i64::from(*processed));
+        self.count(counters::CLIPS_DURATION_US, sign * duration_us.clamp(0, MAX));
+        self.count(counters::CLIPS_SIZE, sign * size.unwrap_or_default().clamp(0, MAX));
+        if let Some(game) = game {
+            self.count(format!("{}{game}", counters::GAME), sign);
+        }
+    }
+}
+
+fn share_of(clip: &Clip) -> Share {
+    (clip.game_name.clone(), clip.processed, clip.duration, clip.file_size)
+}
+
+impl Reader {
+    /// A clip.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn clip(&mut self, id: i64) -> Result<Option<Clip>> {
+        let row: Option<ClipRow> =
+            clips::table.find(id).select(ClipRow::as_select()).first(&mut self.conn).optional().or_fail()?;
+        row.map(ClipRow::into_clip).transpose()
+    }
+
+    /// Totals over all clips, as of the last commit; kept, not counted.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn clip_stats(&mut self) -> Result<ClipStats> {
+        let total = self.counter(counters::CLIPS)?;
+        let processed = self.counter(counters::CLIPS_PROCESSED)?;
+        let games: Vec<_> = self.counters_under(counters::GAME)?.into_iter().map(|(name, _)| name).collect();
+        Ok(ClipStats {
+            total_clips: total,
+            processed_clips: processed,
+            unprocessed_clips: total - processed,
+            total_games: games.len() as i64,
+            games,
+            total_duration: self.counter(counters::CLIPS_DURATION_US)? as f64 / 1e6,
+            total_size: self.counter(counters::CLIPS_SIZE)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{clip, options, recording, store};
+    use super::*;
+
+    #[test]
+    fn a_clip_comes_back_as_it_was_stored_with_its_metadata_in_order() {
+        let (_folder, store) = store();
+        let mut wanted = clip(store.reserve_clip_id(), "Ace");
+        wanted.tags = vec!["tag \"one\"".into(), "ä".into()];
+        wanted.recorded_at = Some(Timestamp(5));
+        wanted.fps = Some(59.94);
+        let given = wanted.clone();
+        store.write_blocking(move |tx| tx.insert_clip(&given)).unwrap();
+        let found = store.read(|reader| reader.clip(wanted.id)).unwrap().unwrap();
+        assert_eq!(found, wanted);
+        assert_eq!(found.metadata.keys().collect::<Vec<_>>(), ["z", "a"]);
+    }
+
+    #[test]
+    fn an_id_is_never_used_twice_even_when_its_clip_is_gone_and_the_server_starts_anew() {
+        let (folder, store) = store();
+        let ids: Vec<_> = (0..3).map(|_| store.reserve_clip_id()).collect();
+        assert_eq!(ids, [1, 2, 3]);
+        store.write_blocking(|tx| (1..=3).try_for_each(|id| tx.insert_clip(&clip(id, "x")))).unwrap();
+        assert!(store.write_blocking(|tx| tx.delete_clip(3)).unwrap());
+        drop(store);
+        let store = Store::open(&options(&folder)).unwrap();
+        assert_eq!(store.reserve_clip_id(), 4);
+    }
+
+    #[test]
+    fn ids_and_times_of_creation_have_one_order_even_when_the_clock_goes_back() {
+        let (_folder, store) = store();
+        let reserved: Vec<_> = [50, 40, 60].map(|us| store.reserve_clip(Timestamp(us))).into();
+        assert_eq!(reserved, [(1, Timestamp(50)), (2, Timestamp(50)), (3, Timestamp(60))]);
+    }
+
+    #[test]
+    fn a_clip_outlives_its_recording() {
+        let (_folder, store) = store();
+        let stored = store.write_blocking(|tx| {
+            tx.insert_recording(&recording("r", 1), &serde_json::json!({}))?;
+            let mut clip = clip(1, "x");
+            clip.recording_id = Some("r".into());
+            tx.insert_clip(&clip)?;
+            tx.delete_recording("r")
+        });
+        assert!(stored.unwrap());
+        assert_eq!(store.read(|reader| reader.clip(1)).unwrap().unwrap().recording_id, None);
+    }
+
+    #[test]
+    fn an_update_counts_the_version_and_an_unknown_clip_is_told() {
+        let (_folder, store) = store();
+        store.write_blocking(|tx| tx.insert_clip(&clip(1, "x"))).unwrap();
+        assert_eq!(store.write_blocking(|tx| tx.update_clip(&clip(1, "y"))).unwrap(), 2);
+        assert_eq!(store.read(|reader| reader.clip(1)).unwrap().unwrap().version, 2);
+        let error = store.write_blocking(|tx| tx.update_clip(&clip(9, "y"))).unwrap_err();
+        assert_eq!(error.code, Code::ClipNotFound);
+    }
+}

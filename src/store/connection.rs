@@ -1,0 +1,49 @@
+//! Opening one connection: the settings that hold for every one of them, and the opaque handle.
+
+use std::path::Path;
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
+
+use crate::error::{Error, Result};
+
+use super::failure::OrFail;
+
+/// A connection that reads. No type of the database's driver leaves the store.
+pub struct Reader {
+    pub(super) conn: SqliteConnection,
+}
+
+/// `busy_timeout` comes first: the statements after it may already meet a lock.
+const EVERYWHERE: &str = "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; \
+     PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;";
+/// An answer to a client is a promise that survives a power cut: hence FULL.
+const WRITER: &str =
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;";
+const READER: &str = "PRAGMA query_only = ON;";
+
+impl Reader {
+    /// The one connection that writes.
+    pub(super) fn open_writer(path: &Path) -> Result<Self> {
+        Self::open(path, WRITER)
+    }
+
+    /// A connection that cannot write.
+    pub(super) fn open_reader(path: &Path) -> Result<Self> {
+        Self::open(path, READER)
+    }
+
+    fn open(path: &Path, own: &str) -> Result<Self> {
+        let path = path.to_str().ok_or_else(|| Error::internal("the database's path is not UTF-8"))?;
+        let mut conn = SqliteConnection::establish(path).map_err(Error::internal)?;
+        conn.batch_execute(EVERYWHERE).or_fail()?;
+        conn.batch_execute(own).or_fail()?;
+        Ok(Reader { conn })
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reader")
+    }
+}

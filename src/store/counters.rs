@@ -1,0 +1,92 @@
+//! Counts and sums that are kept with every change instead of being counted.
+//!
+//! A job collects its differences in memory; they are written once a group, in the group's own transaction.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+
+use crate::error::Result;
+
+use super::connection::Reader;
+use super::failure::OrFail;
+use super::schema::counters;
+use super::statement::statement;
+
+pub(super) const CLIPS: &str = "clips";
+pub(super) const CLIPS_PROCESSED: &str = "clips.processed";
+pub(super) const CLIPS_DURATION_US: &str = "clips.duration_us";
+pub(super) const CLIPS_SIZE: &str = "clips.size";
+/// Followed by the name of a game: the number of its clips.
+pub(super) const GAME: &str = "clips.game:";
+pub(super) const RECORDINGS: &str = "recordings";
+pub(super) const DELIVERED: &str = "deliveries.delivered";
+/// Followed by the name of a plugin: its keys, and their bytes.
+pub(super) const KV_KEYS: &str = "kv.keys:";
+pub(super) const KV_BYTES: &str = "kv.bytes:";
+
+/// Differences that are not written yet.
+#[derive(Debug, Default)]
+pub(super) struct Differences(HashMap<Cow<'static, str>, i64>);
+
+impl Differences {
+    pub(super) fn add(&mut self, name: impl Into<Cow<'static, str>>, by: i64) {
+        if by != 0 {
+            *self.0.entry(name.into()).or_default() += by;
+        }
+    }
+
+    pub(super) fn get(&self, name: &str) -> i64 {
+        self.0.get(name).copied().unwrap_or_default()
+    }
+
+    pub(super) fn merge(&mut self, other: Differences) {
+        for (name, by) in other.0 {
+            self.add(name, by);
+        }
+    }
+
+    /// Writes them; what falls to zero leaves no row.
+    pub(super) fn write(self, reader: &mut Reader) -> Result<()> {
+        for (name, by) in self.0 {
+            if by == 0 {
+                continue;
+            }
+            statement::<()>(
+                "INSERT INTO counters (name, value) VALUES (?, ?) \
+                 ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+            )
+            .bind(&*name)
+            .bind(by)
+            .execute(&mut reader.conn)
+            .or_fail()?;
+            if by < 0 {
+                diesel::delete(counters::table.find(&*name).filter(counters::value.eq(0)))
+                    .execute(&mut reader.conn)
+                    .or_fail()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Reader {
+    pub(super) fn counter(&mut self, name: &str) -> Result<i64> {
+        let value: Option<i64> =
+            counters::table.find(name).select(counters::value).first(&mut self.conn).optional().or_fail()?;
+        Ok(value.unwrap_or_default())
+    }
+
+    /// The counters whose name begins with `prefix`, by name, without the prefix.
+    pub(super) fn counters_under(&mut self, prefix: &str) -> Result<Vec<(String, i64)>> {
+        // The byte after the colon ends the range.
+        let end = prefix.replace(':', ";");
+        let rows: Vec<(String, i64)> = counters::table
+            .filter(counters::name.ge(prefix).and(counters::name.lt(end)))
+            .order(counters::name)
+            .load(&mut self.conn)
+            .or_fail()?;
+        Ok(rows.into_iter().map(|(name, value)| (name[prefix.len()..].to_owned(), value)).collect())
+    }
+}

@@ -1,0 +1,147 @@
+//! The journal: past facts in the order of their commits.
+
+use std::sync::Arc;
+
+use diesel::prelude::*;
+
+use crate::error::Result;
+use crate::model::event::{Event, Priority};
+use crate::model::time::Timestamp;
+
+use super::connection::Reader;
+use super::failure::OrFail;
+use super::json::{from_text, to_text};
+use super::schema::events;
+use super::tx::Tx;
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = events)]
+struct Row {
+    id: String,
+    kind: String,
+    source: String,
+    subject: Option<String>,
+    time: i64,
+    data: String,
+    correlation_id: String,
+    causation_id: Option<String>,
+    priority: i16,
+    depth: i16,
+}
+
+impl Row {
+    fn of(event: &Event) -> Result<Self> {
+        Ok(Row {
+            id: event.id.clone(),
+            kind: event.kind.clone(),
+            source: event.source.clone(),
+            subject: event.subject.clone(),
+            time: event.time.0,
+            data: to_text(&event.data)?,
+            correlation_id: event.correlation_id.clone(),
+            causation_id: event.causation_id.clone(),
+            priority: event.priority.rank(),
+            depth: event.depth,
+        })
+    }
+
+    fn into_event(self) -> Result<Event> {
+        Ok(Event {
+            data: Arc::new(from_text(&self.data)?),
+            id: self.id,
+            kind: self.kind,
+            source: self.source,
+            subject: self.subject,
+            time: Timestamp(self.time),
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            priority: Priority::from_rank(self.priority),
+            depth: self.depth,
+        })
+    }
+}
+
+impl Tx {
+    /// Puts an event on the journal and answers its place there.
+    ///
+    /// # Errors
+    /// `Conflict` when the id is taken.
+    pub fn insert_event(&mut self, event: &Event) -> Result<i64> {
+        diesel::insert_into(events::table)
+            .values(Row::of(event)?)
+            .returning(events::seq)
+            .get_result(&mut self.conn)
+            .or_fail()
+    }
+}
+
+impl Reader {
+    /// An event and its place on the journal.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn event(&mut self, id: &str) -> Result<Option<(i64, Event)>> {
+        let found: Option<(i64, Row)> = events::table
+            .filter(events::id.eq(id))
+            .select((events::seq, Row::as_select()))
+            .first(&mut self.conn)
+            .optional()
+            .or_fail()?;
+        found.map(placed).transpose()
+    }
+
+    /// The last `limit` events about `subject`, newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn events_of_subject(&mut self, subject: &str, limit: i64) -> Result<Vec<(i64, Event)>> {
+        let rows: Vec<(i64, Row)> = events::table
+            .filter(events::subject.eq(subject))
+            .order(events::seq.desc())
+            .limit(limit)
+            .select((events::seq, Row::as_select()))
+            .load(&mut self.conn)
+            .or_fail()?;
+        rows.into_iter().map(placed).collect()
+    }
+
+    /// At most `limit` events after `seq`, oldest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn events_after(&mut self, seq: i64, limit: i64) -> Result<Vec<(i64, Event)>> {
+        let rows: Vec<(i64, Row)> = events::table
+            .filter(events::seq.gt(seq))
+            .order(events::seq)
+            .limit(limit)
+            .select((events::seq, Row::as_select()))
+            .load(&mut self.conn)
+            .or_fail()?;
+        rows.into_iter().map(placed).collect()
+    }
+
+    /// The place of the newest event; 0 before the first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn last_event_seq(&mut self) -> Result<i64> {
+        let last: Option<i64> =
+            events::table.select(diesel::dsl::max(events::seq)).first(&mut self.conn).or_fail()?;
+        Ok(last.unwrap_or_default())
+    }
+
+    /// The events at these places, in order.
+    pub(super) fn events_at(&mut self, seqs: &[i64]) -> Result<Vec<(i64, Event)>> {
+        let rows: Vec<(i64, Row)> = events::table
+            .filter(events::seq.eq_any(seqs))
+            .order(events::seq)
+            .select((events::seq, Row::as_select()))
+            .load(&mut self.conn)
+            .or_fail()?;
+        rows.into_iter().map(placed).collect()
+    }
+}
+
+fn placed((seq, row): (i64, Row)) -> Result<(i64, Event)> {
+    Ok((seq, row.into_event()?))
+}

@@ -1,0 +1,164 @@
+//! All persistence, and the only SQL. One thread writes ([`Store::write`]), a pool reads ([`Store::read`]);
+//! each table has a file with what a [`Tx`] may do to it and what a [`Reader`] finds in it.
+//!
+//! A write that was answered with success survives `kill -9` and a power cut.
+
+mod ballast;
+mod clip_query;
+mod clip_row;
+mod clips;
+mod connection;
+mod counters;
+mod events;
+mod failure;
+mod json;
+mod migrate;
+mod queue;
+mod readers;
+mod recordings;
+#[rustfmt::skip] // in the form that diesel writes
+mod schema;
+mod statement;
+#[cfg(test)]
+mod testing;
+mod tracks;
+mod tx;
+mod writer;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::Result;
+
+use ballast::Ballast;
+use clips::ClipIds;
+use readers::Readers;
+use writer::{Writer, once};
+
+pub use clip_query::{ClipFilter, ClipOrder, ClipSort};
+pub use connection::Reader;
+pub use recordings::RecordingFilter;
+pub use tx::Tx;
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The database file; its folder must exist.
+    pub path: PathBuf,
+    /// Connections that read.
+    pub readers: u32,
+    /// Changes that may wait for the writer; one more is answered `Overloaded`.
+    pub queue: usize,
+    /// Disk space held back for deletes on a full disk; 0 = none.
+    pub ballast_bytes: u64,
+}
+
+impl StoreOptions {
+    /// The defaults for the database at `path`.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        StoreOptions { path: path.into(), readers: 8, queue: 4096, ballast_bytes: 16 << 20 }
+    }
+}
+
+/// The database: cheap to clone, one for the whole server.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    writer: Writer,
+    readers: Readers,
+    clip_ids: ClipIds,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("waiting", &self.inner.writer.waiting()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the database and brings its schema up to date.
+    ///
+    /// # Errors
+    /// It cannot be opened, was written by a newer version, or a migration fails.
+    pub fn open(options: &StoreOptions) -> Result<Self> {
+        let mut connection = Reader::open_writer(&options.path)?;
+        migrate::migrate(&mut connection, &options.path, migrate::MIGRATIONS)?;
+        let clip_ids = ClipIds::after_last(&mut connection)?;
+        let mut ballast = Ballast::beside(&options.path, options.ballast_bytes);
+        ballast.restore();
+        let readers = Readers::open(options.path.clone(), options.readers)?;
+        let writer = Writer::start(Tx::new(connection), ballast, options.queue)?;
+        Ok(Store { inner: Arc::new(Inner { writer, readers, clip_ids }) })
+    }
+
+    /// Runs `job` on the writer; the answer comes when its changes are durable. It is queued at once: dropping
+    /// the future does not undo it. A job that answers an error or panics leaves no change.
+    pub fn write<T, F>(&self, job: F) -> impl Future<Output = Result<T>> + Send + 'static + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T> + Send + 'static,
+    {
+        self.inner.writer.write(once(job), false)
+    }
+
+    /// As [`Store::write`] for a job that makes room: when the disk is full, space held back is released and
+    /// the job runs again.
+    pub fn write_freeing<T, F>(&self, job: F) -> impl Future<Output = Result<T>> + Send + 'static + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx) -> Result<T> + Send + 'static,
+    {
+        self.inner.writer.write(job, true)
+    }
+
+    /// As [`Store::write`], for a thread that may wait (never an HTTP worker).
+    ///
+    /// # Errors
+    /// The job's own, `Overloaded`, `Stopping`, or `DiskFull`.
+    pub fn write_blocking<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T> + Send + 'static,
+    {
+        self.inner.writer.write_blocking(once(job))
+    }
+
+    /// Runs `job` when no other change waits; it may be dropped when too many such jobs wait.
+    pub fn write_idle(&self, job: impl FnOnce(&mut Tx) -> Result<()> + Send + 'static) {
+        self.inner.writer.write_idle(once(job));
+    }
+
+    /// Reads where the caller is: for point reads, some microseconds each.
+    ///
+    /// # Errors
+    /// The closure's own, or `Overloaded` when no connection comes free.
+    pub fn read<T>(&self, f: impl FnOnce(&mut Reader) -> Result<T>) -> Result<T> {
+        self.inner.readers.read(f)
+    }
+
+    /// Reads on the runtime's blocking pool: for lists and searches. At most half of the connections do this.
+    ///
+    /// # Errors
+    /// The closure's own, or `Overloaded` when no connection comes free.
+    pub async fn read_async<T, F>(&self, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Reader) -> Result<T> + Send + 'static,
+    {
+        self.inner.readers.read_async(f).await
+    }
+
+    /// Changes that wait for the writer.
+    pub fn waiting(&self) -> usize {
+        self.inner.writer.waiting()
+    }
+
+    /// Takes no more changes, runs those that wait, and ends the writer. Reading goes on.
+    pub fn close(&self) {
+        self.inner.writer.close();
+    }
+}

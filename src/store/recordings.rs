@@ -1,0 +1,246 @@
+//! Recordings, with what the client sent first for their start and end.
+
+use std::collections::{BTreeMap, HashMap};
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::Sqlite;
+use serde_json::Value;
+
+use crate::error::{Code, Error, Result};
+use crate::model::page::{COUNT_LIMIT, Window};
+use crate::model::recording::{Recording, RecordingStatus, Track};
+use crate::model::time::Timestamp;
+
+use super::connection::Reader;
+use super::counters;
+use super::failure::OrFail;
+use super::json::{from_text, named, to_text};
+use super::schema::recordings;
+use super::tx::Tx;
+
+/// Which recordings a list shows; everything that is set must hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RecordingFilter {
+    /// Running or ended.
+    pub status: Option<RecordingStatus>,
+    /// Started at this time or later.
+    pub from: Option<Timestamp>,
+    /// Started at this time or earlier.
+    pub to: Option<Timestamp>,
+    /// Part of the title or of the id, in any case of ASCII letters.
+    pub q: Option<String>,
+}
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = recordings, treat_none_as_null = true)]
+struct Row {
+    id: String,
+    title: Option<String>,
+    status: String,
+    started_at: i64,
+    ended_at: Option<i64>,
+    duration: Option<f64>,
+    start_missing: bool,
+    metadata: String,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl Row {
+    fn of(recording: &Recording) -> Result<Self> {
+        Ok(Row {
+            id: recording.id.clone(),
+            title: recording.title.clone(),
+            status: recording.status.as_str().to_owned(),
+            started_at: recording.started_at.0,
+            ended_at: recording.ended_at.map(|it| it.0),
+            duration: recording.duration,
+            start_missing: recording.start_missing,
+            metadata: to_text(&recording.metadata)?,
+            created_at: recording.created_at.0,
+            updated_at: recording.updated_at.0,
+        })
+    }
+
+    fn into_recording(self, version: i64, tracks: BTreeMap<String, Track>) -> Result<Recording> {
+        let status = [RecordingStatus::Active, RecordingStatus::Completed];
+        Ok(Recording {
+            status: named(&status, RecordingStatus::as_str, &self.status)?,
+            id: self.id,
+            title: self.title,
+            started_at: Timestamp(self.started_at),
+            ended_at: self.ended_at.map(Timestamp),
+            duration: self.duration,
+            start_missing: self.start_missing,
+            tracks,
+            metadata: from_text(&self.metadata)?,
+            created_at: Timestamp(self.created_at),
+            updated_at: Timestamp(self.updated_at),
+            version,
+        })
+    }
+}
+
+impl Tx {
+    /// Stores a new recording (not its tracks) and what the client sent for its start.
+    ///
+    /// # Errors
+    /// `Conflict` when the id is taken.
+    pub fn insert_recording(&mut self, recording: &Recording, sent_start: &Value) -> Result<()> {
+        diesel::insert_into(recordings::table)
+            .values((
+                Row::of(recording)?,
+                recordings::version.eq(recording.version),
+                recordings::sent_start.eq(to_text(sent_start)?),
+            ))
+            .execute(&mut self.conn)
+            .or_fail()?;
+        self.count(counters::RECORDINGS, 1);
+        Ok(())
+    }
+
+    /// Stores the recording's own fields (not its tracks) over the old ones, and with `sent_end` what the
+    /// client sent for its end. Answers the new version.
+    ///
+    /// # Errors
+    /// `RecordingNotFound`.
+    pub fn update_recording(&mut self, recording: &Recording, sent_end: Option<&Value>) -> Result<i64> {
+        let row = recordings::table.find(&recording.id);
+        let version = diesel::update(row)
+            .set((Row::of(recording)?, recordings::version.eq(recordings::version + 1)))
+            .returning(recordings::version)
+            .get_result(&mut self.conn)
+            .optional()
+            .or_fail()?
+            .ok_or_else(|| not_found(&recording.id))?;
+        if let Some(sent) = sent_end {
+            diesel::update(row)
+                .set(recordings::sent_end.eq(to_text(sent)?))
+                .execute(&mut self.conn)
+                .or_fail()?;
+        }
+        Ok(version)
+    }
+
+    /// Removes a recording and its tracks' rows; clips stay without a recording. False when there was none.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn delete_recording(&mut self, id: &str) -> Result<bool> {
+        let deleted = diesel::delete(recordings::table.find(id)).execute(&mut self.conn).or_fail()? == 1;
+        self.count(counters::RECORDINGS, -i64::from(deleted));
+        Ok(deleted)
+    }
+}
+
+impl Reader {
+    /// A recording with its tracks.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn recording(&mut self, id: &str) -> Result<Option<Recording>> {
+        let found: Option<(Row, i64)> = recordings::table
+            .find(id)
+            .select((Row::as_select(), recordings::version))
+            .first(&mut self.conn)
+            .optional()
+            .or_fail()?;
+        found.map(|(row, version)| row.into_recording(version, self.tracks_of(id)?)).transpose()
+    }
+
+    /// What the client sent first for the start and for the end; none when there is no such recording.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn recording_sent(&mut self, id: &str) -> Result<Option<(Option<Value>, Option<Value>)>> {
+        let found: Option<(Option<String>, Option<String>)> = recordings::table
+            .find(id)
+            .select((recordings::sent_start, recordings::sent_end))
+            .first(&mut self.conn)
+            .optional()
+            .or_fail()?;
+        let Some((start, end)) = found else { return Ok(None) };
+        let read = |it: Option<String>| it.as_deref().map(from_text).transpose();
+        Ok(Some((read(start)?, read(end)?)))
+    }
+
+    /// Ids and starts of the recordings that run, oldest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn active_recordings(&mut self) -> Result<Vec<(String, Timestamp)>> {
+        let rows: Vec<(String, i64)> = recordings::table
+            .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("status = 'active'"))
+            .order((recordings::started_at, recordings::id))
+            .select((recordings::id, recordings::started_at))
+            .load(&mut self.conn)
+            .or_fail()?;
+        Ok(rows.into_iter().map(|(id, at)| (id, Timestamp(at))).collect())
+    }
+
+    /// A part of the list, latest start first, with the number of rows in all and whether there are more.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn list_recordings(
+        &mut self,
+        filter: &RecordingFilter,
+        window: Window,
+    ) -> Result<(Vec<Recording>, i64, bool)> {
+        let rows: Vec<(Row, i64)> = filtered(filter)
+            .order((recordings::started_at.desc(), recordings::id.desc()))
+            .offset(window.offset)
+            .limit(window.limit)
+            .select((Row::as_select(), recordings::version))
+            .load(&mut self.conn)
+            .or_fail()?;
+        let ids: Vec<_> = rows.iter().map(|(row, _)| row.id.clone()).collect();
+        let mut tracks: HashMap<_, _> = self.tracks_of_all(&ids)?;
+        let items = rows
+            .into_iter()
+            .map(|(row, version)| {
+                let own = tracks.remove(&row.id).unwrap_or_default();
+                row.into_recording(version, own)
+            })
+            .collect::<Result<_>>()?;
+        let (total, more) = self.count_recordings(filter)?;
+        Ok((items, total, more))
+    }
+
+    fn count_recordings(&mut self, filter: &RecordingFilter) -> Result<(i64, bool)> {
+        if *filter == RecordingFilter::default() {
+            return Ok((self.counter(counters::RECORDINGS)?, false));
+        }
+        let some: Vec<i64> = filtered(filter)
+            .select(diesel::dsl::sql::<BigInt>("1"))
+            .limit(COUNT_LIMIT + 1)
+            .load(&mut self.conn)
+            .or_fail()?;
+        let counted = some.len() as i64;
+        Ok((counted.min(COUNT_LIMIT), counted > COUNT_LIMIT))
+    }
+}
+
+fn filtered(filter: &RecordingFilter) -> recordings::BoxedQuery<'_, Sqlite> {
+    let mut query = recordings::table.into_boxed();
+    if let Some(status) = filter.status {
+        query = query.filter(recordings::status.eq(status.as_str()));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(recordings::started_at.ge(from.0));
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(recordings::started_at.le(to.0));
+    }
+    if let Some(part) = filter.q.as_deref().filter(|it| !it.is_empty()) {
+        let pattern = format!("%{}%", part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        let in_id = recordings::id.like(pattern.clone()).escape('\\');
+        query = query.filter(in_id.or(recordings::title.like(pattern).escape('\\').assume_not_null()));
+    }
+    query
+}
+
+fn not_found(id: &str) -> Error {
+    Error::new(Code::RecordingNotFound, format!("There is no recording {id}."))
+}

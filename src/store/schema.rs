@@ -1,0 +1,210 @@
+//! The tables as the migrations leave them, in the form that `diesel print-schema` writes.
+
+diesel::table! {
+    recordings (id) {
+        id -> Text,
+        title -> Nullable<Text>,
+        status -> Text,
+        started_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        duration -> Nullable<Double>,
+        start_missing -> Bool,
+        metadata -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        version -> BigInt,
+        sent_start -> Nullable<Text>,
+        sent_end -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    tracks (recording_id, name) {
+        recording_id -> Text,
+        name -> Text,
+        path -> Text,
+        origin -> Text,
+        state -> Text,
+        size -> BigInt,
+        duration -> Nullable<Double>,
+        codec -> Nullable<Text>,
+        sample_rate -> Nullable<Integer>,
+        channels -> Nullable<Integer>,
+        sha256 -> Nullable<Text>,
+        probe_error -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    clips (id) {
+        id -> BigInt,
+        title -> Text,
+        file_path -> Text,
+        recording_id -> Nullable<Text>,
+        description -> Nullable<Text>,
+        game_name -> Nullable<Text>,
+        game_id -> Nullable<Text>,
+        tags -> Text,
+        metadata -> Text,
+        file_size -> Nullable<BigInt>,
+        duration -> Nullable<Double>,
+        resolution -> Nullable<Text>,
+        fps -> Nullable<Double>,
+        codec -> Nullable<Text>,
+        recorded_at -> Nullable<BigInt>,
+        processed -> Bool,
+        processing_status -> Text,
+        provenance -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        owns_file -> Bool,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    events (seq) {
+        seq -> BigInt,
+        id -> Text,
+        kind -> Text,
+        source -> Text,
+        subject -> Nullable<Text>,
+        time -> BigInt,
+        data -> Text,
+        correlation_id -> Text,
+        causation_id -> Nullable<Text>,
+        priority -> SmallInt,
+        depth -> SmallInt,
+    }
+}
+
+diesel::table! {
+    deliveries (id) {
+        id -> BigInt,
+        event_seq -> BigInt,
+        plugin -> Text,
+        hook -> Nullable<Text>,
+        subject -> Nullable<Text>,
+        rank -> SmallInt,
+        state -> Text,
+        attempts -> Integer,
+        epoch -> Nullable<BigInt>,
+        next_at -> BigInt,
+        last_error -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    plugins (id) {
+        id -> BigInt,
+        name -> Text,
+        display_name -> Nullable<Text>,
+        description -> Nullable<Text>,
+        version -> Nullable<Text>,
+        author -> Nullable<Text>,
+        plugin_type -> Text,
+        entry_point -> Nullable<Text>,
+        install_path -> Nullable<Text>,
+        enabled -> Nullable<Bool>,
+        registered -> Bool,
+        metadata -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        version_count -> BigInt,
+    }
+}
+
+diesel::table! {
+    plugin_configurations (id) {
+        id -> BigInt,
+        plugin_id -> BigInt,
+        key -> Text,
+        value -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    plugin_kv (plugin, key) {
+        plugin -> Text,
+        key -> Text,
+        value -> Text,
+        expires_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    plugin_tasks (id) {
+        id -> BigInt,
+        plugin -> Text,
+        recording_id -> Text,
+        task -> Text,
+        status -> Text,
+        inputs -> Text,
+        outputs -> Text,
+        error -> Nullable<Text>,
+        started_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    tokens (id) {
+        id -> Text,
+        secret_hash -> Text,
+        name -> Text,
+        scopes -> Text,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    audit (id) {
+        id -> BigInt,
+        at -> BigInt,
+        actor -> Text,
+        action -> Text,
+        subject -> Nullable<Text>,
+        detail -> Text,
+    }
+}
+
+diesel::table! {
+    idempotency (key) {
+        key -> Text,
+        fingerprint -> Text,
+        status -> SmallInt,
+        answer -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    counters (name) {
+        name -> Text,
+        value -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    recordings,
+    tracks,
+    clips,
+    events,
+    deliveries,
+    plugins,
+    plugin_configurations,
+    plugin_kv,
+    plugin_tasks,
+    tokens,
+    audit,
+    idempotency,
+    counters,
+);

@@ -1,0 +1,91 @@
+//! What a job of the writer works on.
+
+use std::ops::{Deref, DerefMut};
+
+use diesel::connection::SimpleConnection;
+
+use crate::error::Result;
+
+use super::connection::Reader;
+use super::counters::Differences;
+use super::failure::OrFail;
+
+/// The writing side of a job: its changes become visible together, when the group commits, or not at all.
+/// What it reads, it reads within the transaction.
+#[derive(Debug)]
+pub struct Tx {
+    reader: Reader,
+    /// Of the job that runs.
+    job: Differences,
+    /// Of the jobs of this group that succeeded.
+    group: Differences,
+}
+
+impl Deref for Tx {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut Reader {
+        &mut self.reader
+    }
+}
+
+impl Tx {
+    pub(super) fn new(reader: Reader) -> Self {
+        Tx { reader, job: Differences::default(), group: Differences::default() }
+    }
+
+    /// Notes that the counter `name` changes by `by` if the job succeeds.
+    pub(super) fn count(&mut self, name: impl Into<std::borrow::Cow<'static, str>>, by: i64) {
+        self.job.add(name, by);
+    }
+
+    /// The counter as it will be if the job succeeds.
+    pub(super) fn counter_now(&mut self, name: &str) -> Result<i64> {
+        Ok(self.reader.counter(name)? + self.group.get(name) + self.job.get(name))
+    }
+
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.job = Differences::default();
+        self.group = Differences::default();
+        self.execute("BEGIN IMMEDIATE")
+    }
+
+    /// Runs `work` so that it leaves nothing behind when it fails.
+    ///
+    /// # Errors
+    /// The transaction itself is gone (a full disk may do that): the whole group is lost.
+    pub(super) fn job(&mut self, work: impl FnOnce(&mut Tx) -> bool) -> Result<()> {
+        self.execute("SAVEPOINT job")?;
+        self.job = Differences::default();
+        if work(self) {
+            let differences = std::mem::take(&mut self.job);
+            self.group.merge(differences);
+            self.execute("RELEASE job")
+        } else {
+            self.execute("ROLLBACK TO job; RELEASE job")
+        }
+    }
+
+    pub(super) fn commit(&mut self) -> Result<()> {
+        std::mem::take(&mut self.group).write(&mut self.reader)?;
+        self.execute("COMMIT")
+    }
+
+    /// Ends a transaction that failed, if the database has not done so itself.
+    pub(super) fn roll_back(&mut self) {
+        if let Err(error) = self.execute("ROLLBACK") {
+            log::debug!("database: nothing to roll back: {:?}", error.source);
+        }
+    }
+
+    /// Runs statements without parameters.
+    pub(super) fn execute(&mut self, sql: &str) -> Result<()> {
+        self.reader.conn.batch_execute(sql).or_fail()
+    }
+}

@@ -1,0 +1,245 @@
+//! The one thread that writes. It runs all jobs that queued while the former commit ran in one transaction,
+//! each in a savepoint of its own, and answers them after the commit: durability costs one flush a group.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::error::{Code, Error, Result};
+
+use super::ballast::Ballast;
+use super::failure::disk_full;
+use super::queue::{Queue, Taken, Work};
+use super::tx::Tx;
+
+/// The most jobs in one transaction.
+const GROUP_MAX: usize = 64;
+
+/// The queue's end that callers hold.
+pub(super) struct Writer {
+    queue: Arc<Queue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread; at most `bound` jobs may wait for it.
+    pub(super) fn start(tx: Tx, ballast: Ballast, bound: usize) -> Result<Self> {
+        let queue = Arc::new(Queue::new(bound));
+        let mut thread = WriterThread { tx, ballast, queue: queue.clone() };
+        let thread = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || thread.run())
+            .map_err(Error::internal)?;
+        Ok(Writer { queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Queues `job` now; the future waits for its commit. Dropping the future does not undo the job.
+    pub(super) fn write<T, R>(
+        &self,
+        run: R,
+        repeatable: bool,
+    ) -> impl Future<Output = Result<T>> + Send + 'static + use<T, R>
+    where
+        T: Send + 'static,
+        R: FnMut(&mut Tx) -> Result<T> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let answer = move |result| drop(sender.send(result));
+        let queued = self.queue.push(Job::boxed(run, answer, repeatable), false);
+        async move {
+            queued?;
+            receiver.await.map_err(|_| lost_writer())?
+        }
+    }
+
+    /// As [`Writer::write`], for a thread that may wait.
+    pub(super) fn write_blocking<T: Send + 'static>(
+        &self,
+        run: impl FnMut(&mut Tx) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let answer = move |result| drop(sender.send(result));
+        self.queue.push(Job::boxed(run, answer, false), false)?;
+        receiver.recv().map_err(|_| lost_writer())?
+    }
+
+    /// Queues a job that runs when no other waits; nobody hears of it but the log.
+    pub(super) fn write_idle(&self, run: impl FnMut(&mut Tx) -> Result<()> + Send + 'static) {
+        let answer = |result: Result<()>| {
+            if let Err(error) = result {
+                log::debug!("database: a job that could wait was not done: {error} {:?}", error.source);
+            }
+        };
+        if let Err(error) = self.queue.push(Job::boxed(run, answer, false), true) {
+            log::debug!("database: a job that could wait was not taken: {error}");
+        }
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Runs what waits and ends the thread.
+    pub(super) fn close(&self) {
+        self.queue.close();
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            log::error!("database: the writer's thread had panicked");
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn lost_writer() -> Error {
+    Error::internal("the writer's thread is gone")
+}
+
+struct WriterThread {
+    tx: Tx,
+    ballast: Ballast,
+    queue: Arc<Queue>,
+}
+
+impl WriterThread {
+    fn run(&mut self) {
+        loop {
+            match self.queue.take(GROUP_MAX, self.ballast.patience()) {
+                Taken::Jobs(jobs) => self.group(jobs),
+                Taken::Nothing => self.ballast.restore(),
+                Taken::Closed => break,
+            }
+        }
+        if let Err(error) = self.tx.execute("PRAGMA wal_checkpoint(TRUNCATE)") {
+            log::warn!("database: the log was not folded in at the end: {:?}", error.source);
+        }
+    }
+
+    fn group(&mut self, mut jobs: Vec<Box<dyn Work>>) {
+        let lost = self.attempt(&mut jobs).err();
+        let (again, done): (Vec<_>, Vec<_>) =
+            jobs.into_iter().partition(|job| job.wants_room(lost.as_ref().is_some_and(is_full)));
+        for job in done {
+            job.answer(lost.as_ref().map(for_each));
+        }
+        if !again.is_empty() {
+            self.ballast.release();
+            self.again(again);
+        }
+    }
+
+    /// What makes room gets a second chance, now that the ballast has.
+    fn again(&mut self, mut jobs: Vec<Box<dyn Work>>) {
+        let lost = self.attempt(&mut jobs).err();
+        for job in jobs {
+            job.answer(lost.as_ref().map(for_each));
+        }
+    }
+
+    /// Runs jobs in one transaction. An error means that none of them happened.
+    fn attempt(&mut self, jobs: &mut [Box<dyn Work>]) -> Result<()> {
+        let ran = self.transaction(jobs);
+        if let Err(error) = &ran {
+            log::error!("database: {} changes were not stored: {error} {:?}", jobs.len(), error.source);
+            self.tx.roll_back();
+        }
+        ran
+    }
+
+    fn transaction(&mut self, jobs: &mut [Box<dyn Work>]) -> Result<()> {
+        self.tx.begin()?;
+        for job in jobs {
+            self.tx.job(|tx| match catch_unwind(AssertUnwindSafe(|| job.run(tx))) {
+                Ok(keep) => keep,
+                Err(_) => {
+                    job.panicked();
+                    false
+                }
+            })?;
+        }
+        self.tx.commit()
+    }
+}
+
+fn is_full(error: &Error) -> bool {
+    error.code == Code::DiskFull
+}
+
+/// The error of the group, for one of its jobs.
+fn for_each(error: &Error) -> Error {
+    if is_full(error) {
+        return disk_full(None);
+    }
+    Error { retry_after: error.retry_after, ..Error::new(error.code, error.detail.clone()) }
+}
+
+/// A job with the result it had and the one who waits for it.
+struct Job<T, R, A> {
+    run: R,
+    answer: A,
+    result: Option<Result<T>>,
+    repeatable: bool,
+}
+
+impl<T, R, A> Job<T, R, A>
+where
+    T: Send + 'static,
+    R: FnMut(&mut Tx) -> Result<T> + Send + 'static,
+    A: FnOnce(Result<T>) + Send + 'static,
+{
+    fn boxed(run: R, answer: A, repeatable: bool) -> Box<dyn Work> {
+        Box::new(Job { run, answer, result: None, repeatable })
+    }
+}
+
+impl<T, R, A> Work for Job<T, R, A>
+where
+    T: Send,
+    R: FnMut(&mut Tx) -> Result<T> + Send,
+    A: FnOnce(Result<T>) + Send,
+{
+    fn run(&mut self, tx: &mut Tx) -> bool {
+        let result = (self.run)(tx);
+        let keep = result.is_ok();
+        self.result = Some(result);
+        keep
+    }
+
+    fn panicked(&mut self) {
+        self.result = Some(Err(Error::internal("a change panicked")));
+    }
+
+    fn wants_room(&self, group_lost: bool) -> bool {
+        let stopped = matches!(&self.result, Some(Err(error)) if is_full(error));
+        self.repeatable && (group_lost || stopped)
+    }
+
+    fn answer(self: Box<Self>, lost: Option<Error>) {
+        let result = match lost {
+            Some(error) => Err(error),
+            None => self.result.unwrap_or_else(|| Err(lost_writer())),
+        };
+        (self.answer)(result);
+    }
+}
+
+/// Lets a job that runs once pass as one that may run again.
+pub(super) fn once<T>(
+    job: impl FnOnce(&mut Tx) -> Result<T> + Send + 'static,
+) -> impl FnMut(&mut Tx) -> Result<T> + Send + 'static {
+    let mut job = Some(job);
+    move |tx| match job.take() {
+        Some(job) => job(tx),
+        None => Err(Error::internal("a change that runs once was asked to run again")),
+    }
+}
