@@ -22,7 +22,7 @@ pub use fault::{ConfigFaults, Fault};
 pub use limits::{Breaker, PluginLimits};
 pub use load::{FlagValue, Sources, load};
 pub use table::{Row, SETTINGS};
-pub use yaml::{YAML_MAX_BYTES, YamlFault, line_of, parse_yaml};
+pub use yaml::{YAML_MAX_BYTES, YamlFault, line_of, parse_yaml, to_yaml};
 
 /// Every setting of the server, as it is in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

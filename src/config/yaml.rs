@@ -95,6 +95,14 @@ fn key_of(body: &str) -> Option<&str> {
     (rest.is_empty() || rest.starts_with([' ', '\t'])).then(|| key.trim_matches(['"', '\'']))
 }
 
+/// Writes plain data as a YAML document.
+///
+/// # Errors
+/// A sentence, when the data cannot be written.
+pub fn to_yaml(value: &Value) -> Result<String, String> {
+    serde_yaml::to_string(value).map_err(|fault| fault.to_string())
+}
+
 fn check_size(text: &str) -> Result<(), YamlFault> {
     if text.len() > YAML_MAX_BYTES {
         let message = format!("the text is larger than {YAML_MAX_BYTES} bytes");

@@ -2,7 +2,7 @@
 
 use mlua::Table;
 
-use crate::config::parse_yaml;
+use crate::config::{parse_yaml, to_yaml};
 
 use super::define::{Build, Raise, Reply};
 
@@ -10,7 +10,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let module = build.lua.create_table()?;
     let encode = build.function("panotti.yaml.encode", |_, _, args| {
         let value = args.json("value")?;
-        let text = serde_yaml::to_string(&value).map_err(|err| Raise::Convert(err.to_string()))?;
+        let text = to_yaml(&value).map_err(Raise::Convert)?;
         Ok(Reply::Bytes(text.into_bytes()))
     })?;
     module.raw_set("encode", encode)?;
