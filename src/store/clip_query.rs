@@ -6,7 +6,7 @@ use diesel::sql_types::BigInt;
 
 use crate::error::Result;
 use crate::model::clip::{Clip, ProcessingStatus};
-use crate::model::page::{COUNT_LIMIT, Window};
+use crate::model::page::{COUNT_LIMIT, Page, Window};
 use crate::model::time::Timestamp;
 
 use super::clip_row::ClipRow;
@@ -99,17 +99,12 @@ impl ClipSort {
 }
 
 impl Reader {
-    /// A part of the list, with the number of rows in all and whether there are more than that.
+    /// A page of the list.
     ///
     /// # Errors
     /// The database's.
-    pub fn list_clips(
-        &mut self,
-        filter: &ClipFilter,
-        sort: ClipSort,
-        window: Window,
-    ) -> Result<(Vec<Clip>, i64, bool)> {
-        let Some(search) = Search::of(filter)? else { return Ok((Vec::new(), 0, false)) };
+    pub fn list_clips(&mut self, filter: &ClipFilter, sort: ClipSort, window: Window) -> Result<Page<Clip>> {
+        let Some(search) = Search::of(filter)? else { return Ok(Page::new(Vec::new(), 0, false, window)) };
         let list: Statement<clips::SqlType> = statement(format!(
             "SELECT clips.* FROM clips WHERE clips.id IN (SELECT clips.id FROM {} ORDER BY {} LIMIT ? OFFSET ?) \
              ORDER BY {}",
@@ -125,7 +120,7 @@ impl Reader {
             .or_fail()?;
         let items = rows.into_iter().map(ClipRow::into_clip).collect::<Result<_>>()?;
         let (total, more) = self.count_clips(filter, search)?;
-        Ok((items, total, more))
+        Ok(Page::new(items, total, more, window))
     }
 
     fn count_clips(&mut self, filter: &ClipFilter, search: Search) -> Result<(i64, bool)> {

@@ -195,7 +195,7 @@ mod tests {
     fn a_clip_outlives_its_recording() {
         let (_folder, store) = store();
         let stored = store.write_blocking(|tx| {
-            tx.insert_recording(&recording("r", 1), &serde_json::json!({}))?;
+            tx.insert_recording(&recording("r", 1), None)?;
             let mut clip = clip(1, "x");
             clip.recording_id = Some("r".into());
             tx.insert_clip(&clip)?;

@@ -90,19 +90,41 @@ impl Reader {
         found.map(placed).transpose()
     }
 
+    /// The place of an event on the journal.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn event_seq(&mut self, id: &str) -> Result<Option<i64>> {
+        events::table.filter(events::id.eq(id)).select(events::seq).first(&mut self.conn).optional().or_fail()
+    }
+
     /// The last `limit` events about `subject`, newest first.
     ///
     /// # Errors
     /// The database's.
-    pub fn events_of_subject(&mut self, subject: &str, limit: i64) -> Result<Vec<(i64, Event)>> {
-        let rows: Vec<(i64, Row)> = events::table
+    pub fn events_about(&mut self, subject: &str, limit: i64) -> Result<Vec<Event>> {
+        let rows: Vec<Row> = events::table
             .filter(events::subject.eq(subject))
             .order(events::seq.desc())
             .limit(limit)
-            .select((events::seq, Row::as_select()))
+            .select(Row::as_select())
             .load(&mut self.conn)
             .or_fail()?;
-        rows.into_iter().map(placed).collect()
+        rows.into_iter().map(Row::into_event).collect()
+    }
+
+    /// The id of the first event of a kind about `subject`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn event_of(&mut self, subject: &str, kind: &str) -> Result<Option<String>> {
+        events::table
+            .filter(events::subject.eq(subject).and(events::kind.eq(kind)))
+            .order(events::seq)
+            .select(events::id)
+            .first(&mut self.conn)
+            .optional()
+            .or_fail()
     }
 
     /// At most `limit` events after `seq`, oldest first.

@@ -9,9 +9,11 @@ mod clip_row;
 mod clips;
 mod connection;
 mod counters;
+mod deliveries;
 mod events;
 mod failure;
 mod json;
+mod kv;
 mod migrate;
 mod queue;
 mod readers;
@@ -38,6 +40,8 @@ use writer::{Writer, once};
 
 pub use clip_query::{ClipFilter, ClipOrder, ClipSort};
 pub use connection::Reader;
+pub use deliveries::{Claimed, DeliveryCounts};
+pub use kv::KvUsage;
 pub use recordings::RecordingFilter;
 pub use tx::Tx;
 

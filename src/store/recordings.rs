@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::Sqlite;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::{Code, Error, Result};
-use crate::model::page::{COUNT_LIMIT, Window};
+use crate::model::page::{COUNT_LIMIT, Page, Window};
 use crate::model::recording::{Recording, RecordingStatus, Track};
 use crate::model::time::Timestamp;
 
@@ -83,16 +83,20 @@ impl Row {
 }
 
 impl Tx {
-    /// Stores a new recording (not its tracks) and what the client sent for its start.
+    /// Stores a new recording (not its tracks) and what the client sent for its start, if it sent one.
     ///
     /// # Errors
     /// `Conflict` when the id is taken.
-    pub fn insert_recording(&mut self, recording: &Recording, sent_start: &Value) -> Result<()> {
+    pub fn insert_recording<'a>(
+        &mut self,
+        recording: &Recording,
+        sent_start: impl Into<Option<&'a Map<String, Value>>>,
+    ) -> Result<()> {
         diesel::insert_into(recordings::table)
             .values((
                 Row::of(recording)?,
                 recordings::version.eq(recording.version),
-                recordings::sent_start.eq(to_text(sent_start)?),
+                recordings::sent_start.eq(sent_start.into().map(to_text).transpose()?),
             ))
             .execute(&mut self.conn)
             .or_fail()?;
@@ -100,27 +104,42 @@ impl Tx {
         Ok(())
     }
 
-    /// Stores the recording's own fields (not its tracks) over the old ones, and with `sent_end` what the
-    /// client sent for its end. Answers the new version.
+    /// Stores the recording's own fields (not its tracks) over the old ones and answers the new version.
     ///
     /// # Errors
     /// `RecordingNotFound`.
-    pub fn update_recording(&mut self, recording: &Recording, sent_end: Option<&Value>) -> Result<i64> {
-        let row = recordings::table.find(&recording.id);
-        let version = diesel::update(row)
+    pub fn update_recording(&mut self, recording: &Recording) -> Result<i64> {
+        diesel::update(recordings::table.find(&recording.id))
             .set((Row::of(recording)?, recordings::version.eq(recordings::version + 1)))
             .returning(recordings::version)
             .get_result(&mut self.conn)
             .optional()
             .or_fail()?
-            .ok_or_else(|| not_found(&recording.id))?;
-        if let Some(sent) = sent_end {
-            diesel::update(row)
-                .set(recordings::sent_end.eq(to_text(sent)?))
-                .execute(&mut self.conn)
-                .or_fail()?;
-        }
-        Ok(version)
+            .ok_or_else(|| not_found(&recording.id))
+    }
+
+    /// Keeps what the client sent for the end.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn set_sent_end(&mut self, id: &str, sent_end: &Map<String, Value>) -> Result<()> {
+        diesel::update(recordings::table.find(id))
+            .set(recordings::sent_end.eq(to_text(sent_end)?))
+            .execute(&mut self.conn)
+            .or_fail()?;
+        Ok(())
+    }
+
+    /// Notes that something of the recording beside its row has changed: a new version, at `now`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn touch_recording(&mut self, id: &str, now: Timestamp) -> Result<()> {
+        diesel::update(recordings::table.find(id))
+            .set((recordings::updated_at.eq(now.0), recordings::version.eq(recordings::version + 1)))
+            .execute(&mut self.conn)
+            .or_fail()?;
+        Ok(())
     }
 
     /// Removes a recording and its tracks' rows; clips stay without a recording. False when there was none.
@@ -149,20 +168,32 @@ impl Reader {
         found.map(|(row, version)| row.into_recording(version, self.tracks_of(id)?)).transpose()
     }
 
-    /// What the client sent first for the start and for the end; none when there is no such recording.
+    /// What the client sent first for the start, if it sent one.
     ///
     /// # Errors
     /// The database's.
-    pub fn recording_sent(&mut self, id: &str) -> Result<Option<(Option<Value>, Option<Value>)>> {
-        let found: Option<(Option<String>, Option<String>)> = recordings::table
+    pub fn sent_start(&mut self, id: &str) -> Result<Option<Map<String, Value>>> {
+        let found: Option<Option<String>> = recordings::table
             .find(id)
-            .select((recordings::sent_start, recordings::sent_end))
+            .select(recordings::sent_start)
             .first(&mut self.conn)
             .optional()
             .or_fail()?;
-        let Some((start, end)) = found else { return Ok(None) };
-        let read = |it: Option<String>| it.as_deref().map(from_text).transpose();
-        Ok(Some((read(start)?, read(end)?)))
+        found.flatten().as_deref().map(from_text).transpose()
+    }
+
+    /// What the client sent first for the end, if it sent one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn sent_end(&mut self, id: &str) -> Result<Option<Map<String, Value>>> {
+        let found: Option<Option<String>> = recordings::table
+            .find(id)
+            .select(recordings::sent_end)
+            .first(&mut self.conn)
+            .optional()
+            .or_fail()?;
+        found.flatten().as_deref().map(from_text).transpose()
     }
 
     /// Ids and starts of the recordings that run, oldest first.
@@ -179,15 +210,11 @@ impl Reader {
         Ok(rows.into_iter().map(|(id, at)| (id, Timestamp(at))).collect())
     }
 
-    /// A part of the list, latest start first, with the number of rows in all and whether there are more.
+    /// A page of the list, latest start first.
     ///
     /// # Errors
     /// The database's.
-    pub fn list_recordings(
-        &mut self,
-        filter: &RecordingFilter,
-        window: Window,
-    ) -> Result<(Vec<Recording>, i64, bool)> {
+    pub fn list_recordings(&mut self, filter: &RecordingFilter, window: Window) -> Result<Page<Recording>> {
         let rows: Vec<(Row, i64)> = filtered(filter)
             .order((recordings::started_at.desc(), recordings::id.desc()))
             .offset(window.offset)
@@ -205,7 +232,7 @@ impl Reader {
             })
             .collect::<Result<_>>()?;
         let (total, more) = self.count_recordings(filter)?;
-        Ok((items, total, more))
+        Ok(Page::new(items, total, more, window))
     }
 
     fn count_recordings(&mut self, filter: &RecordingFilter) -> Result<(i64, bool)> {

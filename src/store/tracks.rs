@@ -90,7 +90,7 @@ impl Tx {
     ///
     /// # Errors
     /// The recording does not exist.
-    pub fn upsert_track(&mut self, recording_id: &str, name: &str, track: &Track) -> Result<()> {
+    pub fn put_track(&mut self, recording_id: &str, name: &str, track: &Track) -> Result<()> {
         let row = Row::of(recording_id, name, track);
         diesel::insert_into(tracks::table)
             .values(&row)
