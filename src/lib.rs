@@ -9,6 +9,7 @@ pub mod clock;
 pub mod model;
 pub mod media;
 pub mod hooks;
+pub mod events;
 pub mod store;
 pub mod services;
 pub mod lua;

@@ -1,0 +1,237 @@
+//! Claims what is due and calls the handlers: at least once, in order per plugin and subject.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::clock::SharedClock;
+use crate::error::Result;
+use crate::hooks::{CallFailure, Dispatcher, Hook};
+use crate::model::call::{Caller, Outcome, PluginEffects};
+use crate::model::event::Event;
+use crate::model::time::Timestamp;
+use crate::store::{Claimed, Store};
+
+use super::Journal;
+use super::retry::{MAX_ATTEMPTS, delay_us};
+
+/// A question's handler run after its time, by whoever asked it first.
+pub type DeferredFuture = Pin<Box<dyn Future<Output = std::result::Result<(), CallFailure>> + Send>>;
+
+/// Runs handlers of a question that its time did not reach.
+pub trait Deferred: Send + Sync + 'static {
+    /// Asks `plugin` the question `hook` about the subject of `event`, and applies what it answers.
+    fn run(&self, plugin: Arc<str>, hook: Hook, event: Event, attempt: i32) -> DeferredFuture;
+}
+
+/// What a deliverer works with.
+pub struct DelivererOptions {
+    /// Where deliveries lie.
+    pub store: Store,
+    /// Where effects are published.
+    pub journal: Journal,
+    /// Who is told.
+    pub hooks: Dispatcher,
+    /// Who runs deferred questions.
+    pub deferred: Arc<dyn Deferred>,
+    /// The wall clock.
+    pub clock: SharedClock,
+    /// Deliveries of one plugin at once.
+    pub per_plugin: usize,
+}
+
+/// How often it looks for retries that have become due.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Deliveries claimed at once.
+const CLAIM_AT_ONCE: usize = 256;
+
+/// Delivers until it is stopped. Cheap to clone.
+#[derive(Clone)]
+pub struct Deliverer(Arc<Inner>);
+
+struct Inner {
+    options: DelivererOptions,
+    epoch: i64,
+    stopping: AtomicBool,
+    running: AtomicUsize,
+    by_plugin: Mutex<HashMap<Arc<str>, usize>>,
+    changed: Notify,
+}
+
+impl Deliverer {
+    /// Frees what a dead process had claimed.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn new(options: DelivererOptions) -> Result<Self> {
+        let epoch = options.clock.now_us();
+        options.store.write(move |tx| tx.release_claims_of_other_epochs(epoch)).await?;
+        Ok(Deliverer(Arc::new(Inner {
+            options,
+            epoch,
+            stopping: AtomicBool::new(false),
+            running: AtomicUsize::new(0),
+            by_plugin: Mutex::default(),
+            changed: Notify::new(),
+        })))
+    }
+
+    /// Delivers until [`Deliverer::stop`].
+    pub async fn run(&self) {
+        let inner = &self.0;
+        while !inner.stopping.load(Ordering::Acquire) {
+            match self.deliver_some().await {
+                Ok(0) => {
+                    let wait = tokio::time::sleep(LOOK_EVERY);
+                    tokio::select! {
+                        () = wait => {}
+                        () = inner.options.journal.woken() => {}
+                        () = inner.changed.notified() => {}
+                    }
+                }
+                Ok(_) => {}
+                Err(err) => {
+                    log::error!("deliveries cannot be claimed: {err}");
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+        }
+    }
+
+    /// Claims no more, and waits for what is under way.
+    pub async fn stop(&self) {
+        self.0.stopping.store(true, Ordering::Release);
+        self.0.changed.notify_waiters();
+        while self.0.running.load(Ordering::Acquire) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Claims what is due and lets it run; how many were claimed.
+    async fn deliver_some(&self) -> Result<usize> {
+        let inner = Arc::clone(&self.0);
+        let room = inner.room();
+        if room.is_empty() {
+            return Ok(0);
+        }
+        let (epoch, now) = (inner.epoch, Timestamp(inner.options.clock.now_us()));
+        let claimed = inner.options.store.write(move |tx| tx.claim(epoch, &room, CLAIM_AT_ONCE, now)).await?;
+        let count = claimed.len();
+        for delivery in claimed {
+            inner.begin(&delivery.plugin);
+            let inner = Arc::clone(&inner);
+            tokio::spawn(async move {
+                let plugin = Arc::clone(&delivery.plugin);
+                inner.deliver(delivery).await;
+                inner.end(&plugin);
+            });
+        }
+        Ok(count)
+    }
+}
+
+impl Inner {
+    /// The running plugins and how many deliveries each may still take.
+    fn room(&self) -> Vec<(Arc<str>, usize)> {
+        let busy = self.by_plugin.lock();
+        let table = self.options.hooks.table();
+        let plugins = table.members().iter().map(|it| Arc::clone(it.handler.plugin()));
+        let room = plugins.map(|plugin| {
+            let taken = busy.get(&plugin).copied().unwrap_or(0);
+            (plugin, self.options.per_plugin.saturating_sub(taken))
+        });
+        room.filter(|(_, room)| *room > 0).collect()
+    }
+
+    fn begin(&self, plugin: &Arc<str>) {
+        self.running.fetch_add(1, Ordering::AcqRel);
+        *self.by_plugin.lock().entry(Arc::clone(plugin)).or_default() += 1;
+    }
+
+    fn end(&self, plugin: &Arc<str>) {
+        if let Some(count) = self.by_plugin.lock().get_mut(plugin) {
+            *count = count.saturating_sub(1);
+        }
+        self.running.fetch_sub(1, Ordering::AcqRel);
+        self.changed.notify_one();
+    }
+
+    async fn deliver(&self, delivery: Claimed) {
+        let Claimed { id, plugin, event, hook, attempts } = delivery;
+        let result = match hook.as_deref().map(Hook::from_name) {
+            None => self.options.hooks.tell(&plugin, &event, attempts, false).await,
+            Some(Some(hook)) => {
+                let run = self.options.deferred.run(Arc::clone(&plugin), hook, event.clone(), attempts);
+                run.await.map(|()| Vec::new())
+            }
+            // A hook of another version of the server: nobody can answer it any more.
+            Some(None) => Ok(Vec::new()),
+        };
+        let written = match result {
+            Ok(effects) => self.acknowledge(id, effects, &event).await,
+            Err(failure) => self.failed(id, &plugin, &event, attempts, &failure).await,
+        };
+        if let Err(err) = written {
+            // The claim stays; it is freed at the next start and the handlers run again.
+            log::error!(plugin = &*plugin; "a delivery of {} could not be noted: {err}", event.kind);
+        }
+    }
+
+    /// The delivery, the keys and the events of its handlers are committed together.
+    async fn acknowledge(&self, id: i64, effects: Vec<PluginEffects>, event: &Event) -> Result<()> {
+        let caller = Caller {
+            source: event.source.as_str().into(),
+            correlation_id: Some(event.correlation_id.as_str().into()),
+            causation_id: Some(event.id.as_str().into()),
+            event_depth: event.depth,
+            ..Caller::default()
+        };
+        let journal = self.options.journal.clone();
+        let publishes = effects.iter().any(|it| !it.effects.events.is_empty());
+        self.options
+            .store
+            .write(move |tx| {
+                journal.commit_effects(tx, effects, &caller)?;
+                tx.acknowledge(id)
+            })
+            .await?;
+        if publishes {
+            self.options.journal.wake();
+        }
+        Ok(())
+    }
+
+    async fn failed(
+        &self,
+        id: i64,
+        plugin: &str,
+        event: &Event,
+        attempt: i32,
+        failure: &CallFailure,
+    ) -> Result<()> {
+        let now = self.options.clock.now_us();
+        // A plugin that is switched off or restarting is no failure of its handler.
+        let max_attempts = if failure.outcome == Outcome::Skipped { i32::MAX } else { MAX_ATTEMPTS };
+        let chance = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
+        let next = delay_us(attempt, max_attempts, chance).map(|delay| Timestamp(now + delay));
+        match next {
+            Some(at) => log::warn!(
+                plugin = plugin, event_id = &*event.id, attempt = attempt;
+                "delivery of {} failed ({}); tried again at {at}", event.kind, failure.outcome.as_str()
+            ),
+            None => log::error!(
+                plugin = plugin, event_id = &*event.id, attempt = attempt;
+                "delivery of {} failed for the last time ({}); it is kept as dead", event.kind, failure.outcome.as_str()
+            ),
+        }
+        let error = failure.fault.to_string();
+        self.options.store.write(move |tx| tx.fail_delivery(id, &error, next)).await
+    }
+}

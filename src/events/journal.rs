@@ -1,0 +1,150 @@
+//! Publishes events inside the transaction of the change they tell.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::clock::SharedClock;
+use crate::error::{Error, Result};
+use crate::hooks::{Dispatcher, Hook};
+use crate::model::call::{Caller, Emitted, PluginEffects};
+use crate::model::event::{Event, Priority};
+use crate::model::id::new_event_id;
+use crate::model::time::Timestamp;
+use crate::store::Tx;
+
+/// An event that is not yet written.
+#[derive(Debug, Clone)]
+pub struct EventDraft {
+    /// Such as `recording.ended`.
+    pub kind: String,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// The snapshot it tells.
+    pub data: Arc<Value>,
+    /// Its lane.
+    pub priority: Priority,
+}
+
+impl EventDraft {
+    /// A normal event about `subject`.
+    pub fn new(kind: &str, subject: impl Into<String>, data: Value) -> Self {
+        EventDraft {
+            kind: kind.to_owned(),
+            subject: Some(subject.into()),
+            data: Arc::new(data),
+            priority: Priority::Normal,
+        }
+    }
+}
+
+/// Writes events and the deliveries they owe. Cheap to clone.
+#[derive(Clone)]
+pub struct Journal {
+    hooks: Dispatcher,
+    clock: SharedClock,
+    max_depth: i16,
+    due: Arc<Notify>,
+}
+
+impl Journal {
+    /// A journal whose subscribers are those of `hooks`; events that lead to events end at `max_depth`.
+    pub fn new(hooks: Dispatcher, clock: SharedClock, max_depth: i16) -> Self {
+        Journal { hooks, clock, max_depth, due: Arc::new(Notify::new()) }
+    }
+
+    /// Writes an event and one delivery for each plugin that subscribed to it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn publish(&self, tx: &mut Tx, draft: EventDraft, caller: &Caller) -> Result<Event> {
+        self.publish_as(tx, draft, "panotti".to_owned(), caller)
+    }
+
+    /// Writes what plugins left behind: their keys, and their events under their own name.
+    ///
+    /// An event that would exceed the depth is dropped and its chain told in the log.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn commit_effects(&self, tx: &mut Tx, effects: Vec<PluginEffects>, caller: &Caller) -> Result<()> {
+        let now = Timestamp(self.clock.now_us());
+        for PluginEffects { plugin, effects } in effects {
+            if !effects.kv.is_empty() {
+                tx.kv_apply(&plugin, &effects.kv, now)?;
+            }
+            for Emitted { kind, subject, data, priority } in effects.events {
+                if depth(caller) > self.max_depth {
+                    log::error!(
+                        plugin = &*plugin,
+                        correlation_id = caller.correlation_id.as_deref().unwrap_or_default();
+                        "event `{kind}` is not published: it answers an event that answers an event, more than limits.event_depth = {} deep; the last one came from {}",
+                        self.max_depth, caller.source,
+                    );
+                    continue;
+                }
+                let draft = EventDraft { kind, subject, data: Arc::new(data), priority };
+                self.publish_as(tx, draft, format!("plugin/{plugin}"), caller)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes handlers of a question that its time did not reach: they run later, from the journal.
+    ///
+    /// # Errors
+    /// The store's; the event must have been published in the same transaction.
+    pub fn defer(&self, tx: &mut Tx, event: &Event, unasked: &[(Arc<str>, u32)], hook: Hook) -> Result<()> {
+        if unasked.is_empty() {
+            return Ok(());
+        }
+        let mut plugins: Vec<Arc<str>> = unasked.iter().map(|(plugin, _)| Arc::clone(plugin)).collect();
+        plugins.dedup();
+        let Some((seq, _)) = tx.event(&event.id)? else {
+            return Err(Error::internal(format!("event {} was not published in this transaction", event.id)));
+        };
+        tx.insert_deliveries(seq, event, &plugins, Some(hook.name()))
+    }
+
+    /// Tells the deliverer that something was committed.
+    pub fn wake(&self) {
+        self.due.notify_one();
+    }
+
+    /// Waits until something was committed.
+    pub(super) async fn woken(&self) {
+        self.due.notified().await;
+    }
+
+    fn publish_as(&self, tx: &mut Tx, draft: EventDraft, source: String, caller: &Caller) -> Result<Event> {
+        let id = new_event_id();
+        let correlation = caller.correlation_id.as_deref().or(caller.request_id.as_deref());
+        let event = Event {
+            kind: draft.kind,
+            source,
+            subject: draft.subject,
+            time: Timestamp(self.clock.now_us()),
+            data: draft.data,
+            correlation_id: correlation.unwrap_or(&id).to_owned(),
+            causation_id: caller.causation_id.as_deref().map(str::to_owned),
+            priority: draft.priority,
+            depth: depth(caller),
+            id,
+        };
+        let seq = tx.insert_event(&event)?;
+        let plugins = self.hooks.table().subscribers(&event);
+        if !plugins.is_empty() {
+            tx.insert_deliveries(seq, &event, &plugins, None)?;
+        }
+        Ok(event)
+    }
+}
+
+/// How many events lead to what `caller` publishes now.
+fn depth(caller: &Caller) -> i16 {
+    match caller.causation_id {
+        Some(_) => caller.event_depth.saturating_add(1),
+        None => 0,
+    }
+}
