@@ -172,28 +172,4 @@ mod tests {
         let said: (String, bool, bool, String, String) = lua.load(source).eval().unwrap();
         assert_eq!(said, ("null".into(), true, true, "locked".into(), "null".into()));
     }
-
-    #[test]
-    #[ignore = "prints figures; run alone with --ignored --nocapture"]
-    fn figures() {
-        let (lua, shapes) = vm();
-        let clip = json!({"id": 123, "title": "Epic Victory", "game_name": "CS", "duration": 45.5, "width": 1920, "height": 1080,
-            "fps": 60, "codec": "h264", "size": 123456789, "tags": ["ace", "clutch"], "created_at": "2026-01-01T00:00:00Z", "processed": false});
-        let started = std::time::Instant::now();
-        for _ in 0..20_000 {
-            to_lua(&lua, &shapes, &clip).unwrap();
-        }
-        let there = started.elapsed() / 20_000;
-        let value = to_lua(&lua, &shapes, &clip).unwrap();
-        let started = std::time::Instant::now();
-        for _ in 0..20_000 {
-            from_lua(&shapes, &value, Budget::default()).unwrap();
-        }
-        log::warn!("12 fields: to Lua {there:?}, from Lua {:?}", started.elapsed() / 20_000);
-        std::fs::write(
-            std::env::temp_dir().join("convert.txt"),
-            format!("{there:?} {:?}\n", started.elapsed() / 20_000),
-        )
-        .unwrap();
-    }
 }
