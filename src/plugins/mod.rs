@@ -8,7 +8,18 @@ pub mod breaker;
 pub mod discovery;
 pub mod env;
 mod fields;
+pub mod handler;
+pub mod health;
+pub mod manager;
 pub mod manifest;
+pub mod order;
 pub mod problem;
 pub mod schema;
+pub mod script;
 pub mod settings;
+pub mod stats;
+pub mod status;
+
+pub use manager::{Manager, NewPlugin, PluginPatch, Rescan};
+pub use settings::{ConfigItem, ConfigSource};
+pub use status::{LastError, PluginFilter, PluginStatus, PluginView};

@@ -40,6 +40,8 @@ pub struct LoadFault {
     pub script: ScriptFault,
     /// All problems, in the order of the file.
     pub problems: Vec<Problem>,
+    /// Whether the log has it already.
+    pub logged: bool,
 }
 
 impl LoadFault {
@@ -64,12 +66,18 @@ impl LoadFault {
             }
             script.excerpt = first.line.zip(text).and_then(|(line, text)| excerpt(text, line));
         }
-        LoadFault { outcome, script, problems }
+        LoadFault { outcome, script, problems, logged: false }
     }
 
     /// What the host said of the script.
     pub fn of_call(failure: CallFailure) -> Self {
-        LoadFault { outcome: failure.outcome, script: failure.fault, problems: Vec::new() }
+        LoadFault { outcome: failure.outcome, script: failure.fault, problems: Vec::new(), logged: false }
+    }
+
+    /// The same fault, which the log has already.
+    pub fn already_logged(mut self) -> Self {
+        self.logged = true;
+        self
     }
 
     /// The answer to somebody who wanted the plugin to run.

@@ -1,0 +1,177 @@
+//! Stands between the dispatcher and a running generation: breaker, counts, the last error, one log line a failure.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use crate::clock::SharedClock;
+use crate::config;
+use crate::error::ScriptFault;
+use crate::hooks::{Answer, CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind};
+use crate::model::call::Outcome;
+use crate::model::time::Timestamp;
+
+use super::breaker::{Breaker, BreakerView, Pass};
+use super::script::Script;
+use super::stats::Stats;
+use super::status::LastError;
+
+/// What is known of a plugin beyond one generation of it.
+pub struct Vitals {
+    plugin: Arc<str>,
+    clock: SharedClock,
+    breaker: Mutex<Breaker>,
+    last_error: Mutex<Option<LastError>>,
+    /// Counts and times of its calls.
+    pub stats: Stats,
+}
+
+impl Vitals {
+    /// Nothing known yet.
+    pub fn new(plugin: Arc<str>, rule: config::Breaker, clock: SharedClock) -> Self {
+        Vitals {
+            plugin,
+            clock,
+            breaker: Mutex::new(Breaker::new(rule)),
+            last_error: Mutex::new(None),
+            stats: Stats::default(),
+        }
+    }
+
+    /// The breaker of this moment.
+    pub fn breaker(&self) -> BreakerView {
+        self.breaker.lock().view(Instant::now())
+    }
+
+    /// Closes the breaker.
+    pub fn reset_breaker(&self) {
+        self.breaker.lock().reset();
+    }
+
+    /// What went wrong last.
+    pub fn last_error(&self) -> Option<LastError> {
+        self.last_error.lock().clone()
+    }
+
+    /// Keeps a fault for its author.
+    pub fn keep(&self, fault: &ScriptFault, generation: u64) {
+        let at = Timestamp(self.clock.now_us());
+        *self.last_error.lock() = Some(LastError::new(fault.clone(), generation, at));
+    }
+
+    /// Forgets the last error: the plugin was mended or switched off.
+    pub fn forget_error(&self) {
+        *self.last_error.lock() = None;
+    }
+
+    fn failed(&self, failure: &CallFailure, hook: &'static str, request_id: Option<&str>) {
+        let mut fault = failure.fault.clone();
+        fault.hook.get_or_insert_with(|| hook.to_owned());
+        log::warn!(
+            plugin = &*self.plugin, generation = failure.generation, hook = hook,
+            outcome = failure.outcome.as_str(), request_id = request_id;
+            "{fault}"
+        );
+        self.keep(&fault, failure.generation);
+    }
+}
+
+/// One generation of one plugin, as the dispatcher calls it.
+pub struct PluginHandler {
+    plugin: Arc<str>,
+    generation: u64,
+    script: Arc<dyn Script>,
+    vitals: Arc<Vitals>,
+}
+
+impl PluginHandler {
+    /// A handler for a loaded generation.
+    pub fn new(plugin: Arc<str>, generation: u64, script: Arc<dyn Script>, vitals: Arc<Vitals>) -> Self {
+        PluginHandler { plugin, generation, script, vitals }
+    }
+
+    fn shut(&self, hook: &'static str, left: std::time::Duration) -> CallFailure {
+        self.vitals.stats.count(hook, Outcome::Skipped, None);
+        let message = match left.as_secs() {
+            0 => "it was killed too often; one call at a time tries whether it has recovered".to_owned(),
+            s => format!("it was killed too often and is left alone for another {s} s"),
+        };
+        log::debug!(plugin = &*self.plugin, generation = self.generation, hook = hook, outcome = "skipped"; "{message}");
+        let fault = ScriptFault {
+            outcome: Outcome::Skipped.as_str().to_owned(),
+            hook: Some(hook.to_owned()),
+            message,
+            hint: Some("Mend what takes so long, then reset the breaker.".to_owned()),
+            ..ScriptFault::default()
+        };
+        CallFailure { outcome: Outcome::Skipped, fault, generation: self.generation }
+    }
+}
+
+impl HookHandler for PluginHandler {
+    fn plugin(&self) -> &Arc<str> {
+        &self.plugin
+    }
+
+    fn call(&self, call: HookCall) -> CallFuture {
+        let hook = call.ctx.hook;
+        // What the host calls once in a plugin's life is never skipped.
+        let is_life = Hook::from_name(hook).is_some_and(|it| it.info().kind == HookKind::Life);
+        let pass = match is_life {
+            true => Pass::Free,
+            false => self.vitals.breaker.lock().pass(Instant::now()),
+        };
+        if let Pass::Shut(left) = pass {
+            let failure = self.shut(hook, left);
+            return Box::pin(std::future::ready(Err(failure)));
+        }
+        let request_id = call.ctx.caller.request_id.clone();
+        let passed = Passed { vitals: Arc::clone(&self.vitals), pass, done: false };
+        let begin = Instant::now();
+        let answer = self.script.call(call);
+        Box::pin(async move {
+            let result = answer.await;
+            let outcome = match &result {
+                Ok(reply) if matches!(reply.answer, Answer::Deny { .. }) => Outcome::Refused,
+                Ok(_) => Outcome::Ok,
+                Err(failure) => failure.outcome,
+            };
+            let vitals = &passed.vitals;
+            let ran = outcome != Outcome::Skipped;
+            vitals.stats.count(hook, outcome, ran.then(|| begin.elapsed()));
+            if let Err(failure) = &result {
+                vitals.failed(failure, hook, request_id.as_deref());
+            }
+            if vitals.breaker.lock().note(pass, outcome, Instant::now()) {
+                log::error!(
+                    plugin = &*vitals.plugin, hook = hook, outcome = outcome.as_str();
+                    "killed too often: it is left alone for a while"
+                );
+            }
+            passed.finish();
+            result
+        })
+    }
+}
+
+/// A call that got past the breaker; when it is dropped unfinished, the next one may probe.
+struct Passed {
+    vitals: Arc<Vitals>,
+    pass: Pass,
+    done: bool,
+}
+
+impl Passed {
+    fn finish(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Passed {
+    fn drop(&mut self) {
+        if !self.done {
+            self.vitals.breaker.lock().abandon(self.pass);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What an admin does with plugins: register, change, enable, disable, delete.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Code, Error, Result};
+use crate::hooks::patch;
+use crate::model::call::Outcome;
+use crate::model::plugin::{PluginRow, PluginState};
+use crate::model::time::Timestamp;
+use crate::plugins::problem::LoadFault;
+use crate::plugins::status::PluginView;
+
+use super::Manager;
+use super::registry::Act;
+use super::slot::Slot;
+
+/// A plugin to register: its folder's name, and what is said of it beside the manifest.
+#[derive(Debug, Clone, Default)]
+pub struct NewPlugin {
+    /// The folder's name.
+    pub name: String,
+    /// What people call it.
+    pub display_name: Option<String>,
+    /// What it does.
+    pub description: Option<String>,
+    /// Used where the manifest says none.
+    pub version: Option<String>,
+    /// Used where the manifest says none.
+    pub author: Option<String>,
+    /// `lua`, or what the host does not run.
+    pub plugin_type: Option<String>,
+    /// Whether it shall run; none leaves it to the manifest.
+    pub enabled: Option<bool>,
+    /// Free JSON.
+    pub metadata: Map<String, Value>,
+}
+
+/// A change of a plugin's row; what is none stays.
+#[derive(Debug, Clone, Default)]
+pub struct PluginPatch {
+    /// What people call it; `Some(None)` goes back to the manifest's.
+    pub display_name: Option<Option<String>>,
+    /// What it does; `Some(None)` goes back to the manifest's.
+    pub description: Option<Option<String>>,
+    /// Used where the manifest says none.
+    pub version: Option<Option<String>>,
+    /// Used where the manifest says none.
+    pub author: Option<Option<String>>,
+    /// `lua`, or what the host does not run.
+    pub plugin_type: Option<String>,
+    /// Whether it shall run.
+    pub enabled: Option<bool>,
+    /// A merge patch of the metadata.
+    pub metadata: Option<Map<String, Value>>,
+}
+
+impl Manager {
+    /// Registers a folder that was dropped since the last look, or deleted before; it is loaded when enabled.
+    ///
+    /// # Errors
+    /// [`Code::PluginExists`] for a registered name, [`Code::NoSuchFolder`] when no folder bears it.
+    pub async fn register(&self, new: NewPlugin, by: &str) -> Result<PluginView> {
+        self.not_stopping()?;
+        let _changing = self.0.changing.lock().await;
+        if self.named(&new.name).is_some_and(|it| it.read(|it| it.row.registered)) {
+            return Err(Error::new(Code::PluginExists, format!("The plugin `{}` is registered already.", new.name)));
+        }
+        self.scan().await?;
+        let Some(slot) = self.named(&new.name).filter(|it| it.read(|it| it.folder.is_some())) else {
+            let shown: String = new.name.chars().take(80).collect();
+            let detail = format!("No plugin folder is named `{}`.", shown.escape_debug());
+            return Err(Error::new(Code::NoSuchFolder, detail));
+        };
+        let mut row = slot.read(|it| it.row.clone());
+        row.registered = true;
+        row.display_name = new.display_name;
+        row.description = new.description;
+        row.version = new.version.or(row.version);
+        row.author = new.author.or(row.author);
+        row.plugin_type = new.plugin_type.unwrap_or_else(|| "lua".to_owned());
+        row.enabled = new.enabled;
+        row.metadata = new.metadata;
+        self.store(&slot, row, "plugin.register", by, Value::Null).await?;
+        if self.look_at(&slot).await {
+            self.bring_up(vec![Arc::clone(&slot)], self.load_deadline()).await;
+        }
+        self.settle().await;
+        Ok(slot.view())
+    }
+
+    /// Changes what is said of a plugin; `enabled` starts or stops it.
+    ///
+    /// # Errors
+    /// [`Code::PluginNotFound`]; [`Code::PluginLoadFailed`] as [`Manager::enable`].
+    pub async fn update(&self, id: &str, change: PluginPatch, by: &str) -> Result<PluginView> {
+        self.not_stopping()?;
+        let _changing = self.0.changing.lock().await;
+        let slot = self.registered(id)?;
+        let old = slot.read(|it| it.row.clone());
+        let mut row = old.clone();
+        if let Some(name) = change.display_name {
+            row.display_name = name;
+        }
+        if let Some(text) = change.description {
+            row.description = text;
+        }
+        if let Some(version) = change.version {
+            row.version = version;
+        }
+        if let Some(author) = change.author {
+            row.author = author;
+        }
+        if let Some(plugin_type) = change.plugin_type {
+            row.plugin_type = plugin_type;
+        }
+        if let Some(metadata) = &change.metadata {
+            patch::merge(&mut row.metadata, metadata);
+        }
+        let type_changed = row.plugin_type != old.plugin_type;
+        if row != old {
+            self.store(&slot, row, "plugin.update", by, Value::Null).await?;
+        }
+        if type_changed {
+            self.take_down(&slot, true).await;
+            if self.look_at(&slot).await {
+                self.bring_up(vec![Arc::clone(&slot)], self.load_deadline()).await;
+            }
+            self.settle().await;
+        }
+        match change.enabled {
+            Some(true) => self.switch_on(&slot, by).await?,
+            Some(false) => self.switch_off(&slot, by).await?,
+            None => {}
+        }
+        Ok(slot.view())
+    }
+
+    /// Lets a plugin run, now and after a restart; one that runs is left alone.
+    ///
+    /// # Errors
+    /// [`Code::PluginLoadFailed`] with the fault; it is disabled then.
+    pub async fn enable(&self, id: &str, by: &str) -> Result<PluginView> {
+        self.not_stopping()?;
+        let _changing = self.0.changing.lock().await;
+        let slot = self.registered(id)?;
+        self.switch_on(&slot, by).await?;
+        Ok(slot.view())
+    }
+
+    /// Stops a plugin, now and after a restart; plugins that need it stop, too.
+    ///
+    /// # Errors
+    /// [`Code::PluginNotFound`].
+    pub async fn disable(&self, id: &str, by: &str) -> Result<PluginView> {
+        self.not_stopping()?;
+        let _changing = self.0.changing.lock().await;
+        let slot = self.registered(id)?;
+        self.switch_off(&slot, by).await?;
+        Ok(slot.view())
+    }
+
+    /// Stops a plugin and forgets its row and config; the folder stays and shows as discovered. A purge also
+    /// drops what its scripts kept.
+    ///
+    /// # Errors
+    /// [`Code::PluginNotFound`].
+    pub async fn delete(&self, id: &str, purge: bool, by: &str) -> Result<()> {
+        self.not_stopping()?;
+        let _changing = self.0.changing.lock().await;
+        let slot = self.slot(id)?;
+        self.take_down(&slot, true).await;
+        let act = act(&slot, "plugin.delete", by, json!({ "purge": purge }));
+        let row = self.0.registry.forget(slot.read(|it| it.row.clone()), purge, act).await?;
+        slot.vitals.forget_error();
+        let has_folder = slot.change(|it| {
+            it.row = row;
+            it.stored.clear();
+            it.wants_others = false;
+            it.state = PluginState::Discovered;
+            it.folder.is_some()
+        });
+        if !has_folder {
+            self.0.slots.write().remove(&slot.name);
+        }
+        self.settle().await;
+        Ok(())
+    }
+
+    async fn switch_on(&self, slot: &Arc<Slot>, by: &str) -> Result<()> {
+        if slot.live().is_some() {
+            return self.want(slot, true, by).await;
+        }
+        self.want(slot, true, by).await?;
+        let should_load = self.look_at(slot).await;
+        if should_load {
+            self.bring_up(vec![Arc::clone(slot)], self.load_deadline()).await;
+        }
+        if slot.live().is_some() {
+            self.settle().await;
+            return Ok(());
+        }
+        let fault = match slot.read(|it| it.state) {
+            PluginState::Unsupported => Some(LoadFault::of_folder(
+                Outcome::Skipped,
+                "its type is not one the server runs",
+                "Only plugins of the type `lua` run.",
+            )),
+            PluginState::Missing => Some(LoadFault::of_folder(
+                Outcome::Skipped,
+                "its folder is gone",
+                "Put the folder back into a plugin directory.",
+            )),
+            _ => None,
+        };
+        let error = match fault {
+            Some(fault) => fault.into_error(&slot.name),
+            None => slot.load_error(),
+        };
+        self.want(slot, false, by).await?;
+        Err(error)
+    }
+
+    async fn switch_off(&self, slot: &Arc<Slot>, by: &str) -> Result<()> {
+        self.want(slot, false, by).await?;
+        self.take_down(slot, true).await;
+        slot.change(|it| {
+            it.wants_others = false;
+            if matches!(it.state, PluginState::Failed | PluginState::Quarantined) {
+                it.state = PluginState::Disabled;
+            }
+        });
+        self.settle().await;
+        Ok(())
+    }
+
+    /// Stores whether a plugin shall run.
+    async fn want(&self, slot: &Arc<Slot>, enabled: bool, by: &str) -> Result<()> {
+        let mut row = slot.read(|it| it.row.clone());
+        if row.enabled == Some(enabled) {
+            return Ok(());
+        }
+        row.enabled = Some(enabled);
+        let action = if enabled { "plugin.enable" } else { "plugin.disable" };
+        self.store(slot, row, action, by, Value::Null).await
+    }
+
+    async fn store(
+        &self,
+        slot: &Slot,
+        mut row: PluginRow,
+        action: &'static str,
+        by: &str,
+        detail: Value,
+    ) -> Result<()> {
+        row.updated_at = Timestamp(self.0.clock.now_us());
+        let row = self.0.registry.save(row, Some(act(slot, action, by, detail))).await?;
+        slot.change(|it| it.row = row);
+        Ok(())
+    }
+
+    /// A plugin that is registered.
+    pub(super) fn registered(&self, id: &str) -> Result<Arc<Slot>> {
+        let slot = self.slot(id)?;
+        match slot.read(|it| it.row.registered) {
+            true => Ok(slot),
+            false => Err(Error::new(Code::Conflict, format!("The plugin `{}` is not registered.", slot.name))
+                .with_hint("Register it with POST /api/v1/plugins first.")),
+        }
+    }
+}
+
+pub(super) fn act(slot: &Slot, action: &'static str, by: &str, detail: Value) -> Act {
+    Act { by: by.to_owned(), action, plugin: slot.name.to_string(), detail }
+}

@@ -1,0 +1,140 @@
+//! The values of a plugin's config over HTTP: checked, stored, and brought into the running plugin at once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::error::{Code, Error, Result};
+use crate::hooks::{Dispatcher, Hook};
+use crate::model::plugin::{ConfigRow, PluginState};
+use crate::plugins::settings::ConfigItem;
+
+use super::Manager;
+use super::admin::act;
+use super::slot::Slot;
+
+/// How long a change waits for the plugin to take it up; the plugin goes on after that.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Manager {
+    /// Every value of a plugin's config with its source; secrets are not shown.
+    ///
+    /// # Errors
+    /// [`Code::PluginNotFound`].
+    pub fn config_list(&self, id: &str) -> Result<Vec<ConfigItem>> {
+        let slot = self.slot(id)?;
+        let layers = slot.layers();
+        Ok(slot.read(|it| layers.items(&it.stored)))
+    }
+
+    /// Stores a value under a new key and hands it to the running plugin.
+    ///
+    /// # Errors
+    /// [`Code::KeyExists`], or 422 with every fault of the value.
+    pub async fn config_create(&self, id: &str, key: &str, value: Value, by: &str) -> Result<ConfigItem> {
+        let changing = self.0.changing.lock().await;
+        let slot = self.registered(id)?;
+        let stored = slot.read(|it| it.stored.clone());
+        if stored.iter().any(|it| it.key == key) {
+            let detail = format!("The plugin `{}` has a stored value for `{key}`.", slot.name);
+            return Err(Error::new(Code::KeyExists, detail));
+        }
+        check(&slot, key, &value, &stored)?;
+        let act = act(&slot, "plugin.config.create", by, json!({ "key": key }));
+        let plugin = slot.read(|it| it.row.id);
+        let row = self.0.registry.add_config(plugin, key.to_owned(), value, act).await?;
+        slot.change(|it| it.stored.push(row.clone()));
+        drop(changing);
+        self.bring_in(&slot).await;
+        Ok(slot.layers().stored_item(&row))
+    }
+
+    /// Changes a stored value and hands it to the running plugin.
+    ///
+    /// # Errors
+    /// [`Code::ConfigNotFound`], or 422 with every fault of the value.
+    pub async fn config_update(&self, id: &str, config_id: i64, value: Value, by: &str) -> Result<ConfigItem> {
+        let changing = self.0.changing.lock().await;
+        let slot = self.registered(id)?;
+        let stored = slot.read(|it| it.stored.clone());
+        let old = find(&slot, &stored, config_id)?;
+        check(&slot, &old.key, &value, &stored)?;
+        let act = act(&slot, "plugin.config.update", by, json!({ "key": old.key }));
+        let plugin = slot.read(|it| it.row.id);
+        let row = self.0.registry.set_config(plugin, config_id, value, act).await?;
+        slot.change(|it| {
+            if let Some(known) = it.stored.iter_mut().find(|it| it.id == config_id) {
+                known.clone_from(&row);
+            }
+        });
+        drop(changing);
+        self.bring_in(&slot).await;
+        Ok(slot.layers().stored_item(&row))
+    }
+
+    /// Drops a stored value: the manifest's or the schema's counts again, in the running plugin, too.
+    ///
+    /// # Errors
+    /// [`Code::ConfigNotFound`].
+    pub async fn config_delete(&self, id: &str, config_id: i64, by: &str) -> Result<()> {
+        let changing = self.0.changing.lock().await;
+        let slot = self.registered(id)?;
+        let old = find(&slot, &slot.read(|it| it.stored.clone()), config_id)?;
+        let act = act(&slot, "plugin.config.delete", by, json!({ "key": old.key }));
+        let plugin = slot.read(|it| it.row.id);
+        self.0.registry.drop_config(plugin, config_id, act).await?;
+        slot.change(|it| it.stored.retain(|it| it.id != config_id));
+        drop(changing);
+        self.bring_in(&slot).await;
+        Ok(())
+    }
+
+    /// Hands the config to the running plugin, and waits for that for a moment.
+    async fn bring_in(&self, slot: &Arc<Slot>) {
+        let (manager, slot) = (self.clone(), Arc::clone(slot));
+        let work = tokio::spawn(async move { manager.take_up_config(&slot).await });
+        let _ = tokio::time::timeout(PATIENCE, work).await;
+    }
+
+    async fn take_up_config(&self, slot: &Arc<Slot>) {
+        let _changing = self.0.changing.lock().await;
+        if self.not_stopping().is_err() {
+            return;
+        }
+        let Some(live) = slot.live() else {
+            // What it failed for may have been the config.
+            if slot.read(|it| it.state == PluginState::Failed && it.wanted()) && self.look_at(slot).await {
+                self.bring_up(vec![Arc::clone(slot)], self.load_deadline()).await;
+                self.settle().await;
+            }
+            return;
+        };
+        let member = live.member();
+        if !member.registrations.iter().any(|it| it.hook == Hook::OnConfigChanged) {
+            // Its chunk may have read the config: only running it again is sure to bring the change in.
+            let _ = self.reload(slot, live.prepared.clone()).await;
+            return;
+        }
+        let config = slot.config(&live.prepared.layers);
+        live.script.set_config(Arc::clone(&config)).await;
+        let deadline = Some(Instant::now() + Duration::from_secs(self.0.settings.startup_s));
+        // A failure is kept and logged where the call ends; the config is in force all the same.
+        let _ = Dispatcher::call_life(&member, Hook::OnConfigChanged, (*config).clone(), deadline).await;
+    }
+}
+
+fn check(slot: &Slot, key: &str, value: &Value, stored: &[ConfigRow]) -> Result<()> {
+    let layers = slot.layers();
+    if layers.env.contains_key(key) {
+        let detail = format!("The value of `{key}` is set by a variable of the server's environment.");
+        return Err(Error::new(Code::Conflict, detail).with_hint("Unset the variable to set it here."));
+    }
+    layers.check_value(key, value, stored)
+}
+
+fn find(slot: &Slot, stored: &[ConfigRow], id: i64) -> Result<ConfigRow> {
+    stored.iter().find(|it| it.id == id).cloned().ok_or_else(|| {
+        Error::new(Code::ConfigNotFound, format!("The plugin `{}` has no config row {id}.", slot.name))
+    })
+}

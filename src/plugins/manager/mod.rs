@@ -1,0 +1,167 @@
+//! Starts, stops and changes plugins. One change at a time; reading never waits for one.
+
+mod admin;
+mod config;
+mod load;
+mod registry;
+mod scan;
+mod slot;
+mod start;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::clock::SharedClock;
+use crate::config::Settings;
+use crate::error::{Code, Error, Result};
+use crate::hooks::{Dispatcher, Table};
+
+use self::slot::Slot;
+use super::discovery::Rejected;
+use super::env::PluginEnv;
+use super::script::ScriptHost;
+use super::status::{PluginFilter, PluginStatus, PluginView};
+
+pub use self::admin::{NewPlugin, PluginPatch};
+pub use self::registry::{Act, Registry};
+pub use self::scan::Rescan;
+
+/// How long calls under way may go on after their plugin was let go.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// What the manager works with.
+pub struct Parts {
+    /// The server's settings.
+    pub settings: Arc<Settings>,
+    /// The wall clock.
+    pub clock: SharedClock,
+    /// Where rows are kept.
+    pub registry: Arc<dyn Registry>,
+    /// What runs scripts.
+    pub host: Arc<dyn ScriptHost>,
+    /// Whose table it fills.
+    pub dispatcher: Dispatcher,
+    /// The environment of the process.
+    pub env: Vec<(String, String)>,
+}
+
+/// The plugins of the server. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Manager(Arc<Shared>);
+
+struct Shared {
+    settings: Arc<Settings>,
+    clock: SharedClock,
+    registry: Arc<dyn Registry>,
+    host: Arc<dyn ScriptHost>,
+    dispatcher: Dispatcher,
+    env: PluginEnv,
+    slots: RwLock<BTreeMap<Arc<str>, Arc<Slot>>>,
+    rejected: RwLock<Vec<Rejected>>,
+    /// Held by whoever changes which plugins run.
+    changing: tokio::sync::Mutex<()>,
+    /// Held while the table is made, so that a later one never gives way to an earlier one.
+    publishing: Mutex<()>,
+    stopping: AtomicBool,
+}
+
+impl Manager {
+    /// A manager that has not looked at any folder yet.
+    pub fn new(parts: Parts) -> Self {
+        let env = PluginEnv::new(parts.env, &parts.settings.plugin_env);
+        Manager(Arc::new(Shared {
+            settings: parts.settings,
+            clock: parts.clock,
+            registry: parts.registry,
+            host: parts.host,
+            dispatcher: parts.dispatcher,
+            env,
+            slots: RwLock::default(),
+            rejected: RwLock::default(),
+            changing: tokio::sync::Mutex::default(),
+            publishing: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        }))
+    }
+
+    /// The plugins that `filter` wants, by name.
+    pub fn list(&self, filter: &PluginFilter) -> Vec<PluginView> {
+        self.slots().iter().map(|it| it.view()).filter(|it| filter.wants(it)).collect()
+    }
+
+    /// One plugin by its number or name.
+    ///
+    /// # Errors
+    /// [`Code::PluginNotFound`].
+    pub fn get(&self, id: &str) -> Result<PluginView> {
+        Ok(self.slot(id)?.view())
+    }
+
+    /// Everything about one plugin at this moment.
+    ///
+    /// # Errors
+    /// [`Code::PluginNotFound`].
+    pub fn status(&self, id: &str) -> Result<PluginStatus> {
+        Ok(self.slot(id)?.status())
+    }
+
+    /// The status of every plugin, by name.
+    pub fn statuses(&self) -> Vec<PluginStatus> {
+        self.slots().iter().map(|it| it.status()).collect()
+    }
+
+    /// Lets a plugin be called again that was left alone.
+    ///
+    /// # Errors
+    /// [`Code::PluginNotFound`].
+    pub fn reset_breaker(&self, id: &str) -> Result<PluginStatus> {
+        let slot = self.slot(id)?;
+        slot.vitals.reset_breaker();
+        Ok(slot.status())
+    }
+
+    /// What lies in the plugin folders without being a plugin, and why.
+    pub fn rejected(&self) -> Vec<Rejected> {
+        self.0.rejected.read().clone()
+    }
+
+    /// The dispatcher whose table the manager fills.
+    pub fn dispatcher(&self) -> &Dispatcher {
+        &self.0.dispatcher
+    }
+
+    fn roots(&self) -> &[PathBuf] {
+        &self.0.settings.plugin_dirs
+    }
+
+    fn slots(&self) -> Vec<Arc<Slot>> {
+        self.0.slots.read().values().cloned().collect()
+    }
+
+    fn named(&self, name: &str) -> Option<Arc<Slot>> {
+        self.0.slots.read().get(name).cloned()
+    }
+
+    fn slot(&self, id: &str) -> Result<Arc<Slot>> {
+        // The number comes first, or a folder named `3` would stand before the third plugin.
+        let number: Option<i64> = id.parse().ok();
+        let numbered = number.and_then(|id| self.slots().into_iter().find(|it| it.read(|it| it.row.id == id)));
+        let found = numbered.or_else(|| self.named(id));
+        found.ok_or_else(|| {
+            let shown: String = id.chars().take(80).collect();
+            Error::new(Code::PluginNotFound, format!("There is no plugin `{}`.", shown.escape_debug()))
+        })
+    }
+
+    /// Puts what runs now into the dispatcher's table.
+    fn publish(&self) {
+        let _one_at_a_time = self.0.publishing.lock();
+        let live = self.slots().into_iter().filter_map(|it| it.live());
+        self.0.dispatcher.replace(Table::new(live.map(|it| it.member()).collect()));
+    }
+}

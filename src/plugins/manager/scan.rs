@@ -1,0 +1,234 @@
+//! From folders to rows: what is there, what is new, what is gone.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::Map;
+use utoipa::ToSchema;
+
+use crate::config::PluginLimits;
+use crate::error::{Error, Result};
+use crate::model::plugin::{PluginRow, PluginState};
+use crate::model::time::Timestamp;
+use crate::plugins::discovery::{self, Rejected};
+use crate::plugins::env::PluginEnv;
+use crate::plugins::handler::Vitals;
+use crate::plugins::manifest;
+use crate::plugins::problem::LoadFault;
+use crate::plugins::settings::Layers;
+
+use super::Manager;
+use super::slot::{Prepared, Slot};
+
+/// What a look through the plugin folders found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Rescan {
+    /// Names of all plugin folders.
+    pub found: Vec<String>,
+    /// Names that were not known before.
+    pub added: Vec<String>,
+    /// Names whose folder is gone.
+    pub missing: Vec<String>,
+    /// What is no plugin, and why.
+    pub rejected: Vec<RejectedView>,
+}
+
+/// Something in a plugin folder that is no plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RejectedView {
+    /// Where it lies.
+    pub path: String,
+    /// Why it is no plugin, and what to do.
+    pub reason: String,
+}
+
+impl Manager {
+    /// Looks through the plugin folders again: new plugins are loaded, failed ones tried again, gone ones stopped.
+    ///
+    /// # Errors
+    /// The rows cannot be stored.
+    pub async fn rescan(&self) -> Result<Rescan> {
+        let _changing = self.0.changing.lock().await;
+        let (rescan, candidates) = self.scan().await?;
+        for slot in self.slots() {
+            if slot.read(|it| it.folder.is_none() && it.live.is_some()) {
+                self.take_down(&slot, true).await;
+                slot.change(|it| it.state = PluginState::Missing);
+            }
+        }
+        self.bring_up(candidates, self.load_deadline()).await;
+        self.settle().await;
+        Ok(rescan)
+    }
+
+    /// When plugins that are loaded now must be ready.
+    pub(super) fn load_deadline(&self) -> Instant {
+        Instant::now() + std::time::Duration::from_secs(self.0.settings.startup_s)
+    }
+
+    /// Brings slots and folders together; answers the plugins that should run and do not.
+    pub(super) async fn scan(&self) -> Result<(Rescan, Vec<Arc<Slot>>)> {
+        let roots = self.roots().to_vec();
+        let found = blocking(move || discovery::scan(&roots)).await?;
+        self.tell_rejected(&found.rejected);
+        let mut rescan = Rescan {
+            found: found.folders.keys().map(ToString::to_string).collect(),
+            rejected: found.rejected.iter().filter(|it| !it.expected).map(RejectedView::from).collect(),
+            ..Rescan::default()
+        };
+        for (name, folder) in &found.folders {
+            if self.named(name).is_none() {
+                let row = self.0.registry.save(self.new_row(name, folder), None).await?;
+                self.adopt(row, Vec::new());
+                rescan.added.push(name.to_string());
+            }
+        }
+        let mut candidates = Vec::new();
+        for slot in self.slots() {
+            let folder = found.folders.get(&slot.name).cloned();
+            if folder.is_none() {
+                rescan.missing.push(slot.name.to_string());
+            }
+            slot.change(|it| it.folder = folder);
+            if self.look_at(&slot).await {
+                candidates.push(slot);
+            }
+        }
+        Ok((rescan, candidates))
+    }
+
+    /// Takes a row into the manager's hands.
+    pub(super) fn adopt(&self, row: PluginRow, stored: Vec<crate::model::plugin::ConfigRow>) {
+        let name: Arc<str> = row.name.as_str().into();
+        let vitals =
+            Arc::new(Vitals::new(Arc::clone(&name), self.0.settings.breaker, Arc::clone(&self.0.clock)));
+        self.0.slots.write().insert(name, Arc::new(Slot::new(row, stored, vitals)));
+    }
+
+    /// Reads the folder of a plugin that does not run and settles its state; true when it should be loaded.
+    pub(super) async fn look_at(&self, slot: &Arc<Slot>) -> bool {
+        let (folder, is_live) = slot.read(|it| (it.folder.clone(), it.live.is_some()));
+        if is_live {
+            return false;
+        }
+        let Some(folder) = folder else {
+            slot.change(|it| {
+                it.prepared = None;
+                it.state = PluginState::Missing;
+            });
+            return false;
+        };
+        let prepared = self.prepare(slot, folder).await;
+        let fault = prepared.as_ref().err().cloned();
+        slot.change(|it| it.prepared = prepared.ok());
+        self.sync_row(slot).await;
+        let state = slot.read(|it| match () {
+            () if !it.row.registered => Some(PluginState::Discovered),
+            () if it.plugin_type() != "lua" => Some(PluginState::Unsupported),
+            () if !it.wanted() => Some(PluginState::Disabled),
+            () => None,
+        });
+        match (state, fault) {
+            (Some(state), _) => slot.change(|it| it.state = state),
+            (None, Some(fault)) => slot.fail(&fault, false),
+            (None, None) => return true,
+        }
+        false
+    }
+
+    async fn prepare(&self, slot: &Slot, folder: PathBuf) -> Result<Prepared, LoadFault> {
+        let (name, env, limits) = (Arc::clone(&slot.name), self.0.env.clone(), self.0.settings.limits);
+        let read = move || read_folder(&name, &folder, &env, &limits);
+        let read = blocking(read).await;
+        read.unwrap_or_else(|fault| {
+            log::error!(plugin = &*slot.name; "reading the folder failed: {fault}");
+            Err(LoadFault::of_folder(
+                crate::model::call::Outcome::Skipped,
+                "reading the folder failed",
+                "The log has the cause.",
+            ))
+        })
+    }
+
+    /// Lets the row say what the folder says.
+    async fn sync_row(&self, slot: &Slot) {
+        let (old, new) = slot.read(|it| {
+            let mut row = it.row.clone();
+            row.install_path = it.folder.as_ref().map(|it| it.display().to_string());
+            if let Some(prepared) = &it.prepared {
+                row.entry_point = Some(prepared.entry.clone()).filter(|it| !it.is_empty());
+                let manifest = &prepared.manifest;
+                row.version = manifest.version.as_ref().map(ToString::to_string).or(row.version);
+                row.author = manifest.author.clone().or(row.author);
+            }
+            (it.row.clone(), row)
+        });
+        if old == new {
+            return;
+        }
+        match self.0.registry.save(new, None).await {
+            Ok(row) => slot.change(|it| it.row = row),
+            Err(fault) => log::error!(plugin = &*slot.name; "its row could not be stored: {fault}"),
+        }
+    }
+
+    fn new_row(&self, name: &str, folder: &std::path::Path) -> PluginRow {
+        let now = Timestamp(self.0.clock.now_us());
+        PluginRow {
+            id: 0,
+            name: name.to_owned(),
+            display_name: None,
+            description: None,
+            version: None,
+            author: None,
+            plugin_type: "lua".to_owned(),
+            entry_point: None,
+            install_path: Some(folder.display().to_string()),
+            enabled: None,
+            registered: true,
+            metadata: Map::new(),
+            created_at: now,
+            updated_at: now,
+            version_count: 1,
+        }
+    }
+
+    /// Logs what was rejected, each thing once.
+    fn tell_rejected(&self, rejected: &[Rejected]) {
+        let mut known = self.0.rejected.write();
+        let before: BTreeSet<&PathBuf> = known.iter().map(|it| &it.path).collect();
+        for it in rejected.iter().filter(|it| !it.expected && !before.contains(&it.path)) {
+            log::warn!(path = it.path.display().to_string().as_str(); "not a plugin: {}", it.reason);
+        }
+        *known = rejected.to_vec();
+    }
+}
+
+impl From<&Rejected> for RejectedView {
+    fn from(it: &Rejected) -> Self {
+        RejectedView { path: it.path.display().to_string(), reason: it.reason.clone() }
+    }
+}
+
+/// Everything about a folder that can be told without running it.
+fn read_folder(
+    name: &str,
+    folder: &std::path::Path,
+    env: &PluginEnv,
+    limits: &PluginLimits,
+) -> Result<Prepared, LoadFault> {
+    let snapshot = discovery::snapshot(folder)?;
+    let manifest = manifest::read(name, &snapshot, env, limits)?;
+    // What the host does not run needs no script.
+    let entry = if manifest.plugin_type == "lua" { discovery::entry(&snapshot)? } else { String::new() };
+    let layers = Layers::new(name, manifest.schema.clone(), manifest.config.clone(), env);
+    Ok(Prepared { snapshot, entry, manifest: Arc::new(manifest), layers: Arc::new(layers) })
+}
+
+/// Runs what waits for the disk off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)
+}

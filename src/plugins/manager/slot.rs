@@ -1,0 +1,267 @@
+//! One plugin in the manager's hands: its row, what its folder holds, and what runs of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use serde_json::Value;
+use tokio::task::AbortHandle;
+
+use crate::error::{Code, Error};
+use crate::hooks::Member;
+use crate::model::plugin::{ConfigRow, PluginRow, PluginState};
+use crate::plugins::discovery::Snapshot;
+use crate::plugins::handler::{PluginHandler, Vitals};
+use crate::plugins::health::HealthView;
+use crate::plugins::manifest::Manifest;
+use crate::plugins::problem::LoadFault;
+use crate::plugins::script::Script;
+use crate::plugins::settings::Layers;
+use crate::plugins::status::{HookView, PluginStatus, PluginView, SubscriptionView};
+
+/// One plugin.
+pub(super) struct Slot {
+    pub(super) name: Arc<str>,
+    pub(super) vitals: Arc<Vitals>,
+    inner: RwLock<Inner>,
+}
+
+/// Everything that changes.
+pub(super) struct Inner {
+    pub(super) row: PluginRow,
+    pub(super) stored: Vec<ConfigRow>,
+    /// The folder, when there is one.
+    pub(super) folder: Option<PathBuf>,
+    /// What the folder held when it was last read.
+    pub(super) prepared: Option<Prepared>,
+    pub(super) state: PluginState,
+    pub(super) live: Option<Arc<Live>>,
+    /// Counts the loads.
+    pub(super) generation: u64,
+    /// True when it failed for want of another plugin: tried again when others start.
+    pub(super) wants_others: bool,
+    /// Why it failed, when it has.
+    pub(super) fault: Option<LoadFault>,
+    pub(super) health: Option<HealthView>,
+    /// Watches the live generation's subscriptions.
+    pub(super) watcher: Option<AbortHandle>,
+}
+
+/// A folder that was read and makes sense.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    pub(super) snapshot: Snapshot,
+    pub(super) entry: String,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) layers: Arc<Layers>,
+}
+
+/// A running generation.
+pub(super) struct Live {
+    pub(super) generation: u64,
+    pub(super) prepared: Prepared,
+    pub(super) script: Arc<dyn Script>,
+    pub(super) handler: Arc<PluginHandler>,
+}
+
+impl Live {
+    /// Its part of the dispatcher's table, with the subscriptions of this moment.
+    pub(super) fn member(&self) -> Member {
+        let manifest = &self.prepared.manifest;
+        Member {
+            handler: Arc::clone(&self.handler) as _,
+            dependencies: manifest.dependencies.iter().map(|it| it.name.clone()).collect(),
+            registrations: self.script.registrations(),
+            subscriptions: self.script.subscriptions(),
+        }
+    }
+}
+
+impl Slot {
+    pub(super) fn new(row: PluginRow, stored: Vec<ConfigRow>, vitals: Arc<Vitals>) -> Self {
+        let inner = Inner {
+            state: PluginState::Missing,
+            row,
+            stored,
+            folder: None,
+            prepared: None,
+            live: None,
+            generation: 0,
+            wants_others: false,
+            fault: None,
+            health: None,
+            watcher: None,
+        };
+        Slot { name: inner.row.name.as_str().into(), vitals, inner: RwLock::new(inner) }
+    }
+
+    pub(super) fn read<T>(&self, f: impl FnOnce(&Inner) -> T) -> T {
+        f(&self.inner.read())
+    }
+
+    pub(super) fn change<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
+        f(&mut self.inner.write())
+    }
+
+    pub(super) fn live(&self) -> Option<Arc<Live>> {
+        self.inner.read().live.clone()
+    }
+
+    /// Marks the plugin as failed and tells its author why.
+    pub(super) fn fail(&self, fault: &LoadFault, wants_others: bool) {
+        let generation = self.change(|it| {
+            it.state = PluginState::Failed;
+            it.wants_others = wants_others;
+            it.fault = Some(fault.clone());
+            it.generation
+        });
+        self.note(fault, generation);
+    }
+
+    /// Keeps and logs a fault without a change of state.
+    pub(super) fn note(&self, fault: &LoadFault, generation: u64) {
+        self.vitals.keep(&fault.script, generation);
+        if fault.logged {
+            return;
+        }
+        log::error!(
+            plugin = &*self.name, generation = generation, hook = "load", outcome = fault.outcome.as_str();
+            "{fault}"
+        );
+    }
+
+    /// The answer to somebody who wanted it to run.
+    pub(super) fn load_error(&self) -> Error {
+        match self.read(|it| it.fault.clone()) {
+            Some(fault) => fault.into_error(&self.name),
+            None => Error::new(Code::PluginLoadFailed, format!("The plugin `{}` does not load.", self.name)),
+        }
+    }
+
+    /// The config in force.
+    pub(super) fn config(&self, layers: &Layers) -> Arc<Value> {
+        self.read(|it| Arc::new(Value::Object(layers.effective(&it.stored))))
+    }
+
+    pub(super) fn layers(&self) -> Arc<Layers> {
+        self.read(|it| {
+            let live = it.live.as_ref().map(|it| &it.prepared);
+            live.or(it.prepared.as_ref()).map(|it| Arc::clone(&it.layers)).unwrap_or_default()
+        })
+    }
+
+    pub(super) fn view(&self) -> PluginView {
+        let last_error = self.vitals.last_error();
+        self.read(|it| {
+            let manifest = it.manifest();
+            let own = |f: fn(&Manifest) -> Option<String>| manifest.and_then(f);
+            let row = &it.row;
+            let mut hooks: Vec<String> = it
+                .live
+                .iter()
+                .flat_map(|live| live.script.registrations())
+                .map(|it| it.hook.name().to_owned())
+                .collect();
+            hooks.sort_unstable();
+            hooks.dedup();
+            PluginView {
+                id: row.id,
+                name: row.name.clone(),
+                display_name: row.display_name.clone().or_else(|| own(|it| it.display_name.clone())),
+                description: row.description.clone().or_else(|| own(|it| it.description.clone())),
+                version: own(|it| it.version.as_ref().map(ToString::to_string)).or_else(|| row.version.clone()),
+                author: own(|it| it.author.clone()).or_else(|| row.author.clone()),
+                plugin_type: it.plugin_type().to_owned(),
+                entry_point: row.entry_point.clone(),
+                install_path: row.install_path.clone(),
+                enabled: it.wanted(),
+                metadata: row.metadata.clone(),
+                state: it.state,
+                generation: it.generation,
+                hash: it.hash(),
+                hooks,
+                last_error,
+                created_at: row.created_at,
+                updated_at: row.updated_at,
+                version_count: row.version_count,
+            }
+        })
+    }
+
+    pub(super) fn status(&self) -> PluginStatus {
+        let last_error = self.vitals.last_error();
+        self.read(|it| {
+            let manifest = it.manifest();
+            let usage = it.live.as_ref().map(|it| it.script.usage()).unwrap_or_default();
+            let live = it.live.iter();
+            let json = |it: &crate::lua::permission::Permissions| serde_json::to_value(it).unwrap_or_default();
+            PluginStatus {
+                id: it.row.id,
+                name: it.row.name.clone(),
+                state: it.state,
+                enabled: it.wanted(),
+                generation: it.generation,
+                hash: it.hash(),
+                hooks: live.clone().flat_map(|it| it.script.registrations()).map(|it| HookView::from(&it)).collect(),
+                subscriptions: live
+                    .flat_map(|it| it.script.subscriptions())
+                    .map(|it| SubscriptionView::from(&it))
+                    .collect(),
+                last_error,
+                warnings: it.warnings(),
+                queue_depth: usage.queued,
+                in_flight: usage.in_flight,
+                memory_bytes: usage.memory_bytes,
+                counts: self.vitals.stats.outcomes(),
+                latency: self.vitals.stats.latencies(),
+                limits: manifest.map(|it| it.limits).unwrap_or_default(),
+                breaker: self.vitals.breaker(),
+                health: it.health.clone().filter(|_| it.live.is_some()),
+                dependencies: manifest
+                    .map(|it| it.dependencies.iter().map(|it| it.name.clone()).collect())
+                    .unwrap_or_default(),
+                permissions_requested: manifest.map(|it| json(&it.requested)).unwrap_or_default(),
+                permissions_granted: manifest.map(|it| json(&it.granted())).unwrap_or_default(),
+            }
+        })
+    }
+}
+
+impl Inner {
+    /// The manifest of what runs, else of the folder.
+    pub(super) fn manifest(&self) -> Option<&Manifest> {
+        let live = self.live.as_ref().map(|it| &it.prepared);
+        live.or(self.prepared.as_ref()).map(|it| &*it.manifest)
+    }
+
+    /// Whether it is meant to run: what was set over HTTP, else the manifest.
+    pub(super) fn wanted(&self) -> bool {
+        let declared = || self.prepared.as_ref().is_none_or(|it| it.manifest.enabled);
+        self.row.registered && self.row.enabled.unwrap_or_else(declared)
+    }
+
+    /// What the folder says it is, else what the row says.
+    pub(super) fn plugin_type(&self) -> &str {
+        match self.manifest() {
+            Some(manifest) if manifest.plugin_type != "lua" => &manifest.plugin_type,
+            _ => &self.row.plugin_type,
+        }
+    }
+
+    fn hash(&self) -> Option<String> {
+        let live = self.live.as_ref().map(|it| &it.prepared);
+        live.or(self.prepared.as_ref()).map(|it| it.snapshot.hash.to_string())
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let live = self.live.as_ref().map(|it| &it.prepared);
+        let Some(prepared) = live.or(self.prepared.as_ref()) else { return Vec::new() };
+        let told = prepared.manifest.warnings.iter().chain(&prepared.snapshot.warnings);
+        let mut warnings: Vec<String> = told.map(ToString::to_string).collect();
+        let waiting = prepared.manifest.waiting();
+        if !waiting.is_empty() {
+            warnings.push(format!("permissions that wait for the admin's grant: {}", waiting.join(", ")));
+        }
+        warnings
+    }
+}

@@ -1,0 +1,122 @@
+//! The first start of all plugins and their last stop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+use crate::error::{Code, Error, Result};
+use crate::hooks::{Dispatcher, Hook, Table};
+use crate::model::plugin::PluginState;
+use crate::model::time::Timestamp;
+use crate::plugins::health;
+use crate::plugins::order;
+
+use super::Manager;
+use super::load::last_words;
+use super::slot::{Live, Slot};
+
+impl Manager {
+    /// Takes up the stored rows, looks through the folders, loads every enabled plugin and calls `on_startup`;
+    /// returns when each has started or failed, within `startup_s` in all.
+    ///
+    /// # Errors
+    /// The rows cannot be read or stored; a plugin that fails is no error.
+    pub async fn start(&self) -> Result<()> {
+        let deadline = self.load_deadline();
+        let _changing = self.0.changing.lock().await;
+        for (row, stored) in self.0.registry.all().await? {
+            self.adopt(row, stored);
+        }
+        let (_, candidates) = self.scan().await?;
+        // A deleted plugin without a folder is nobody's concern any more.
+        self.0.slots.write().retain(|_, slot| slot.read(|it| it.row.registered || it.folder.is_some()));
+        self.bring_up(candidates, deadline).await;
+        tokio::spawn(ask_health(Arc::downgrade(&self.0)));
+        Ok(())
+    }
+
+    /// Stops all plugins before `deadline`: `on_shutdown` in reverse order while everything still runs, then
+    /// `on_unload`, then their calls under way.
+    pub async fn stop(&self, deadline: Instant) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+        // Somebody may be in the middle of a change; the stop does not wait for ever.
+        let _changing = tokio::time::timeout_at(deadline.into(), self.0.changing.lock()).await;
+        let nodes = self.nodes();
+        let live: BTreeMap<Arc<str>, Arc<Live>> =
+            self.slots().iter().filter_map(|it| Some((Arc::clone(&it.name), it.live()?))).collect();
+        let needs: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> =
+            live.keys().map(|name| (Arc::clone(name), order::needs(name, &nodes))).collect();
+        let app = self.app();
+        let goodbye = order::in_order(order::reversed(&needs), |name| {
+            let (live, app) = (live.get(&name).cloned(), app.clone());
+            async move {
+                if let Some(live) = live {
+                    let member = live.member();
+                    let told = Dispatcher::call_life(&member, Hook::OnShutdown, app, Some(deadline));
+                    // A failure is kept and logged where the call ends.
+                    let _ = tokio::time::timeout_at(deadline.into(), told).await;
+                }
+            }
+        });
+        goodbye.await;
+        self.0.dispatcher.replace(Table::default());
+        for slot in self.slots() {
+            slot.change(|it| {
+                if let Some(watcher) = it.watcher.take() {
+                    watcher.abort();
+                }
+                if it.live.take().is_some() {
+                    it.state = PluginState::Disabled;
+                }
+            });
+        }
+        let ends = live.values().map(|live| async move {
+            let left = || deadline.saturating_duration_since(Instant::now());
+            let _ = tokio::time::timeout(left(), last_words(live, Some(deadline))).await;
+            let drained = live.script.retire(left());
+            let _ = tokio::time::timeout(left() + Duration::from_millis(200), drained).await;
+        });
+        join_all(ends).await;
+    }
+
+    /// An error for whoever wants a change while the server stops.
+    pub(super) fn not_stopping(&self) -> Result<()> {
+        match self.0.stopping.load(Ordering::Relaxed) {
+            true => Err(Error::new(Code::Stopping, "The server is stopping; plugins stay as they are.")),
+            false => Ok(()),
+        }
+    }
+
+    async fn ask_all(&self) {
+        let slots: Vec<Arc<Slot>> = self.slots();
+        let asked = slots.iter().filter_map(|slot| Some((slot, slot.live()?))).map(|(slot, live)| async move {
+            let said = health::ask(&live.member(), Timestamp(self.0.clock.now_us())).await;
+            if let Some(said) = &said {
+                let was_ok = slot.read(|it| it.health.as_ref().is_none_or(|it| it.ok));
+                if was_ok && !said.ok {
+                    let message = said.message.as_deref().unwrap_or("no message");
+                    log::warn!(plugin = &*slot.name, generation = live.generation; "is not well: {message}");
+                }
+            }
+            slot.change(|it| it.health = said);
+        });
+        join_all(asked).await;
+    }
+}
+
+/// Asks every plugin for its health, for as long as there is a manager.
+async fn ask_health(shared: std::sync::Weak<super::Shared>) {
+    let mut ticks = tokio::time::interval(health::EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(shared) = shared.upgrade() else { return };
+        if shared.stopping.load(Ordering::Relaxed) {
+            return;
+        }
+        Manager(shared).ask_all().await;
+    }
+}

@@ -1,0 +1,239 @@
+//! What a plugin is doing, as the API shows it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::config::PluginLimits;
+use crate::error::ScriptFault;
+use crate::hooks::{OnError, Registration, Subscription};
+use crate::model::plugin::PluginState;
+use crate::model::time::Timestamp;
+
+use super::breaker::BreakerView;
+use super::health::HealthView;
+use super::stats::Latency;
+
+/// A plugin as it is listed.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct PluginView {
+    /// Its number.
+    pub id: i64,
+    /// Its folder's name.
+    pub name: String,
+    /// What people call it.
+    pub display_name: Option<String>,
+    /// What it does.
+    pub description: Option<String>,
+    /// Semantic version, from its manifest.
+    pub version: Option<String>,
+    /// Who wrote it.
+    pub author: Option<String>,
+    /// `lua` runs; others are kept as `unsupported`.
+    pub plugin_type: String,
+    /// The file that starts it.
+    pub entry_point: Option<String>,
+    /// Its folder.
+    pub install_path: Option<String>,
+    /// Whether it is meant to run.
+    pub enabled: bool,
+    /// Free JSON.
+    #[schema(value_type = Object)]
+    pub metadata: Map<String, Value>,
+    /// What it is doing.
+    pub state: PluginState,
+    /// Counts its loads since the server started; 0 before the first.
+    pub generation: u64,
+    /// BLAKE3 of its files.
+    pub hash: Option<String>,
+    /// Names of the hooks it has registered.
+    pub hooks: Vec<String>,
+    /// What went wrong last.
+    pub last_error: Option<LastError>,
+    /// When it was first seen (UTC).
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When its row last changed (UTC).
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+    /// Counts the changes of its row, for the ETag.
+    #[serde(skip)]
+    pub version_count: i64,
+}
+
+/// What went wrong last, as the script's author reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LastError {
+    /// How it ended: `runtime`, `deadline`, `memory`, `syntax`, `skipped` (not even tried), …
+    pub outcome: String,
+    /// The hook, or `load`.
+    pub hook: Option<String>,
+    /// Path inside the plugin's folder.
+    pub file: Option<String>,
+    /// Line, counted from 1.
+    pub line: Option<u32>,
+    /// Column, where it is known.
+    pub column: Option<u32>,
+    /// What happened.
+    pub message: String,
+    /// The lines around it, the faulty one marked.
+    pub excerpt: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The script's own frames.
+    pub traceback: Option<String>,
+    /// The generation that failed.
+    pub generation: u64,
+    /// When (UTC).
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+}
+
+impl LastError {
+    /// A fault with its generation and moment.
+    pub fn new(fault: ScriptFault, generation: u64, at: Timestamp) -> Self {
+        LastError {
+            outcome: fault.outcome,
+            hook: fault.hook,
+            file: fault.file,
+            line: fault.line,
+            column: fault.column,
+            message: fault.message,
+            excerpt: fault.excerpt,
+            hint: fault.hint,
+            traceback: fault.traceback,
+            generation,
+            at,
+        }
+    }
+}
+
+/// Everything about a plugin at this moment.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct PluginStatus {
+    /// Its number.
+    pub id: i64,
+    /// Its folder's name.
+    pub name: String,
+    /// What it is doing.
+    pub state: PluginState,
+    /// Whether it is meant to run.
+    pub enabled: bool,
+    /// Counts its loads since the server started; 0 before the first.
+    pub generation: u64,
+    /// BLAKE3 of the files of the running generation, else of the folder.
+    pub hash: Option<String>,
+    /// What it has registered.
+    pub hooks: Vec<HookView>,
+    /// What events it listens to.
+    pub subscriptions: Vec<SubscriptionView>,
+    /// What went wrong last.
+    pub last_error: Option<LastError>,
+    /// What is odd but does no harm.
+    pub warnings: Vec<String>,
+    /// Calls that wait for it.
+    pub queue_depth: usize,
+    /// Calls that have begun and not ended.
+    pub in_flight: usize,
+    /// Bytes its VMs hold.
+    pub memory_bytes: u64,
+    /// Calls by outcome since the server started.
+    #[schema(value_type = Object)]
+    pub counts: BTreeMap<&'static str, u64>,
+    /// How long calls took, by hook.
+    #[schema(value_type = Object)]
+    pub latency: BTreeMap<&'static str, Latency>,
+    /// What it may use.
+    #[schema(value_type = Object)]
+    pub limits: PluginLimits,
+    /// Whether it is left alone for a while.
+    #[schema(value_type = Object)]
+    pub breaker: BreakerView,
+    /// What its `health()` said last; null without one.
+    pub health: Option<HealthView>,
+    /// Plugins it needs.
+    pub dependencies: Vec<String>,
+    /// Permissions it asks for.
+    #[schema(value_type = Object)]
+    pub permissions_requested: Value,
+    /// Permissions it has.
+    #[schema(value_type = Object)]
+    pub permissions_granted: Value,
+}
+
+/// One registered hook.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct HookView {
+    /// Its name.
+    pub hook: &'static str,
+    /// Higher runs earlier.
+    pub priority: i32,
+    /// Plugins that come after it.
+    pub before: Vec<String>,
+    /// Plugins that come before it.
+    pub after: Vec<String>,
+    /// Seconds a call may take, where the plugin said so.
+    pub timeout: Option<f64>,
+    /// What a failure means: `allow` or `deny`.
+    pub on_error: &'static str,
+}
+
+impl From<&Registration> for HookView {
+    fn from(it: &Registration) -> Self {
+        HookView {
+            hook: it.hook.name(),
+            priority: it.priority,
+            before: it.before.clone(),
+            after: it.after.clone(),
+            timeout: it.timeout.map(|it| it.as_secs_f64()),
+            on_error: if it.on_error == OnError::Deny { "deny" } else { "allow" },
+        }
+    }
+}
+
+/// One subscription to events.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct SubscriptionView {
+    /// The pattern of event types.
+    pub pattern: String,
+    /// Higher runs earlier within the plugin.
+    pub priority: i32,
+}
+
+impl From<&Subscription> for SubscriptionView {
+    fn from(it: &Subscription) -> Self {
+        SubscriptionView { pattern: it.pattern.clone(), priority: it.priority }
+    }
+}
+
+/// Which plugins are listed.
+#[derive(Debug, Clone, Default)]
+pub struct PluginFilter {
+    /// Text in name, display name or description.
+    pub q: Option<String>,
+    /// Of this type.
+    pub plugin_type: Option<String>,
+    /// Meant to run, or not.
+    pub enabled: Option<bool>,
+    /// Doing this.
+    pub state: Option<PluginState>,
+}
+
+impl PluginFilter {
+    /// Whether a plugin is wanted.
+    pub fn wants(&self, plugin: &PluginView) -> bool {
+        let has = |text: Option<&str>, wanted: &str| text.is_some_and(|it| it.to_lowercase().contains(wanted));
+        let found = self.q.as_ref().is_none_or(|q| {
+            let q = q.to_lowercase();
+            [Some(plugin.name.as_str()), plugin.display_name.as_deref(), plugin.description.as_deref()]
+                .into_iter()
+                .any(|it| has(it, &q))
+        });
+        found
+            && self.plugin_type.as_ref().is_none_or(|it| *it == plugin.plugin_type)
+            && self.enabled.is_none_or(|it| it == plugin.enabled)
+            && self.state.is_none_or(|it| it == plugin.state)
+    }
+}
