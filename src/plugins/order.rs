@@ -67,7 +67,10 @@ pub fn judge(name: &str, nodes: &Nodes) -> Verdict {
             }
             return never(
                 format!("it depends on `{}`, and there is no such plugin", wanted.name),
-                format!("Put the folder `{0}` into a plugin directory, or make the dependency optional: {{ name: {0}, optional: true }}.", wanted.name),
+                format!(
+                    "Put the folder `{0}` into a plugin directory, or make the dependency optional: {{ name: {0}, optional: true }}.",
+                    wanted.name
+                ),
             );
         };
         let version = other.manifest.as_ref().and_then(|it| it.version.clone());
@@ -76,7 +79,10 @@ pub fn judge(name: &str, nodes: &Nodes) -> Verdict {
         match &other.standing {
             Standing::Down(_) if wanted.optional => {}
             Standing::Down(why) => {
-                let hint = format!("Start `{}` first; GET /api/v1/plugins/{}/status tells its state.", wanted.name, wanted.name);
+                let hint = format!(
+                    "Start `{}` first; GET /api/v1/plugins/{}/status tells its state.",
+                    wanted.name, wanted.name
+                );
                 return never(format!("it depends on `{}`, which {why}", wanted.name), hint);
             }
             _ if !fits => {
@@ -92,7 +98,8 @@ pub fn judge(name: &str, nodes: &Nodes) -> Verdict {
     }
     for wanted in &manifest.requires {
         let offers: Vec<Arc<str>> = providers(wanted, name, nodes).collect();
-        let stands = |it: &Arc<str>, what: &Standing| nodes.get(it).is_some_and(|node| node.standing == *what);
+        let stands =
+            |it: &Arc<str>, what: &Standing| nodes.get(it).is_some_and(|node| node.standing == *what);
         if offers.iter().any(|it| stands(it, &Standing::Running)) {
             continue;
         }
@@ -129,7 +136,8 @@ pub fn cycle(nodes: &Nodes) -> Option<Vec<String>> {
         .filter_map(|(name, node)| {
             let manifest = node.manifest.as_ref()?;
             let needed = manifest.dependencies.iter().filter(|it| !it.optional).map(|it| it.name.clone());
-            let offered = manifest.requires.iter().flat_map(|it| providers(it, name, nodes)).map(|it| it.to_string());
+            let offered =
+                manifest.requires.iter().flat_map(|it| providers(it, name, nodes)).map(|it| it.to_string());
             Some((name.to_string(), needed.chain(offered).collect()))
         })
         .collect();

@@ -224,7 +224,8 @@ pub struct PluginFilter {
 impl PluginFilter {
     /// Whether a plugin is wanted.
     pub fn wants(&self, plugin: &PluginView) -> bool {
-        let has = |text: Option<&str>, wanted: &str| text.is_some_and(|it| it.to_lowercase().contains(wanted));
+        let has =
+            |text: Option<&str>, wanted: &str| text.is_some_and(|it| it.to_lowercase().contains(wanted));
         let found = self.q.as_ref().is_none_or(|q| {
             let q = q.to_lowercase();
             [Some(plugin.name.as_str()), plugin.display_name.as_deref(), plugin.description.as_deref()]

@@ -65,7 +65,10 @@ impl Manager {
         self.not_stopping()?;
         let _changing = self.0.changing.lock().await;
         if self.named(&new.name).is_some_and(|it| it.read(|it| it.row.registered)) {
-            return Err(Error::new(Code::PluginExists, format!("The plugin `{}` is registered already.", new.name)));
+            return Err(Error::new(
+                Code::PluginExists,
+                format!("The plugin `{}` is registered already.", new.name),
+            ));
         }
         self.scan().await?;
         let Some(slot) = self.named(&new.name).filter(|it| it.read(|it| it.folder.is_some())) else {
@@ -265,8 +268,10 @@ impl Manager {
         let slot = self.slot(id)?;
         match slot.read(|it| it.row.registered) {
             true => Ok(slot),
-            false => Err(Error::new(Code::Conflict, format!("The plugin `{}` is not registered.", slot.name))
-                .with_hint("Register it with POST /api/v1/plugins first.")),
+            false => {
+                Err(Error::new(Code::Conflict, format!("The plugin `{}` is not registered.", slot.name))
+                    .with_hint("Register it with POST /api/v1/plugins first."))
+            }
         }
     }
 }

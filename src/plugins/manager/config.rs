@@ -54,7 +54,13 @@ impl Manager {
     ///
     /// # Errors
     /// [`Code::ConfigNotFound`], or 422 with every fault of the value.
-    pub async fn config_update(&self, id: &str, config_id: i64, value: Value, by: &str) -> Result<ConfigItem> {
+    pub async fn config_update(
+        &self,
+        id: &str,
+        config_id: i64,
+        value: Value,
+        by: &str,
+    ) -> Result<ConfigItem> {
         let changing = self.0.changing.lock().await;
         let slot = self.registered(id)?;
         let stored = slot.read(|it| it.stored.clone());

@@ -71,7 +71,8 @@ impl Manager {
                     }
                     // Judging again may have failed those others waited for; a circle of optional wishes is cut.
                     None => {
-                        let stuck = waiting.keys().all(|it| matches!(order::judge(it, &nodes), Verdict::Later));
+                        let stuck =
+                            waiting.keys().all(|it| matches!(order::judge(it, &nodes), Verdict::Later));
                         let first = waiting.keys().next().cloned().filter(|_| stuck);
                         let first = first.and_then(|it| waiting.remove(&it));
                         loading.extend(first.map(|it| self.load(it, deadline)));
@@ -85,7 +86,8 @@ impl Manager {
 
     async fn load(&self, slot: Arc<Slot>, deadline: Instant) -> (Arc<Slot>, Result<(), LoadFault>) {
         let Some(prepared) = slot.read(|it| it.prepared.clone()) else {
-            let fault = LoadFault::of_folder(Outcome::Skipped, "its folder was not read", "Rescan the plugins.");
+            let fault =
+                LoadFault::of_folder(Outcome::Skipped, "its folder was not read", "Rescan the plugins.");
             return (slot, Err(fault));
         };
         slot.change(|it| it.state = PluginState::Loading);
@@ -140,7 +142,8 @@ impl Manager {
             Some(former) => last_words(former, Some(deadline)).await,
             None => Value::Null,
         };
-        if let Err(failure) = Dispatcher::call_life(&live.member(), Hook::OnLoad, state, Some(deadline)).await {
+        if let Err(failure) = Dispatcher::call_life(&live.member(), Hook::OnLoad, state, Some(deadline)).await
+        {
             live.script.retire(Duration::ZERO).await;
             return Err(LoadFault::of_call(failure).already_logged());
         }
@@ -150,7 +153,8 @@ impl Manager {
     /// Lets a generation be the one that runs; answers the former one.
     pub(super) fn install(&self, slot: &Arc<Slot>, live: Arc<Live>) -> Option<Arc<Live>> {
         slot.vitals.forget_error();
-        let watcher = tokio::spawn(watch(self.clone(), Arc::downgrade(slot), Arc::clone(&live))).abort_handle();
+        let watcher =
+            tokio::spawn(watch(self.clone(), Arc::downgrade(slot), Arc::clone(&live))).abort_handle();
         slot.change(|it| {
             it.state = PluginState::Running;
             it.wants_others = false;
@@ -238,7 +242,9 @@ impl Manager {
         let hopeful: Vec<Arc<Slot>> = self
             .slots()
             .into_iter()
-            .filter(|it| it.read(|it| it.wants_others && it.wanted() && it.prepared.is_some() && it.live.is_none()))
+            .filter(|it| {
+                it.read(|it| it.wants_others && it.wanted() && it.prepared.is_some() && it.live.is_none())
+            })
             .collect();
         for slot in &hopeful {
             set(&mut nodes, &slot.name, Standing::Waiting);
@@ -302,7 +308,10 @@ impl Manager {
     }
 
     fn too_late(&self) -> LoadFault {
-        let message = format!("it was not loaded within the {} s that all plugins have together", self.0.settings.startup_s);
+        let message = format!(
+            "it was not loaded within the {} s that all plugins have together",
+            self.0.settings.startup_s
+        );
         LoadFault::of_folder(Outcome::Deadline, message, "Do less while the chunk runs, or raise startup_s.")
     }
 }
@@ -340,7 +349,8 @@ fn check_config(prepared: &Prepared, config: &Value) -> Result<(), LoadFault> {
         Problem { file: file.to_owned(), line, message: format!("config.{path}: {}", fault.message) }
     });
     let mut fault = LoadFault::of_problems(Outcome::Convert, problems.collect(), text);
-    fault.script.hint = Some("Correct plugin.yaml, or set the value with POST /api/v1/plugins/{id}/config.".to_owned());
+    fault.script.hint =
+        Some("Correct plugin.yaml, or set the value with POST /api/v1/plugins/{id}/config.".to_owned());
     Err(fault)
 }
 

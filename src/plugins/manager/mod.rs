@@ -150,7 +150,8 @@ impl Manager {
     fn slot(&self, id: &str) -> Result<Arc<Slot>> {
         // The number comes first, or a folder named `3` would stand before the third plugin.
         let number: Option<i64> = id.parse().ok();
-        let numbered = number.and_then(|id| self.slots().into_iter().find(|it| it.read(|it| it.row.id == id)));
+        let numbered =
+            number.and_then(|id| self.slots().into_iter().find(|it| it.read(|it| it.row.id == id)));
         let found = numbered.or_else(|| self.named(id));
         found.ok_or_else(|| {
             let shown: String = id.chars().take(80).collect();

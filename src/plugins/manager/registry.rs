@@ -28,9 +28,16 @@ pub trait Registry: Send + Sync + 'static {
     /// Unregisters a plugin and drops its config; a purge drops what its scripts kept, too.
     fn forget(&self, row: PluginRow, purge: bool, act: Act) -> BoxFuture<'_, Result<PluginRow>>;
     /// Adds a config value.
-    fn add_config(&self, plugin_id: i64, key: String, value: Value, act: Act) -> BoxFuture<'_, Result<ConfigRow>>;
+    fn add_config(
+        &self,
+        plugin_id: i64,
+        key: String,
+        value: Value,
+        act: Act,
+    ) -> BoxFuture<'_, Result<ConfigRow>>;
     /// Changes a config value.
-    fn set_config(&self, plugin_id: i64, id: i64, value: Value, act: Act) -> BoxFuture<'_, Result<ConfigRow>>;
+    fn set_config(&self, plugin_id: i64, id: i64, value: Value, act: Act)
+    -> BoxFuture<'_, Result<ConfigRow>>;
     /// Drops a config value.
     fn drop_config(&self, plugin_id: i64, id: i64, act: Act) -> BoxFuture<'_, Result<()>>;
 }

@@ -169,7 +169,8 @@ impl Slot {
                 name: row.name.clone(),
                 display_name: row.display_name.clone().or_else(|| own(|it| it.display_name.clone())),
                 description: row.description.clone().or_else(|| own(|it| it.description.clone())),
-                version: own(|it| it.version.as_ref().map(ToString::to_string)).or_else(|| row.version.clone()),
+                version: own(|it| it.version.as_ref().map(ToString::to_string))
+                    .or_else(|| row.version.clone()),
                 author: own(|it| it.author.clone()).or_else(|| row.author.clone()),
                 plugin_type: it.plugin_type().to_owned(),
                 entry_point: row.entry_point.clone(),
@@ -194,7 +195,8 @@ impl Slot {
             let manifest = it.manifest();
             let usage = it.live.as_ref().map(|it| it.script.usage()).unwrap_or_default();
             let live = it.live.iter();
-            let json = |it: &crate::lua::permission::Permissions| serde_json::to_value(it).unwrap_or_default();
+            let json =
+                |it: &crate::lua::permission::Permissions| serde_json::to_value(it).unwrap_or_default();
             PluginStatus {
                 id: it.row.id,
                 name: it.row.name.clone(),
@@ -202,7 +204,11 @@ impl Slot {
                 enabled: it.wanted(),
                 generation: it.generation,
                 hash: it.hash(),
-                hooks: live.clone().flat_map(|it| it.script.registrations()).map(|it| HookView::from(&it)).collect(),
+                hooks: live
+                    .clone()
+                    .flat_map(|it| it.script.registrations())
+                    .map(|it| HookView::from(&it))
+                    .collect(),
                 subscriptions: live
                     .flat_map(|it| it.script.subscriptions())
                     .map(|it| SubscriptionView::from(&it))
