@@ -235,3 +235,7 @@ impl Inner {
         self.options.store.write(move |tx| tx.fail_delivery(id, &error, next)).await
     }
 }
+
+#[cfg(test)]
+#[path = "deliverer_tests.rs"]
+mod tests;

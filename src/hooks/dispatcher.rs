@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, ScriptFault};
 use crate::model::call::{CallContext, Caller, Outcome, PluginEffects};
 use crate::model::event::Event;
 
@@ -127,7 +127,7 @@ impl Dispatcher {
         replay: bool,
     ) -> std::result::Result<Vec<PluginEffects>, CallFailure> {
         let table = self.table();
-        let Some(member) = table.member(plugin) else { return Ok(Vec::new()) };
+        let Some(member) = table.member(plugin) else { return Err(not_running(plugin)) };
         let mut payload = None;
         let mut effects = Vec::new();
         for fact in member.facts(event, &mut payload) {
@@ -191,6 +191,14 @@ impl Dispatcher {
         }
         Ok(replies)
     }
+}
+
+/// A plugin that was taken down after its delivery was claimed: it is told when it runs again.
+fn not_running(plugin: &str) -> CallFailure {
+    let message = format!("the plugin `{plugin}` does not run");
+    let fault =
+        ScriptFault { outcome: Outcome::Skipped.as_str().to_owned(), message, ..ScriptFault::default() };
+    CallFailure { outcome: Outcome::Skipped, fault, generation: 0 }
 }
 
 /// The time is over: gates that fail closed refuse, the others are asked later or not at all.

@@ -1,0 +1,196 @@
+use std::sync::atomic::AtomicI32;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::clock::{Clock, SystemClock};
+use crate::error::ScriptFault;
+use crate::events::EventDraft;
+use crate::hooks::{Answer, CallFuture, HookCall, HookHandler, Member, OnError, Registration, Reply, Table};
+use crate::model::call::{Effects, Emitted, KvOp};
+use crate::model::event::Priority;
+use crate::store::StoreOptions;
+
+type Seen = Arc<Mutex<Vec<(String, i32)>>>;
+type Act = Box<dyn Fn(&HookCall) -> std::result::Result<Effects, Outcome> + Send + Sync>;
+
+/// A plugin that notes what it is told.
+struct Noting {
+    name: Arc<str>,
+    seen: Seen,
+    act: Act,
+}
+
+impl HookHandler for Noting {
+    fn plugin(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn call(&self, call: HookCall) -> CallFuture {
+        let id = call.payload["id"].as_str().unwrap_or_default().to_owned();
+        self.seen.lock().push((id, call.ctx.attempt));
+        let result = (self.act)(&call);
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            let fault = ScriptFault { message: "no".into(), ..ScriptFault::default() };
+            result
+                .map(|effects| Reply { answer: Answer::Nothing, effects, generation: 1 })
+                .map_err(|outcome| CallFailure { outcome, fault, generation: 1 })
+        })
+    }
+}
+
+struct Nobody;
+
+impl Deferred for Nobody {
+    fn run(&self, _: Arc<str>, _: Hook, _: Event, _: i32) -> DeferredFuture {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+struct Journaled {
+    _folder: tempfile::TempDir,
+    store: Store,
+    hooks: Dispatcher,
+    journal: Journal,
+    seen: Seen,
+}
+
+impl Journaled {
+    fn with(
+        act: impl Fn(&HookCall) -> std::result::Result<Effects, Outcome> + Send + Sync + 'static,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&StoreOptions::at(folder.path().join("t.db"))).unwrap();
+        let hooks = Dispatcher::new(Duration::from_secs(1));
+        let seen = Seen::default();
+        let registration = Registration {
+            hook: Hook::AfterRecordingEnd,
+            slot: 0,
+            priority: 0,
+            before: Vec::new(),
+            after: Vec::new(),
+            timeout: None,
+            on_error: OnError::Allow,
+            when: None,
+        };
+        let handler = Noting { name: "noting".into(), seen: Arc::clone(&seen), act: Box::new(act) };
+        hooks.replace(Table::new(vec![Member {
+            handler: Arc::new(handler),
+            dependencies: Vec::new(),
+            registrations: vec![registration],
+            subscriptions: Vec::new(),
+        }]));
+        let journal = Journal::new(hooks.clone(), Arc::new(SystemClock), 8);
+        Journaled { _folder: folder, store, hooks, journal, seen }
+    }
+
+    async fn publish(&self, subject: &str, id: &str) {
+        let draft = EventDraft::new("recording.ended", subject, json!({"id": id}));
+        let journal = self.journal.clone();
+        let publish = move |tx: &mut crate::store::Tx| journal.publish(tx, draft, &Caller::server());
+        self.store.write(publish).await.unwrap();
+        self.journal.wake();
+    }
+
+    async fn deliver(&self) -> Deliverer {
+        let deliverer = Deliverer::new(DelivererOptions {
+            store: self.store.clone(),
+            journal: self.journal.clone(),
+            hooks: self.hooks.clone(),
+            deferred: Arc::new(Nobody),
+            clock: Arc::new(SystemClock),
+            per_plugin: 4,
+        });
+        let deliverer = deliverer.await.unwrap();
+        let running = deliverer.clone();
+        tokio::spawn(async move { running.run().await });
+        deliverer
+    }
+
+    async fn wait_until_seen(&self, count: usize) -> Vec<(String, i32)> {
+        for _ in 0..2000 {
+            if self.seen.lock().len() >= count {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.seen.lock().clone()
+    }
+}
+
+fn kv(value: i32) -> Effects {
+    let set = KvOp::Set { key: "last".into(), value: json!(value), expires_at_us: None };
+    Effects { kv: vec![set], events: Vec::new() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_of_one_subject_come_in_order() {
+    let it = Journaled::with(|_| Ok(Effects::default()));
+    for number in 0..40 {
+        it.publish(&format!("recording/{}", number % 4), &number.to_string()).await;
+    }
+    let deliverer = it.deliver().await;
+    let seen = it.wait_until_seen(40).await;
+    for subject in 0..4 {
+        let of_subject: Vec<i32> =
+            seen.iter().map(|(id, _)| id.parse::<i32>().unwrap()).filter(|id| id % 4 == subject).collect();
+        assert!(of_subject.is_sorted() && of_subject.len() == 10, "{of_subject:?}");
+    }
+    deliverer.stop().await;
+    assert_eq!(it.store.read(|r| r.delivery_counts()).unwrap().pending, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_delivery_comes_again_and_leaves_nothing_behind_before_it_succeeds() {
+    let tries = AtomicI32::new(0);
+    let it = Journaled::with(move |_| match tries.fetch_add(1, Ordering::Relaxed) {
+        0 => Err(Outcome::Runtime),
+        tries => Ok(kv(tries)),
+    });
+    it.publish("recording/a", "a").await;
+    let deliverer = it.deliver().await;
+    assert_eq!(it.wait_until_seen(2).await, [("a".to_owned(), 1), ("a".to_owned(), 2)]);
+    deliverer.stop().await;
+    let now = Timestamp(SystemClock.now_us());
+    assert_eq!(it.store.read(|r| r.kv_get("noting", "last", now)).unwrap(), Some(json!(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_process_had_claimed_is_delivered_by_the_next() {
+    let it = Journaled::with(|_| Ok(Effects::default()));
+    it.publish("recording/a", "a").await;
+    let claim = |tx: &mut crate::store::Tx| tx.claim(1, &[("noting".into(), 9)], 9, Timestamp(i64::MAX));
+    assert_eq!(it.store.write(claim).await.unwrap().len(), 1);
+    let _deliverer = it.deliver().await;
+    assert_eq!(it.wait_until_seen(1).await, [("a".to_owned(), 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_answer_events_end_at_the_depth() {
+    let it = Journaled::with(|_| {
+        let emitted = Emitted {
+            kind: "recording.ended".into(),
+            subject: None,
+            data: json!({"id": "echo"}),
+            priority: Priority::Normal,
+        };
+        Ok(Effects { kv: Vec::new(), events: vec![emitted] })
+    });
+    it.publish("recording/a", "a").await;
+    let deliverer = it.deliver().await;
+    // The first one, and eight answers to answers.
+    it.wait_until_seen(9).await;
+    deliverer.stop().await;
+    assert_eq!(it.store.read(|r| r.delivery_counts()).unwrap().pending, 0);
+    let chain: Vec<Value> = it
+        .store
+        .read(|r| r.events_after(0, 100))
+        .unwrap()
+        .into_iter()
+        .map(|(_, event)| json!([event.depth, event.source, event.causation_id.is_some()]))
+        .collect();
+    assert_eq!(chain.len(), 9);
+    assert_eq!(chain[0], json!([0, "panotti", false]));
+    assert_eq!(chain[8], json!([8, "plugin/noting", true]));
+}
