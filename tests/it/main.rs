@@ -5,3 +5,5 @@
 mod architecture;
 mod common;
 mod command_line;
+mod guide;
+mod shipped;

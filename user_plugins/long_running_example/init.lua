@@ -12,38 +12,31 @@ local function work(id)
     panotti.sleep(panotti.config.step_seconds)
     panotti.log.debug("one step done", { recording = id, step = step })
   end
+  -- Tasks live in memory; what they found out is kept for an hour, in case the recording ends later.
+  panotti.kv.set("done/" .. id, panotti.config.steps, { ttl = 3600 })
+  tasks[id] = nil
   panotti.log.info("long work done", { recording = id })
   return panotti.config.steps
 end
 
 panotti.on.before_recording_start(function(recording)
-  local id = recording.id
-  tasks[id] = panotti.task.spawn(work, id)
-  panotti.log.info("hook returned", { recording = id })
+  tasks[recording.id] = panotti.task.spawn(work, recording.id)
+  panotti.log.info("hook returned", { recording = recording.id })
 end)
 
 panotti.on.after_recording_end(function(recording)
-  -- nil when the server or the plugin was started anew meanwhile: tasks live in memory.
+  local steps, failure
   local task = tasks[recording.id]
-  tasks[recording.id] = nil
-  if not task then
-    panotti.log.info("nothing to wait for", { recording = recording.id })
-    return
+  if task then
+    steps, failure = task:join(panotti.config.join_seconds)
+  else
+    steps = panotti.kv.get("done/" .. recording.id)
   end
-  local steps, failure = task:join(panotti.config.join_seconds)
   if failure then
     panotti.log.warn("the work did not end well: " .. failure.message, { recording = recording.id })
-    return
-  end
-  panotti.kv.set("last", { recording = recording.id, steps = steps })
-  panotti.log.info("joined", { recording = recording.id, steps = steps })
-end)
-
--- A recording that is deleted never ends: let its task go.
-panotti.events.subscribe("recording.deleted", function(event)
-  local task = tasks[event.data.id]
-  tasks[event.data.id] = nil
-  if task then
-    task:cancel()
+  elseif steps then
+    panotti.log.info("joined", { recording = recording.id, steps = steps })
+  else
+    panotti.log.info("nothing to wait for", { recording = recording.id }) -- the server was started anew meanwhile
   end
 end)
