@@ -156,7 +156,8 @@ fn hooks() -> String {
     let mut text = "| hook | is given | kind | when | may |\n|---|---|---|---|---|\n".to_owned();
     for hook in Hook::ALL {
         let info = hook.info();
-        let given = info.payload.type_name().map_or_else(|| "-".to_owned(), |it| format!("`{}`", it.to_lowercase()));
+        let given =
+            info.payload.type_name().map_or_else(|| "-".to_owned(), |it| format!("`{}`", it.to_lowercase()));
         let mut may: Vec<String> = Vec::new();
         if info.may_deny {
             may.push("refuse".to_owned());
@@ -165,7 +166,8 @@ fn hooks() -> String {
             may.push(format!("change {}", info.may_patch.join(", ")));
         }
         let may = if may.is_empty() { "-".to_owned() } else { may.join("; ") };
-        writeln!(text, "| `{}` | {given} | {} | {} | {may} |", info.name, info.kind.as_str(), info.doc).unwrap();
+        writeln!(text, "| `{}` | {given} | {} | {} | {may} |", info.name, info.kind.as_str(), info.doc)
+            .unwrap();
     }
     text.push_str("\nWhat they are given:\n");
     for payload in [Payload::Recording, Payload::Clip, Payload::Request, Payload::Response, Payload::App] {

@@ -5,5 +5,3 @@
 mod architecture;
 mod common;
 mod command_line;
-mod guide;
-mod shipped;

@@ -80,17 +80,18 @@ fn every_shipped_plugin_runs_and_has_its_texts() {
             assert!(entry.path().join(file).is_file(), "{name} has no {file}");
         }
         let status = server.get(&format!("/api/v1/plugins/{name}/status")).expect(200);
-        assert_eq!((&status["state"], &status["last_error"]), (&json!("running"), &Value::Null), "{name}: {status}");
+        assert_eq!(
+            (&status["state"], &status["last_error"]),
+            (&json!("running"), &Value::Null),
+            "{name}: {status}"
+        );
         names.push(name);
     }
     for name in ["example", "highlight_detector", "async_example", "long_running_example", "hybrid_example"] {
         assert!(names.iter().any(|it| it == name), "{name} does not ship: {names:?}");
     }
-    let complaints: Vec<Value> = server
-        .log_lines()
-        .into_iter()
-        .filter(|it| it["level"] == "warn" || it["level"] == "error")
-        .collect();
+    let complaints: Vec<Value> =
+        server.log_lines().into_iter().filter(|it| it["level"] == "warn" || it["level"] == "error").collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
@@ -114,7 +115,8 @@ fn the_example_notes_recordings_and_clips_and_touches_nothing_else() {
         json!({ "note": "seen by the example plugin", "set_off_by": "http" })
     );
     server.post("/api/v1/recordings/r1/end", json!({})).expect(200);
-    server.wait_for_log("the end", |it| it["plugin"] == "example" && it["message"] == "a recording has ended");
+    server
+        .wait_for_log("the end", |it| it["plugin"] == "example" && it["message"] == "a recording has ended");
 
     let clip = server.post("/api/v1/clips", json!({ "title": "Ace", "file_path": "/x.mp4", "tags": ["a"] }));
     let clip = clip.expect(201);
@@ -176,7 +178,8 @@ fn silence_and_a_steady_tone_and_very_short_clips_have_no_highlight() {
 fn timestamps_of_highlights_count_from_the_start_of_the_clip() {
     let server = shipped().start();
     record(&server, "r", &with_bursts(20.0, &[(12.0, 13.0)], 30.0));
-    let clip = server.post("/api/v1/clips", json!({ "recording_id": "r", "start": 10, "end": 18 })).expect(201);
+    let clip =
+        server.post("/api/v1/clips", json!({ "recording_id": "r", "start": 10, "end": 18 })).expect(201);
     assert_highlights(&clip, &[(2.0, 3.0)]);
 }
 
@@ -213,10 +216,15 @@ fn ten_minutes_of_audio_are_looked_through_within_the_limits() {
 #[test]
 fn a_clip_without_readable_audio_is_stored_as_it_is() {
     let server = shipped().start();
-    let clip = server.post("/api/v1/clips", json!({ "title": "Elsewhere", "file_path": "/etc/passwd" })).expect(201);
-    assert_eq!((&clip["metadata"]["highlights"], &clip["metadata"]["analyzed_by"]), (&Value::Null, &Value::Null));
+    let clip =
+        server.post("/api/v1/clips", json!({ "title": "Elsewhere", "file_path": "/etc/passwd" })).expect(201);
+    assert_eq!(
+        (&clip["metadata"]["highlights"], &clip["metadata"]["analyzed_by"]),
+        (&Value::Null, &Value::Null)
+    );
     server.wait_for_log("why there are no highlights", |it| {
-        it["plugin"] == "highlight_detector" && it["message"].as_str().unwrap_or_default().starts_with("no highlights")
+        it["plugin"] == "highlight_detector"
+            && it["message"].as_str().unwrap_or_default().starts_with("no highlights")
     });
     let status = server.get("/api/v1/plugins/highlight_detector/status").expect(200);
     assert_eq!(status["last_error"], Value::Null);
@@ -240,7 +248,8 @@ fn two_things_at_once_are_both_under_way_before_either_is_done() {
     server.post("/api/v1/recordings", json!({ "id": "once" })).expect(201);
     server.post("/api/v1/recordings/once/end", json!({})).expect(200);
     let told = story(&server, "async_example", "once", "gathered");
-    let expected = ["setup done", "processing started", "saving started", "saving done", "processing done", "gathered"];
+    let expected =
+        ["setup done", "processing started", "saving started", "saving done", "processing done", "gathered"];
     assert_eq!(told, expected);
 }
 
@@ -250,7 +259,9 @@ fn work_in_the_background_outlives_its_hook_and_is_joined_later() {
     server.post("/api/v1/recordings", json!({ "id": "worked" })).expect(201);
     server.post("/api/v1/recordings/worked/end", json!({})).expect(200);
     let told = story(&server, "long_running_example", "worked", "joined");
-    let at = |message: &str| told.iter().position(|it| it == message).unwrap_or_else(|| panic!("{message}: {told:?}"));
+    let at = |message: &str| {
+        told.iter().position(|it| it == message).unwrap_or_else(|| panic!("{message}: {told:?}"))
+    };
     assert!(at("hook returned") < at("long work done"), "{told:?}");
     assert!(at("long work done") < at("joined"), "{told:?}");
 }
@@ -259,13 +270,14 @@ fn work_in_the_background_outlives_its_hook_and_is_joined_later() {
 fn computing_happens_in_another_vm_and_its_result_is_stored() {
     let server = shipped().start();
     let recording = server.post("/api/v1/recordings", json!({ "id": "computed" })).expect(201);
-    let mixed = (0..200).flat_map(|_| "computed".bytes()).fold(5381u64, |mixed, byte| {
-        (mixed * 33 % (1 << 32)) ^ u64::from(byte)
-    });
+    let mixed = (0..200)
+        .flat_map(|_| "computed".bytes())
+        .fold(5381u64, |mixed, byte| (mixed * 33 % (1 << 32)) ^ u64::from(byte));
     assert_eq!(recording["metadata"]["hybrid_example"], json!({ "checksum": mixed, "rounds": 200 }));
     server.post("/api/v1/recordings/computed/end", json!({})).expect(200);
     let told = story(&server, "hybrid_example", "computed", "recording over");
     assert_eq!(told, ["computed", "waited", "recording over"]);
-    let over = server.wait_for_log("the end", |it| it["plugin"] == "hybrid_example" && it["message"] == "recording over");
+    let over = server
+        .wait_for_log("the end", |it| it["plugin"] == "hybrid_example" && it["message"] == "recording over");
     assert!(over.to_string().replace('\\', "").contains("\"runs_here\":0"), "{over}");
 }
