@@ -3,6 +3,7 @@
 //!
 //! A write that was answered with success survives `kill -9` and a power cut.
 
+mod audit;
 mod ballast;
 mod clip_query;
 mod clip_row;
@@ -12,9 +13,13 @@ mod counters;
 mod deliveries;
 mod events;
 mod failure;
+mod idempotency;
 mod json;
 mod kv;
 mod migrate;
+mod plugin_configurations;
+mod plugin_tasks;
+mod plugins;
 mod queue;
 mod readers;
 mod recordings;
@@ -23,6 +28,7 @@ mod schema;
 mod statement;
 #[cfg(test)]
 mod testing;
+mod tokens;
 mod tracks;
 mod tx;
 mod writer;
@@ -38,10 +44,13 @@ use clips::ClipIds;
 use readers::Readers;
 use writer::{Writer, once};
 
+pub use audit::AuditEntry;
 pub use clip_query::{ClipFilter, ClipOrder, ClipSort};
 pub use connection::Reader;
 pub use deliveries::{Claimed, DeliveryCounts};
+pub use idempotency::KeptAnswer;
 pub use kv::KvUsage;
+pub use plugin_tasks::PluginTask;
 pub use recordings::RecordingFilter;
 pub use tx::Tx;
 
