@@ -1,4 +1,4 @@
-//! The author's guide is true: its scripts run, its errors are the real ones, its tables are those of the code.
+//! The author's guide and the README are true: their scripts run, their errors are the real ones, their tables are those of the code.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -57,9 +57,10 @@ fn blocks(text: &str) -> Vec<Block> {
 
 /// The plugins of the guide: files by plugin, and what a plugin must fail with.
 fn plugins() -> BTreeMap<String, (Vec<(String, String)>, Option<String>)> {
-    let text = fs::read_to_string(path()).unwrap();
+    let guide = fs::read_to_string(path()).unwrap();
+    let readme = fs::read_to_string(path().parent().unwrap().with_file_name("README.md")).unwrap();
     let mut plugins: BTreeMap<String, (Vec<(String, String)>, Option<String>)> = BTreeMap::new();
-    for block in blocks(&text) {
+    for block in blocks(&guide).into_iter().chain(blocks(&readme)) {
         let language = block.info.split_whitespace().next().unwrap_or_default();
         let named = block.option("plugin");
         let file = match (language, &named) {
