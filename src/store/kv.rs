@@ -219,7 +219,7 @@ impl Reader {
 }
 
 /// A number as JSON: whole ones without a fraction, as scripts write them.
-fn number(value: f64) -> Value {
+pub(super) fn number(value: f64) -> Value {
     if value.fract() == 0.0 && value.abs() <= EXACT { json!(value as i64) } else { json!(value) }
 }
 

@@ -7,16 +7,24 @@ mod audit;
 mod ballast;
 mod clip_query;
 mod clip_row;
+#[cfg(test)]
+mod clip_tests;
 mod clips;
 mod connection;
 mod counters;
 mod deliveries;
+#[cfg(test)]
+mod deliveries_tests;
 mod events;
 mod failure;
 mod idempotency;
 mod json;
 mod kv;
+#[cfg(test)]
+mod kv_tests;
 mod migrate;
+#[cfg(test)]
+mod migrate_tests;
 mod plugin_configurations;
 mod plugin_tasks;
 mod plugins;
@@ -32,6 +40,8 @@ mod tokens;
 mod tracks;
 mod tx;
 mod writer;
+#[cfg(test)]
+mod writer_tests;
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -1,0 +1,92 @@
+//! Order, retries and claims of deliveries.
+
+use std::sync::Arc;
+
+use super::deliveries::{Claimed, DeliveryCounts};
+use super::testing::{event, store};
+use super::{Reader, Store};
+use crate::model::time::Timestamp;
+
+fn publish(store: &Store, id: &str, subject: Option<&str>, plugins: &[&str]) {
+    let event = event(id, subject);
+    let plugins: Vec<Arc<str>> = plugins.iter().map(|it| Arc::from(*it)).collect();
+    store
+        .write_blocking(move |tx| {
+            let seq = tx.insert_event(&event)?;
+            tx.insert_deliveries(seq, &event, &plugins, None)
+        })
+        .unwrap();
+}
+
+fn claim(store: &Store, plugin: &str, now: i64) -> Vec<Claimed> {
+    let room = [(Arc::from(plugin), 10)];
+    store.write_blocking(move |tx| tx.claim(1, &room, 256, Timestamp(now))).unwrap()
+}
+
+fn ids(claimed: &[Claimed]) -> Vec<&str> {
+    claimed.iter().map(|it| it.event.id.as_str()).collect()
+}
+
+#[test]
+fn a_plugin_gets_one_delivery_of_a_subject_at_a_time_in_order() {
+    let (_folder, store) = store();
+    for (id, subject) in
+        [("a1", Some("clip/a")), ("a2", Some("clip/a")), ("b1", Some("clip/b")), ("x", None), ("y", None)]
+    {
+        publish(&store, id, subject, &["one", "two"]);
+    }
+    let first = claim(&store, "one", 100);
+    assert_eq!(ids(&first), ["a1", "b1", "x", "y"], "what has no subject has no order");
+    assert_eq!(first[0].event, event("a1", Some("clip/a")));
+    assert!(claim(&store, "one", 100).is_empty(), "a2 waits for a1");
+    store.write_blocking(move |tx| tx.acknowledge(first[0].id)).unwrap();
+    assert_eq!(ids(&claim(&store, "one", 100)), ["a2"]);
+    assert_eq!(ids(&claim(&store, "two", 100)), ["a1", "b1", "x", "y"], "plugins do not wait for each other");
+    let counts = store.read(Reader::delivery_counts).unwrap();
+    assert_eq!(counts, DeliveryCounts { pending: 1, claimed: 8, dead: 0, delivered: 1 });
+}
+
+#[test]
+fn a_failed_delivery_comes_again_at_its_time_and_before_later_ones() {
+    let (_folder, store) = store();
+    publish(&store, "a1", Some("clip/a"), &["one"]);
+    publish(&store, "a2", Some("clip/a"), &["one"]);
+    let first = claim(&store, "one", 100).remove(0);
+    assert_eq!(first.attempts, 1);
+    store.write_blocking(move |tx| tx.fail_delivery(first.id, "oops", Some(Timestamp(200)))).unwrap();
+    assert!(claim(&store, "one", 199).is_empty());
+    let again = claim(&store, "one", 200).remove(0);
+    assert_eq!((again.event.id.as_str(), again.attempts), ("a1", 2));
+    store.write_blocking(move |tx| tx.fail_delivery(again.id, "oops", None)).unwrap();
+    assert_eq!(ids(&claim(&store, "one", 200)), ["a2"], "a dead one blocks nobody");
+    assert_eq!(store.read(Reader::delivery_counts).unwrap().dead, 1);
+}
+
+#[test]
+fn claims_of_a_dead_process_are_free_again_and_count_as_attempts() {
+    let (_folder, store) = store();
+    publish(&store, "a1", Some("clip/a"), &["one"]);
+    assert_eq!(claim(&store, "one", 100).len(), 1);
+    assert_eq!(store.write_blocking(|tx| tx.release_claims_of_other_epochs(1)).unwrap(), 0);
+    assert_eq!(store.write_blocking(|tx| tx.release_claims_of_other_epochs(2)).unwrap(), 1);
+    assert_eq!(claim(&store, "one", 100)[0].attempts, 2);
+}
+
+#[test]
+fn the_highest_priority_is_claimed_first_and_no_more_than_there_is_room() {
+    let (_folder, store) = store();
+    for (id, rank) in [("low", 0), ("normal", 1), ("critical", 3), ("high", 2)] {
+        let mut event = event(id, Some(id));
+        event.priority = crate::model::event::Priority::from_rank(rank);
+        store
+            .write_blocking(move |tx| {
+                let seq = tx.insert_event(&event)?;
+                tx.insert_deliveries(seq, &event, &[Arc::from("one")], Some("on_clip_captured"))
+            })
+            .unwrap();
+    }
+    let room = [(Arc::from("none"), 5), (Arc::from("one"), 2)];
+    let claimed = store.write_blocking(move |tx| tx.claim(1, &room, 256, Timestamp(9))).unwrap();
+    assert_eq!(ids(&claimed), ["critical", "high"]);
+    assert_eq!(claimed[0].hook.as_deref(), Some("on_clip_captured"));
+}
