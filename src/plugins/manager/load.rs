@@ -81,6 +81,9 @@ impl Manager {
             }
         }
         self.publish();
+        for slot in &started {
+            self.tell(slot, "plugin.loaded").await;
+        }
         self.start_up(&started, &nodes, deadline).await;
     }
 
@@ -174,6 +177,7 @@ impl Manager {
                 log::info!(plugin = &*slot.name, generation = live.generation; "reloaded");
                 let former = self.install(slot, live);
                 self.publish();
+                self.tell(slot, "plugin.reloaded").await;
                 if let Some(former) = former {
                     tokio::spawn(former.script.retire(DRAIN));
                 }
@@ -181,6 +185,7 @@ impl Manager {
             }
             Err(fault) => {
                 slot.note(&fault, slot.read(|it| it.generation));
+                self.tell(slot, "plugin.reload_failed").await;
                 Err(fault)
             }
         }
@@ -256,6 +261,13 @@ impl Manager {
         };
         let ready: Vec<Arc<Slot>> = hopeful.into_iter().filter(ready).collect();
         self.bring_up(ready, self.load_deadline()).await;
+    }
+
+    /// Tells of a plugin's generation on the journal.
+    async fn tell(&self, slot: &Slot, event: &'static str) {
+        let view = slot.view();
+        let detail = json!({ "version": view.version, "generation": view.generation, "hash": view.hash });
+        self.0.registry.tell(event, &slot.name, detail).await;
     }
 
     /// How everybody stands.
@@ -356,12 +368,19 @@ fn check_config(prepared: &Prepared, config: &Value) -> Result<(), LoadFault> {
 
 /// Publishes the table again whenever a running plugin has changed its subscriptions.
 async fn watch(manager: Manager, slot: std::sync::Weak<Slot>, live: Arc<Live>) {
+    let slots = || live.script.subscriptions().iter().map(|it| it.slot).collect::<Vec<u32>>();
+    let mut known = slots();
     loop {
-        live.script.changed().await;
+        let mut changed = live.script.changed();
+        // Listen first, then look: a change in between must not go unseen.
+        if futures_util::poll!(&mut changed).is_pending() && slots() == known {
+            changed.await;
+        }
         let current = slot.upgrade().and_then(|it| it.live());
         if current.is_none_or(|it| it.generation != live.generation) {
             return;
         }
+        known = slots();
         manager.publish();
     }
 }

@@ -19,8 +19,11 @@ use parking_lot::{Mutex, RwLock};
 use crate::clock::SharedClock;
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
+use crate::events::Journal;
 use crate::hooks::{Dispatcher, Table};
+use crate::store::Store;
 
+use self::registry::Registry;
 use self::slot::Slot;
 use super::discovery::Rejected;
 use super::env::PluginEnv;
@@ -28,7 +31,6 @@ use super::script::ScriptHost;
 use super::status::{PluginFilter, PluginStatus, PluginView};
 
 pub use self::admin::{NewPlugin, PluginPatch};
-pub use self::registry::{Act, Registry};
 pub use self::scan::Rescan;
 
 /// How long calls under way may go on after their plugin was let go.
@@ -41,7 +43,9 @@ pub struct Parts {
     /// The wall clock.
     pub clock: SharedClock,
     /// Where rows are kept.
-    pub registry: Arc<dyn Registry>,
+    pub store: Store,
+    /// Where its own events are told.
+    pub journal: Journal,
     /// What runs scripts.
     pub host: Arc<dyn ScriptHost>,
     /// Whose table it fills.
@@ -57,7 +61,7 @@ pub struct Manager(Arc<Shared>);
 struct Shared {
     settings: Arc<Settings>,
     clock: SharedClock,
-    registry: Arc<dyn Registry>,
+    registry: Registry,
     host: Arc<dyn ScriptHost>,
     dispatcher: Dispatcher,
     env: PluginEnv,
@@ -74,10 +78,12 @@ impl Manager {
     /// A manager that has not looked at any folder yet.
     pub fn new(parts: Parts) -> Self {
         let env = PluginEnv::new(parts.env, &parts.settings.plugin_env);
+        let registry =
+            Registry { store: parts.store, journal: parts.journal, clock: Arc::clone(&parts.clock) };
         Manager(Arc::new(Shared {
             settings: parts.settings,
             clock: parts.clock,
-            registry: parts.registry,
+            registry,
             host: parts.host,
             dispatcher: parts.dispatcher,
             env,
@@ -166,3 +172,8 @@ impl Manager {
         self.0.dispatcher.replace(Table::new(live.map(|it| it.member()).collect()));
     }
 }
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;

@@ -1,43 +1,145 @@
-//! What the manager keeps across restarts: rows, configs, and who changed them.
+//! What the manager keeps across restarts: rows, configs, and who changed them; each change, its audit row and
+//! its event are one transaction.
 
-use futures_util::future::BoxFuture;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::clock::SharedClock;
 use crate::error::Result;
+use crate::events::{EventDraft, Journal};
+use crate::model::call::Caller;
 use crate::model::plugin::{ConfigRow, PluginRow};
+use crate::model::time::Timestamp;
+use crate::store::{AuditEntry, Store, Tx};
 
-/// An administrative act, for the audit log.
+/// An administrative act.
 #[derive(Debug, Clone)]
-pub struct Act {
+pub(super) struct Act {
     /// Who: a key's id, `server`, ….
-    pub by: String,
+    pub(super) by: String,
     /// What, such as `plugin.enable`.
-    pub action: &'static str,
+    pub(super) action: &'static str,
+    /// The event that tells it, if one does.
+    pub(super) event: Option<&'static str>,
     /// Which plugin.
-    pub plugin: String,
+    pub(super) plugin: String,
     /// Anything else; never a secret.
-    pub detail: Value,
+    pub(super) detail: Value,
 }
 
-/// Keeps plugins; each change and its audit row are one transaction.
-pub trait Registry: Send + Sync + 'static {
+/// The manager's door to the store.
+#[derive(Clone)]
+pub(super) struct Registry {
+    pub(super) store: Store,
+    pub(super) journal: Journal,
+    pub(super) clock: SharedClock,
+}
+
+impl Registry {
     /// Every plugin with its stored config.
-    fn all(&self) -> BoxFuture<'_, Result<Vec<(PluginRow, Vec<ConfigRow>)>>>;
+    pub(super) async fn all(&self) -> Result<Vec<(PluginRow, Vec<ConfigRow>)>> {
+        let read = self.store.read_async(|reader| {
+            let rows = reader.list_plugins()?;
+            rows.into_iter().map(|row| reader.configs(row.id).map(|stored| (row, stored))).collect()
+        });
+        read.await
+    }
+
     /// Stores a row (a new one has the id 0) and answers it as it is stored now.
-    fn save(&self, row: PluginRow, act: Option<Act>) -> BoxFuture<'_, Result<PluginRow>>;
+    pub(super) async fn save(&self, row: PluginRow, act: Option<Act>) -> Result<PluginRow> {
+        let save = move |tx: &mut Tx| match row.id {
+            0 => tx.upsert_plugin(&row),
+            _ => tx.update_plugin(&row),
+        };
+        match act {
+            Some(act) => self.acting(act, save).await,
+            None => self.store.write(save).await,
+        }
+    }
+
     /// Unregisters a plugin and drops its config; a purge drops what its scripts kept, too.
-    fn forget(&self, row: PluginRow, purge: bool, act: Act) -> BoxFuture<'_, Result<PluginRow>>;
+    pub(super) async fn forget(&self, row: PluginRow, purge: bool, act: Act) -> Result<PluginRow> {
+        let forget = move |tx: &mut Tx| {
+            tx.clear_config(row.id)?;
+            if purge {
+                tx.kv_purge(&row.name)?;
+            }
+            // Nothing of what was said of it over HTTP outlives it.
+            tx.update_plugin(&PluginRow {
+                registered: false,
+                enabled: None,
+                display_name: None,
+                description: None,
+                plugin_type: "lua".to_owned(),
+                metadata: serde_json::Map::new(),
+                ..row
+            })
+        };
+        self.acting(act, forget).await
+    }
+
     /// Adds a config value.
-    fn add_config(
-        &self,
-        plugin_id: i64,
-        key: String,
-        value: Value,
-        act: Act,
-    ) -> BoxFuture<'_, Result<ConfigRow>>;
+    pub(super) async fn add_config(&self, plugin: i64, key: String, value: Value, act: Act) -> Result<ConfigRow> {
+        let now = self.now();
+        self.acting(act, move |tx| tx.insert_config(plugin, &key, &value, now)).await
+    }
+
     /// Changes a config value.
-    fn set_config(&self, plugin_id: i64, id: i64, value: Value, act: Act)
-    -> BoxFuture<'_, Result<ConfigRow>>;
+    pub(super) async fn set_config(&self, plugin: i64, id: i64, value: Value, act: Act) -> Result<ConfigRow> {
+        let now = self.now();
+        self.acting(act, move |tx| tx.update_config(plugin, id, &value, now)).await
+    }
+
     /// Drops a config value.
-    fn drop_config(&self, plugin_id: i64, id: i64, act: Act) -> BoxFuture<'_, Result<()>>;
+    pub(super) async fn drop_config(&self, plugin: i64, id: i64, act: Act) -> Result<()> {
+        self.acting(act, move |tx| tx.delete_config(plugin, id).map(|_| ())).await
+    }
+
+    /// Tells of something that happened to a plugin; a failure is for the log alone.
+    pub(super) async fn tell(&self, event: &'static str, plugin: &str, detail: Value) {
+        let (journal, draft) = (self.journal.clone(), draft(event, plugin, detail));
+        let told = self.store.write(move |tx| journal.publish(tx, draft, &Caller::server()).map(|_| ())).await;
+        match told {
+            Ok(()) => self.journal.wake(),
+            Err(fault) => log::error!(plugin = plugin; "the event {event} could not be stored: {fault}"),
+        }
+    }
+
+    async fn acting<T, F>(&self, act: Act, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T> + Send + 'static,
+    {
+        let (journal, at) = (self.journal.clone(), self.now());
+        let written = self.store.write(move |tx| {
+            let changed = change(tx)?;
+            if let Some(event) = act.event {
+                let draft = draft(event, &act.plugin, act.detail.clone());
+                journal.publish(tx, draft, &Caller::server())?;
+            }
+            tx.append_audit(&AuditEntry {
+                id: 0,
+                at,
+                actor: act.by,
+                action: act.action.to_owned(),
+                subject: Some(format!("plugin/{}", act.plugin)),
+                detail: act.detail,
+            })?;
+            Ok(changed)
+        });
+        let written = written.await;
+        self.journal.wake();
+        written
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(self.clock.now_us())
+    }
+}
+
+fn draft(event: &str, plugin: &str, detail: Value) -> EventDraft {
+    let mut data = json!({ "plugin": plugin });
+    if let (Some(data), Value::Object(detail)) = (data.as_object_mut(), detail) {
+        data.extend(detail);
+    }
+    EventDraft::new(event, format!("plugin/{plugin}"), data)
 }

@@ -1,0 +1,197 @@
+//! A script host for tests: a script is a list of words, each a hook it registers or a way to fail.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::clock::SystemClock;
+use crate::config::Settings;
+use crate::error::ScriptFault;
+use crate::events::Journal;
+use crate::hooks::{
+    Answer, CallFailure, CallFuture, Dispatcher, Hook, HookCall, OnError, Registration, Reply, Subscription, Target,
+};
+use crate::model::call::Outcome;
+use crate::plugins::script::{Script, ScriptHost, Source, Usage};
+use crate::store::{Store, StoreOptions};
+
+use super::{Manager, Parts};
+
+/// What scripts were asked to do, in order: `plugin.hook` or `plugin.load`.
+pub(super) type Log = Arc<Mutex<Vec<String>>>;
+
+#[derive(Default)]
+pub(super) struct FakeHost {
+    pub(super) log: Log,
+}
+
+struct FakeScript {
+    name: Arc<str>,
+    generation: u64,
+    hooks: Vec<Hook>,
+    fails: Option<String>,
+    config: Mutex<Arc<Value>>,
+    log: Log,
+}
+
+impl ScriptHost for FakeHost {
+    fn load(&self, source: Source) -> BoxFuture<'static, Result<Arc<dyn Script>, CallFailure>> {
+        let log = Arc::clone(&self.log);
+        Box::pin(async move {
+            log.lock().push(format!("{}.load", source.name));
+            let text = String::from_utf8(source.files[&source.entry].to_vec()).unwrap();
+            let (mut hooks, mut fails) = (Vec::new(), None);
+            for word in text.split_whitespace() {
+                match (word, word.strip_prefix("fail:")) {
+                    ("syntax", _) => return Err(failure(&source.name, "load", Outcome::Syntax)),
+                    ("hang", _) => std::future::pending().await,
+                    (_, Some(hook)) => fails = Some(hook.to_owned()),
+                    _ => hooks.push(Hook::from_name(word).unwrap()),
+                }
+            }
+            let script = FakeScript {
+                name: source.name,
+                generation: source.generation,
+                config: Mutex::new(source.config),
+                hooks,
+                fails,
+                log,
+            };
+            Ok(Arc::new(script) as Arc<dyn Script>)
+        })
+    }
+}
+
+impl Script for FakeScript {
+    fn registrations(&self) -> Vec<Registration> {
+        let hooks = self.hooks.iter().zip(0_u32..);
+        let registrations = hooks.map(|(hook, slot)| Registration {
+            hook: *hook,
+            slot,
+            priority: 0,
+            before: Vec::new(),
+            after: Vec::new(),
+            timeout: None,
+            on_error: OnError::Allow,
+            when: None,
+        });
+        registrations.collect()
+    }
+
+    fn subscriptions(&self) -> Vec<Subscription> {
+        Vec::new()
+    }
+
+    fn call(&self, call: HookCall) -> CallFuture {
+        let Target::Slot(slot) = call.target;
+        let hook = self.hooks[slot as usize].name();
+        let told = match hook {
+            "on_config_changed" => format!("{}.{hook} {}", self.name, self.config.lock()),
+            "on_load" => format!("{}.{hook} {}", self.name, call.payload),
+            _ => format!("{}.{hook}", self.name),
+        };
+        self.log.lock().push(told);
+        let state = serde_json::Map::from_iter([("from".to_owned(), Value::from(self.generation))]);
+        let answer = if hook == "on_unload" { Answer::Patch(state) } else { Answer::Nothing };
+        let result = match self.fails.as_deref() == Some(hook) {
+            true => Err(failure(&self.name, hook, Outcome::Runtime)),
+            false => Ok(Reply { answer, generation: self.generation, ..Reply::default() }),
+        };
+        Box::pin(std::future::ready(result))
+    }
+
+    fn set_config(&self, config: Arc<Value>) -> BoxFuture<'static, ()> {
+        *self.config.lock() = config;
+        Box::pin(std::future::ready(()))
+    }
+
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
+    fn changed(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn retire(&self, _drain: Duration) -> BoxFuture<'static, ()> {
+        self.log.lock().push(format!("{}.retire", self.name));
+        Box::pin(std::future::ready(()))
+    }
+}
+
+fn failure(plugin: &str, hook: &str, outcome: Outcome) -> CallFailure {
+    let fault = ScriptFault {
+        outcome: outcome.as_str().to_owned(),
+        hook: Some(hook.to_owned()),
+        file: Some("init.lua".to_owned()),
+        line: Some(1),
+        message: format!("{plugin} is broken"),
+        ..ScriptFault::default()
+    };
+    CallFailure { outcome, fault, generation: 1 }
+}
+
+/// A folder of plugins, a database and a manager over both.
+pub(super) struct World {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) log: Log,
+    pub(super) manager: Manager,
+    pub(super) store: Store,
+}
+
+impl World {
+    /// Writes files (`plugin/file`, text) and puts a manager over them, not yet started.
+    pub(super) fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StoreOptions { ballast_bytes: 0, ..StoreOptions::at(folder.path().join("test.db")) };
+        let store = Store::open(&store).unwrap();
+        let (manager, log) = manager(&folder, &store);
+        let world = World { folder, log, manager, store };
+        world.put(files);
+        world
+    }
+
+    pub(super) fn put(&self, files: &[(&str, &str)]) {
+        for (path, text) in files {
+            let path = self.folder.path().join("plugins").join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+    }
+
+    /// The same folders and database under a new manager, as after a restart.
+    pub(super) async fn restart(&mut self) {
+        let (manager, log) = manager(&self.folder, &self.store);
+        (self.manager, self.log) = (manager, log);
+        self.manager.start().await.unwrap();
+    }
+
+    pub(super) fn told(&self) -> Vec<String> {
+        std::mem::take(&mut *self.log.lock())
+    }
+}
+
+fn manager(folder: &tempfile::TempDir, store: &Store) -> (Manager, Log) {
+    let settings = Settings {
+        plugin_dirs: vec![folder.path().join("plugins")],
+        data_dir: folder.path().to_owned(),
+        startup_s: 2,
+        ..Settings::default()
+    };
+    let (host, clock) = (FakeHost::default(), Arc::new(SystemClock));
+    let log = Arc::clone(&host.log);
+    let dispatcher = Dispatcher::new(Duration::from_secs(3));
+    let manager = Manager::new(Parts {
+        settings: Arc::new(settings),
+        journal: Journal::new(dispatcher.clone(), clock.clone(), 8),
+        clock,
+        store: store.clone(),
+        host: Arc::new(host),
+        dispatcher,
+        env: vec![("PANOTTI_PLUGIN_LOCKED__A".to_owned(), "9".to_owned())],
+    });
+    (manager, log)
+}
