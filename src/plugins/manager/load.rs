@@ -332,11 +332,11 @@ impl Manager {
 pub(super) async fn last_words(live: &Live, deadline: Option<Instant>) -> Value {
     let replies = Dispatcher::call_life(&live.member(), Hook::OnUnload, Value::Null, deadline).await;
     let answers = replies.unwrap_or_default().into_iter().map(|it| it.answer);
-    let states = answers.filter_map(|it| match it {
+    let mut states = answers.filter_map(|it| match it {
         Answer::Patch(state) => Some(Value::Object(state)),
         _ => None,
     });
-    states.last().unwrap_or(Value::Null)
+    states.next_back().unwrap_or(Value::Null)
 }
 
 fn set(nodes: &mut Nodes, name: &str, standing: Standing) {
