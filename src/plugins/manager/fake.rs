@@ -12,7 +12,8 @@ use crate::config::Settings;
 use crate::error::ScriptFault;
 use crate::events::Journal;
 use crate::hooks::{
-    Answer, CallFailure, CallFuture, Dispatcher, Hook, HookCall, OnError, Registration, Reply, Subscription, Target,
+    Answer, CallFailure, CallFuture, Dispatcher, Hook, HookCall, OnError, Registration, Reply, Subscription,
+    Target,
 };
 use crate::model::call::Outcome;
 use crate::plugins::script::{Script, ScriptHost, Source, Usage};

@@ -78,7 +78,13 @@ impl Registry {
     }
 
     /// Adds a config value.
-    pub(super) async fn add_config(&self, plugin: i64, key: String, value: Value, act: Act) -> Result<ConfigRow> {
+    pub(super) async fn add_config(
+        &self,
+        plugin: i64,
+        key: String,
+        value: Value,
+        act: Act,
+    ) -> Result<ConfigRow> {
         let now = self.now();
         self.acting(act, move |tx| tx.insert_config(plugin, &key, &value, now)).await
     }
@@ -97,7 +103,8 @@ impl Registry {
     /// Tells of something that happened to a plugin; a failure is for the log alone.
     pub(super) async fn tell(&self, event: &'static str, plugin: &str, detail: Value) {
         let (journal, draft) = (self.journal.clone(), draft(event, plugin, detail));
-        let told = self.store.write(move |tx| journal.publish(tx, draft, &Caller::server()).map(|_| ())).await;
+        let told =
+            self.store.write(move |tx| journal.publish(tx, draft, &Caller::server()).map(|_| ())).await;
         match told {
             Ok(()) => self.journal.wake(),
             Err(fault) => log::error!(plugin = plugin; "the event {event} could not be stored: {fault}"),

@@ -26,15 +26,9 @@ async fn started(files: &[(&str, &str)]) -> World {
 
 #[tokio::test]
 async fn plugins_start_after_what_they_need_and_stop_before_it() {
-    let world = started(&[
-        ("a/init.lua", ALL),
-        ("a/plugin.yaml", "dependencies: [b]"),
-        ("b/init.lua", ALL),
-    ])
-    .await;
-    let expected = [
-        "b.load", "b.on_load null", "a.load", "a.on_load null", "b.on_startup", "a.on_startup",
-    ];
+    let world =
+        started(&[("a/init.lua", ALL), ("a/plugin.yaml", "dependencies: [b]"), ("b/init.lua", ALL)]).await;
+    let expected = ["b.load", "b.on_load null", "a.load", "a.on_load null", "b.on_startup", "a.on_startup"];
     assert_eq!(world.told(), expected);
     world.manager.stop(Instant::now() + Duration::from_secs(5)).await;
     let told = world.told();
@@ -67,7 +61,10 @@ async fn each_bad_folder_is_told_with_its_remedy_while_the_others_run() {
         ("y/init.lua", ""),
         ("y/plugin.yaml", "dependencies: [x]"),
         ("value/init.lua", ""),
-        ("value/plugin.yaml", "config:\n  a: 1\nconfig_schema: { properties: { a: { type: string }, b: {} }, required: [b] }"),
+        (
+            "value/plugin.yaml",
+            "config:\n  a: 1\nconfig_schema: { properties: { a: { type: string }, b: {} }, required: [b] }",
+        ),
         ("other/main.go", ""),
         ("other/plugin.yaml", "type: go"),
         ("Bad Name/init.lua", ""),
@@ -92,7 +89,10 @@ async fn each_bad_folder_is_told_with_its_remedy_while_the_others_run() {
     assert_eq!(state(&world, "good"), PluginState::Running);
     assert_eq!(state(&world, "other"), PluginState::Unsupported);
     assert_eq!(world.manager.rejected().len(), 1);
-    assert_eq!(world.manager.list(&PluginFilter { q: Some("GOO".into()), ..PluginFilter::default() }).len(), 1);
+    assert_eq!(
+        world.manager.list(&PluginFilter { q: Some("GOO".into()), ..PluginFilter::default() }).len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -113,7 +113,10 @@ async fn a_plugin_that_lacks_another_starts_when_that_one_does() {
     world.manager.disable("b", "tester").await.unwrap();
     assert_eq!((state(&world, "a"), state(&world, "b")), (PluginState::Failed, PluginState::Disabled));
     let told = world.told();
-    assert!(told.contains(&"a.on_shutdown".to_owned()) && told.contains(&"b.on_unload".to_owned()), "{told:?}");
+    assert!(
+        told.contains(&"a.on_shutdown".to_owned()) && told.contains(&"b.on_unload".to_owned()),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
@@ -175,12 +178,18 @@ async fn a_config_value_is_checked_and_reaches_the_running_plugin() {
     assert!(world.manager.config_update("told", id, json!(11), "tester").await.is_err());
     world.manager.config_update("told", id, json!(7), "tester").await.unwrap();
     assert_eq!(world.told(), [r#"told.on_config_changed {"a":7}"#]);
-    assert_eq!(world.manager.config_delete("again", id, "tester").await.unwrap_err().code, Code::ConfigNotFound);
+    assert_eq!(
+        world.manager.config_delete("again", id, "tester").await.unwrap_err().code,
+        Code::ConfigNotFound
+    );
     world.manager.config_delete("told", id, "tester").await.unwrap();
     assert_eq!(world.told(), [r#"told.on_config_changed {"a":1}"#]);
 
     world.manager.config_create("again", "a", json!(5), "tester").await.unwrap();
-    assert_eq!(world.told(), ["again.load", "again.on_unload", r#"again.on_load {"from":1}"#, "again.retire"]);
+    assert_eq!(
+        world.told(),
+        ["again.load", "again.on_unload", r#"again.on_load {"from":1}"#, "again.retire"]
+    );
     assert_eq!(world.manager.get("again").unwrap().generation, 2);
 
     let error = world.manager.config_create("locked", "a", json!(5), "tester").await.unwrap_err();
@@ -232,7 +241,8 @@ async fn a_rescan_finds_new_folders_heals_mended_ones_and_stops_missing_ones() {
 
 #[tokio::test]
 async fn a_row_keeps_what_was_said_of_it() {
-    let world = started(&[("a/init.lua", ""), ("a/plugin.yaml", "display_name: From yaml\nversion: 1.0.0")]).await;
+    let world =
+        started(&[("a/init.lua", ""), ("a/plugin.yaml", "display_name: From yaml\nversion: 1.0.0")]).await;
     assert_eq!(world.manager.get("a").unwrap().display_name.as_deref(), Some("From yaml"));
     let change = PluginPatch {
         display_name: Some(Some("Mine".into())),
@@ -251,11 +261,9 @@ async fn a_row_keeps_what_was_said_of_it() {
 
 #[tokio::test]
 async fn a_failing_on_load_is_a_fault_and_a_failing_on_startup_is_not() {
-    let world = started(&[
-        ("a/init.lua", "on_load fail:on_load"),
-        ("b/init.lua", "on_startup fail:on_startup"),
-    ])
-    .await;
+    let world =
+        started(&[("a/init.lua", "on_load fail:on_load"), ("b/init.lua", "on_startup fail:on_startup")])
+            .await;
     assert_eq!((state(&world, "a"), state(&world, "b")), (PluginState::Failed, PluginState::Running));
     let status = world.manager.status("b").unwrap();
     assert_eq!(status.last_error.unwrap().hook.as_deref(), Some("on_startup"));
