@@ -1,5 +1,143 @@
-//! The product, told once: what can be done with recordings, tracks, clips and keys. REST and Lua both
+//! The product, told once: what can be done with recordings, tracks, clips, keys and kv. REST and Lua both
 //! call it and have no rules of their own.
+//!
+//! Each noun is a module of functions whose first arguments are [`Services`] and the
+//! [`Caller`]: `recordings::start(&services, &caller, …)`. Bodies come as JSON objects and are read by the
+//! tables of fields in each module, from which the OpenAPI schemas are made too ([`fields::schema`]).
 
+mod alone;
+pub mod audit;
+pub mod clips;
 pub mod fields;
 pub mod files;
+pub mod idempotency;
+pub mod kv;
+pub mod recordings;
+pub mod tokens;
+pub mod tracks;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::clock::SharedClock;
+use crate::config::Settings;
+use crate::error::{Code, Error, Result};
+use crate::events::{Deferred, DeferredFuture, EventDraft, Journal};
+use crate::hooks::{Dispatcher, Hook};
+use crate::model::call::{Caller, MAX_CALL_DEPTH};
+use crate::model::event::{Event, Priority};
+use crate::model::time::Timestamp;
+use crate::store::{Reader, Store};
+
+use alone::{Alone, Turn};
+use files::{Blocking, MediaFiles};
+
+pub use idempotency::Idempotency;
+
+/// Everything an operation of the product needs. Cheap to clone, one for the whole server.
+#[derive(Clone)]
+pub struct Services {
+    /// What is kept.
+    pub store: Store,
+    /// What is told.
+    pub journal: Journal,
+    /// Who is asked.
+    pub hooks: Dispatcher,
+    /// The wall clock.
+    pub clock: SharedClock,
+    /// The server's settings.
+    pub settings: Arc<Settings>,
+    /// Where media lie.
+    pub files: MediaFiles,
+    /// Where work on files is done.
+    pub blocking: Blocking,
+    alone: Alone,
+    tokens: tokens::Cache,
+}
+
+impl Services {
+    /// The product over its parts; must be made within the runtime that its blocking work shall use.
+    ///
+    /// # Errors
+    /// When the folders of media cannot be made.
+    pub fn new(
+        store: Store,
+        journal: Journal,
+        hooks: Dispatcher,
+        clock: SharedClock,
+        settings: Arc<Settings>,
+    ) -> Result<Self> {
+        let files = MediaFiles::open(&settings)?;
+        let blocking = Blocking::of(tokio::runtime::Handle::current());
+        let (alone, tokens) = (Alone::default(), tokens::Cache::default());
+        Ok(Services { store, journal, hooks, clock, settings, files, blocking, alone, tokens })
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.clock.now_us())
+    }
+
+    /// Reads on the blocking pool: for lists and searches, from any thread.
+    ///
+    /// # Errors
+    /// What `read` says.
+    pub async fn read_long<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Reader) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.store.clone();
+        self.blocking.task(async move { store.read_async(read).await }).await?
+    }
+
+    /// Random bits for an id.
+    pub(crate) fn random(&self) -> Result<u32> {
+        getrandom::u32().map_err(|error| Error::internal(error.to_string()))
+    }
+
+    /// Waits until nobody else works on `name`.
+    ///
+    /// What a hook starts may not wait for the very operation that asked the hook.
+    ///
+    /// # Errors
+    /// `Conflict` for what a hook started.
+    async fn alone(&self, caller: &Caller, name: &str) -> Result<Turn> {
+        if caller.depth == 0 {
+            return Ok(self.alone.turn(name).await);
+        }
+        let busy = || Error::new(Code::Conflict, format!("`{name}` is being worked on at this moment."));
+        self.alone.turn_now(name).ok_or_else(busy)
+    }
+
+    /// Refuses to ask hooks about what hooks started too deep.
+    fn check_depth(&self, caller: &Caller) -> Result<()> {
+        if caller.depth < MAX_CALL_DEPTH {
+            return Ok(());
+        }
+        let detail = format!("Hooks started this {MAX_CALL_DEPTH} deep in one another; that is the limit.");
+        Err(Error::new(Code::Conflict, detail))
+    }
+}
+
+impl Deferred for Services {
+    fn run(&self, plugin: Arc<str>, hook: Hook, event: Event, attempt: i32) -> DeferredFuture {
+        let own = self.clone();
+        Box::pin(async move { clips::run_deferred(&own, plugin, hook, event, attempt).await })
+    }
+}
+
+/// An event of normal priority.
+fn news(kind: &str, subject: String, data: Arc<Value>) -> EventDraft {
+    EventDraft { kind: kind.to_owned(), subject: Some(subject), data, priority: Priority::Normal }
+}
+
+/// Compares the version a client saw with the row's.
+fn check_version(wanted: Option<i64>, found: i64) -> Result<()> {
+    match wanted {
+        Some(wanted) if wanted != found => {
+            Err(Error::new(Code::PreconditionFailed, "It was changed after you read it."))
+        }
+        _ => Ok(()),
+    }
+}

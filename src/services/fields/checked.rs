@@ -65,9 +65,14 @@ impl Checked {
         &self.0
     }
 
-    /// Whether `self`, sent now, says nothing but what was sent the first time.
+    /// Whether `self`, sent now, says nothing but what was sent the first time; the id, by which the first
+    /// was found, is not compared.
+    ///
+    /// # Errors
+    /// The field that differs.
     pub fn repeats(&self, first: &Map<String, Value>) -> Result<(), String> {
-        match self.0.iter().find(|(name, value)| first.get(*name) != Some(value)) {
+        let mut said = self.0.iter().filter(|(name, _)| *name != "id");
+        match said.find(|(name, value)| first.get(*name) != Some(value)) {
             None => Ok(()),
             Some((name, _)) => Err(name.clone()),
         }

@@ -30,8 +30,11 @@ impl Blocking {
         drop(self.0.spawn_blocking(work));
     }
 
-    /// Runs `task` beside everything else.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        drop(self.0.spawn(task));
+    /// Runs `task` within the runtime, whatever thread its caller is on.
+    ///
+    /// # Errors
+    /// An internal error when it panicked.
+    pub async fn task<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Result<T> {
+        self.0.spawn(task).await.map_err(Error::internal)
     }
 }

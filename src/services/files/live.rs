@@ -55,6 +55,13 @@ impl Live {
         Some(Busy { live: self.clone(), key, closes: false, state })
     }
 
+    /// The bytes in the file of a track that somebody appends to at this moment, acknowledged or not.
+    pub fn written(&self, id: &str, track: &str) -> Option<u64> {
+        let state = Arc::clone(&self.0.lock().get(&format!("{id}/{track}"))?.state);
+        // Who holds it is writing: what is acknowledged counts then.
+        state.try_lock().ok()?.written()
+    }
+
     /// Takes the track over from whoever appends to it, for the end of its recording: what they
     /// wrote so far counts, what they write from now on is refused.
     pub async fn close(&self, id: &str, track: &str) -> Option<Busy> {
@@ -87,6 +94,16 @@ impl Drop for Busy {
 }
 
 impl LiveState {
+    /// Whether somebody has begun to append.
+    pub fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// The length of the file, when somebody has begun to append.
+    pub fn written(&self) -> Option<u64> {
+        self.file.is_some().then_some(self.len)
+    }
+
     /// Opens the file at its acknowledged length: whatever lies beyond it was never promised to anybody.
     /// Blocks.
     ///

@@ -4,7 +4,7 @@
 mod blocking;
 mod kind;
 mod live;
-pub mod open;
+mod open;
 mod sink;
 
 use std::path::{Path, PathBuf};
@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
+use crate::model::clip::Clip;
 
 pub use blocking::Blocking;
 pub use kind::{content_type, sniff};
 pub use live::{Busy, Live, LiveState};
-pub use open::OpenMedia;
+pub use open::{OpenMedia, media_error};
 pub use sink::{Expected, Sink, Written};
 
 /// Where media lie. Cheap to clone.
@@ -61,9 +62,21 @@ impl MediaFiles {
         format!("recordings/{id}")
     }
 
-    /// The path, from the media folder on, of a clip that the server cut or was sent.
+    /// The path, from the media folder on, of a clip that the server cuts.
     pub fn clip_path(id: i64) -> String {
         format!("clips/{id}.wav")
+    }
+
+    /// The path, from the media folder on, of the file that the server wrote for a clip; none when it wrote
+    /// none. Only the name counts: the media folder may have moved since.
+    pub fn own_clip_path(clip: &Clip) -> Option<String> {
+        let name = Path::new(&clip.file_path).file_name()?.to_str()?;
+        clip.owns_file.then(|| format!("clips/{name}"))
+    }
+
+    /// A free name for media sent for a clip, from the media folder on.
+    pub fn free_clip_path(&self, id: i64, ext: &str) -> String {
+        self.free(&format!("clips/{id}"), ext)
     }
 
     /// The place of one of the server's own files.
@@ -74,9 +87,12 @@ impl MediaFiles {
     /// A free name for a track's file, from the media folder on: `<track>.<ext>`, numbered when a
     /// former file of the track is still there.
     pub fn free_track_path(&self, id: &str, track: &str, ext: &str) -> String {
-        let folder = Self::recording_folder(id);
-        let first = format!("{folder}/{track}.{ext}");
-        let numbered = (2..).map(|n: u32| format!("{folder}/{track}.{n}.{ext}"));
+        self.free(&format!("{}/{track}", Self::recording_folder(id)), ext)
+    }
+
+    fn free(&self, stem: &str, ext: &str) -> String {
+        let first = format!("{stem}.{ext}");
+        let numbered = (2..).map(|n: u32| format!("{stem}.{n}.{ext}"));
         let mut names = std::iter::once(first).chain(numbered);
         names.find(|name| !self.own(name).exists()).unwrap_or_default()
     }

@@ -73,9 +73,9 @@ impl MediaFiles {
     /// # Errors
     /// [`Code::MediaUnavailable`] when it is not there or lies outside.
     pub fn open_clip(&self, clip: &Clip) -> Result<OpenMedia> {
-        match clip.owns_file {
-            true => self.open_own(&MediaFiles::clip_path(clip.id)),
-            false => self.open_client(&clip.file_path),
+        match MediaFiles::own_clip_path(clip) {
+            Some(path) => self.open_own(&path),
+            None => self.open_client(&clip.file_path),
         }
     }
 

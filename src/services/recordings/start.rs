@@ -1,0 +1,152 @@
+//! Starting a recording: ask, store, tell.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::hooks::{Asked, Hook};
+use crate::model::call::Caller;
+use crate::model::id::new_recording_id;
+use crate::model::recording::{Recording, RecordingStatus};
+use crate::model::time::Timestamp;
+use crate::services::fields::{self, Checked, Reading, check_patched};
+use crate::services::idempotency::{self, Idempotency};
+use crate::services::{Services, news};
+
+use super::rules::{OLDER_START, START, older_body};
+use super::{Dialect, Told, contradicts, subject, to_json};
+
+/// Generated ids are 32 random bits a second: more clashes than this are not chance.
+const TRIES: usize = 8;
+
+/// Starts a recording. Asks `before_recording_start`; tells `recording.started`.
+///
+/// The same start again is a duplicate and does nothing.
+///
+/// # Errors
+/// [`Code::Invalid`](crate::error::Code) with all faults of the body, `ContradictingContent` when the id was
+/// started with other content, `HookDenied` when a plugin refuses.
+pub async fn start(
+    services: &Services,
+    caller: &Caller,
+    body: Map<String, Value>,
+    dialect: Dialect,
+    once: Option<&Idempotency>,
+) -> Result<Told> {
+    let body = if dialect == Dialect::Older { older_body(body) } else { body };
+    let how = dialect.reading(services, true);
+    let sent = fields::check(dialect.rules(START, OLDER_START), body, how)?;
+    for _ in 0..TRIES {
+        let id = match sent.text("id") {
+            Some(id) => id,
+            None => new_recording_id(services.now(), services.random()?),
+        };
+        let _alone = services.alone(caller, &subject(&id)).await?;
+        if let Some(known) = known(services, &id)? {
+            match sent.has("id") {
+                true => return again(known, &sent, dialect),
+                false => continue,
+            }
+        }
+        let recording = draft(&sent, id, services.now());
+        let (recording, asked) = ask(services, caller, recording, how).await?;
+        return store(services, caller, recording, asked, sent, once).await;
+    }
+    Err(Error::internal("no free recording id was found"))
+}
+
+/// The recording as the client wants it.
+fn draft(sent: &Checked, id: String, now: Timestamp) -> Recording {
+    Recording {
+        id,
+        title: sent.text("title"),
+        status: RecordingStatus::Active,
+        started_at: sent.time("started_at").unwrap_or(now),
+        ended_at: None,
+        duration: None,
+        start_missing: false,
+        tracks: Default::default(),
+        metadata: sent.object("metadata").cloned().unwrap_or_default(),
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    }
+}
+
+/// The recording as the plugins want it.
+async fn ask(
+    services: &Services,
+    caller: &Caller,
+    mut recording: Recording,
+    how: Reading,
+) -> Result<(Recording, Asked)> {
+    let hook = Hook::BeforeRecordingStart;
+    if !services.hooks.listens(hook) {
+        return Ok((recording, Asked::default()));
+    }
+    services.check_depth(caller)?;
+    let check = |payload: &Map<String, Value>| check_patched(START, hook.info().may_patch, payload, how);
+    let mut asked = services.hooks.ask(hook, to_json(&recording)?, caller, &check).await?;
+    if !asked.changes.is_empty() {
+        recording.title = asked.payload.get("title").and_then(Value::as_str).map(str::to_owned);
+        if let Some(Value::Object(metadata)) = asked.payload.shift_remove("metadata") {
+            recording.metadata = metadata;
+        }
+    }
+    Ok((recording, asked))
+}
+
+/// Row, event, deliveries and the hooks' effects, in one transaction.
+async fn store(
+    services: &Services,
+    caller: &Caller,
+    recording: Recording,
+    asked: Asked,
+    sent: Checked,
+    once: Option<&Idempotency>,
+) -> Result<Told> {
+    let (journal, caller, once) = (services.journal.clone(), caller.clone(), once.cloned());
+    let now = services.now();
+    let data = Arc::new(Value::Object(to_json(&recording)?));
+    let told = services
+        .store
+        .write(move |tx| {
+            tx.insert_recording(&recording, sent.as_map())?;
+            let draft = news("recording.started", subject(&recording.id), data);
+            let event = journal.publish(tx, draft, &caller)?;
+            journal.commit_effects(tx, asked.effects, &caller)?;
+            let told = Told { recording, duplicate: false, event_id: Some(event.id) };
+            idempotency::remember(tx, once.as_ref(), 201, &told, now)?;
+            Ok(told)
+        })
+        .await?;
+    services.journal.wake();
+    Ok(told)
+}
+
+/// A recording that is there already, with what its start said.
+struct Known {
+    recording: Recording,
+    sent_start: Option<Map<String, Value>>,
+    event_id: Option<String>,
+}
+
+fn known(services: &Services, id: &str) -> Result<Option<Known>> {
+    services.store.read(|r| {
+        let Some(recording) = r.recording(id)? else { return Ok(None) };
+        let event_id = r.event_of(&subject(id), "recording.started")?;
+        Ok(Some(Known { recording, sent_start: r.sent_start(id)?, event_id }))
+    })
+}
+
+fn again(known: Known, sent: &Checked, dialect: Dialect) -> Result<Told> {
+    let Known { recording, sent_start, event_id } = known;
+    // An end whose start was lost may still be followed by that start, late.
+    match sent.repeats(&sent_start.unwrap_or_default()) {
+        Err(field) if !(recording.start_missing && dialect == Dialect::Older) => {
+            Err(contradicts(&recording.id, &field))
+        }
+        _ => Ok(Told { recording, duplicate: true, event_id }),
+    }
+}

@@ -1,0 +1,58 @@
+//! The first key, made when there is none that may do everything.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::model::token::Scope;
+use crate::services::Services;
+use crate::services::files::{io_error, sync_folder};
+
+use super::{draft, store};
+
+/// Where the first key lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminKey {
+    /// The file.
+    pub path: PathBuf,
+    /// It was made just now.
+    pub created: bool,
+}
+
+/// Makes a key that may do everything and writes it to `path` (0600), unless there is such a key already.
+///
+/// # Errors
+/// The store's, and when the file cannot be written.
+pub async fn ensure_admin_token(services: &Services, path: &Path) -> Result<AdminKey> {
+    let now = services.now();
+    let usable = services.store.read(|r| r.list_tokens())?.into_iter().any(|it| {
+        it.allows(Scope::Admin) && it.revoked_at.is_none() && it.expires_at.is_none_or(|at| at > now)
+    });
+    if usable {
+        return Ok(AdminKey { path: path.to_owned(), created: false });
+    }
+    let made = draft(services, "admin".to_owned(), vec![Scope::Admin], None)?;
+    // The file first: a row whose secret nobody knows would lock everybody out.
+    write_secret(path, &made.key).map_err(io_error)?;
+    store(services, "server", made).await?;
+    Ok(AdminKey { path: path.to_owned(), created: true })
+}
+
+fn write_secret(path: &Path, key: &str) -> std::io::Result<()> {
+    let part = path.with_extension("token.part");
+    if let Err(error) = std::fs::remove_file(&part)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&part)?;
+    writeln!(file, "{key}")?;
+    file.sync_all()?;
+    std::fs::rename(&part, path)?;
+    sync_folder(path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}

@@ -1,0 +1,70 @@
+//! Keys that were used lately, so that a request costs no read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use crate::error::Result;
+use crate::model::time::Timestamp;
+use crate::model::token::Token;
+use crate::services::Services;
+
+/// The cache: read without a lock, replaced as a whole. It holds nothing that has no row.
+#[derive(Clone, Default)]
+pub(in crate::services) struct Cache(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    known: ArcSwap<HashMap<String, Arc<Known>>>,
+    /// Counts what was forgotten, so that an older read does not come back.
+    epoch: Mutex<u64>,
+}
+
+/// A key and the hash of its secret.
+pub(super) struct Known {
+    pub(super) token: Token,
+    pub(super) hash: String,
+    noted_at: AtomicI64,
+}
+
+impl Known {
+    /// Whether its use is to be noted now; true once in `every` microseconds.
+    pub(super) fn noted(&self, now: Timestamp, every: i64) -> bool {
+        let last = self.noted_at.load(Ordering::Relaxed);
+        now.0.saturating_sub(last) >= every
+            && self.noted_at.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+impl Cache {
+    /// The key of an id, from here or from its row.
+    pub(super) fn find(&self, services: &Services, id: &str) -> Result<Option<Arc<Known>>> {
+        if let Some(known) = self.0.known.load().get(id) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let before = *self.0.epoch.lock();
+        let Some((token, hash)) = services.store.read(|r| r.token(id))? else { return Ok(None) };
+        let noted_at = AtomicI64::new(token.last_used_at.map_or(i64::MIN, |it| it.0));
+        let known = Arc::new(Known { token, hash, noted_at });
+        let epoch = self.0.epoch.lock();
+        if *epoch == before {
+            let mut all = HashMap::clone(&self.0.known.load());
+            all.insert(id.to_owned(), Arc::clone(&known));
+            self.0.known.store(Arc::new(all));
+        }
+        Ok(Some(known))
+    }
+
+    /// Reads the key of an id anew from now on.
+    pub(super) fn forget(&self, id: &str) {
+        let mut epoch = self.0.epoch.lock();
+        *epoch += 1;
+        let mut all = HashMap::clone(&self.0.known.load());
+        if all.remove(id).is_some() {
+            self.0.known.store(Arc::new(all));
+        }
+    }
+}

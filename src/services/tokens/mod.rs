@@ -1,0 +1,204 @@
+//! Keys: make, list, revoke, and know them again.
+//!
+//! A key reads `pnt_<id>_<secret>`; only the SHA-256 of the secret is kept.
+
+mod admin;
+mod cache;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
+
+use crate::error::{Code, Error, Result};
+use crate::model::time::MissingOffset;
+use crate::model::token::{Scope, Token};
+
+use super::fields::{self, Kind, Reading, Rule};
+use super::{Services, audit};
+
+pub use admin::{AdminKey, ensure_admin_token};
+pub(super) use cache::Cache;
+
+/// A key is used at most so often before its row notes it again.
+const NOTED_EVERY_US: i64 = 60_000_000;
+
+const SCOPES: &[&str] = &[
+    "recordings:read",
+    "recordings:write",
+    "clips:read",
+    "clips:write",
+    "events:read",
+    "events:write",
+    "plugins:read",
+    "plugins:manage",
+    "plugins:code",
+    "tokens:manage",
+    "admin",
+];
+
+/// What makes a key.
+pub const CREATE: &[Rule] = &[
+    Rule {
+        name: "name",
+        aliases: &[],
+        kind: Kind::Text { min: 1, max: 255 },
+        required: true,
+        doc: "What its owner calls it, 1 to 255 characters.",
+    },
+    Rule {
+        name: "scopes",
+        aliases: &[],
+        kind: Kind::Choices(SCOPES),
+        required: true,
+        doc: "What it allows.",
+    },
+    Rule {
+        name: "expires_at",
+        aliases: &[],
+        kind: Kind::Time,
+        required: false,
+        doc: "When it stops working; never, without it.",
+    },
+];
+
+/// A new key: the only time its secret is told.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Created {
+    /// The key's row.
+    #[serde(flatten)]
+    pub token: Token,
+    /// The key itself, to be kept by its owner.
+    pub key: String,
+}
+
+/// Makes a key. It is not kept for an Idempotency-Key: the answer holds a secret.
+///
+/// # Errors
+/// `Invalid` with all faults of the body.
+pub async fn create(services: &Services, actor: &str, body: Map<String, Value>) -> Result<Created> {
+    let how = Reading {
+        creates: true,
+        ignores_unknown: false,
+        offset: MissingOffset::Refused,
+        metadata_max_bytes: services.settings.metadata_max_bytes,
+    };
+    let sent = fields::check(CREATE, body, how)?;
+    let expires_at = sent.time("expires_at");
+    if expires_at.is_some_and(|it| it <= services.now()) {
+        return Err(Error::field("/expires_at", "lies in the past"));
+    }
+    let mut scopes: Vec<Scope> =
+        sent.texts("scopes").unwrap_or_default().iter().filter_map(|it| Scope::from_name(it)).collect();
+    if scopes.is_empty() {
+        return Err(Error::field("/scopes", "must name at least one scope"));
+    }
+    scopes.sort();
+    scopes.dedup();
+    let name = sent.text("name").unwrap_or_default();
+    let made = draft(services, name, scopes, expires_at)?;
+    store(services, actor, made).await
+}
+
+/// A key that is not stored yet.
+fn draft(
+    services: &Services,
+    name: String,
+    scopes: Vec<Scope>,
+    expires_at: Option<crate::model::time::Timestamp>,
+) -> Result<Created> {
+    let id = random_hex::<6>()?;
+    let key = format!("pnt_{id}_{}", random_hex::<32>()?);
+    let created_at = services.now();
+    let token = Token { id, name, scopes, created_at, expires_at, last_used_at: None, revoked_at: None };
+    Ok(Created { token, key })
+}
+
+async fn store(services: &Services, actor: &str, made: Created) -> Result<Created> {
+    let (token, now) = (made.token.clone(), services.now());
+    let Some((_, secret)) = parts(&made.key) else { return Err(Error::internal("a key of no shape")) };
+    let (hash, actor) = (hash(secret), actor.to_owned());
+    services
+        .store
+        .write(move |tx| {
+            tx.insert_token(&token, &hash)?;
+            let detail = json!({"name": token.name, "scopes": token.scopes, "expires_at": token.expires_at});
+            audit::note(tx, now, &actor, "token.create", Some(format!("token/{}", token.id)), detail)
+        })
+        .await?;
+    services.tokens.forget(&made.token.id);
+    Ok(made)
+}
+
+/// All keys, newest first, without their secrets.
+///
+/// # Errors
+/// The store's.
+pub async fn list(services: &Services) -> Result<Vec<Token>> {
+    services.read_long(|r| r.list_tokens()).await
+}
+
+/// Revokes a key at once; a second time changes nothing.
+///
+/// # Errors
+/// `TokenNotFound`.
+pub async fn revoke(services: &Services, actor: &str, id: &str) -> Result<()> {
+    let (key, actor, now) = (id.to_owned(), actor.to_owned(), services.now());
+    services
+        .store
+        .write(move |tx| {
+            if !tx.revoke_token(&key, now)? {
+                return Err(Error::new(
+                    Code::TokenNotFound,
+                    format!("There is no key `{}`.", key.escape_debug()),
+                ));
+            }
+            audit::note(tx, now, &actor, "token.revoke", Some(format!("token/{key}")), json!({}))
+        })
+        .await?;
+    services.tokens.forget(id);
+    Ok(())
+}
+
+/// The key that was presented, if it is one and still works.
+///
+/// # Errors
+/// `KeyInvalid`, whatever is wrong with it.
+pub fn authenticate(services: &Services, presented: &str) -> Result<Token> {
+    let invalid = || Error::new(Code::KeyInvalid, "The key is not valid.");
+    let (id, secret) = parts(presented).ok_or_else(invalid)?;
+    let known = services.tokens.find(services, id)?;
+    // An unknown id costs the same hash and comparison.
+    let kept = known.as_ref().map_or("", |it| it.hash.as_str());
+    let same: bool = hash(secret).as_bytes().ct_eq(kept.as_bytes()).into();
+    let known = known.filter(|_| same).ok_or_else(invalid)?;
+    let now = services.now();
+    let ended = known.token.revoked_at.is_some() || known.token.expires_at.is_some_and(|it| it <= now);
+    if ended {
+        return Err(invalid());
+    }
+    if known.noted(now, NOTED_EVERY_US) {
+        let id = known.token.id.clone();
+        services.store.write_idle(move |tx| tx.touch_token(&id, now));
+    }
+    Ok(known.token.clone())
+}
+
+/// Id and secret of a key.
+fn parts(key: &str) -> Option<(&str, &str)> {
+    let (id, secret) = key.strip_prefix("pnt_")?.split_once('_')?;
+    let shaped = |it: &str| (1..=128).contains(&it.len()) && it.bytes().all(|b| b.is_ascii_alphanumeric());
+    (shaped(id) && shaped(secret)).then_some((id, secret))
+}
+
+fn hash(secret: &str) -> String {
+    format!("{:x}", Sha256::digest(secret.as_bytes()))
+}
+
+fn random_hex<const BYTES: usize>() -> Result<String> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| Error::internal(error.to_string()))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
