@@ -201,4 +201,3 @@ fn random_hex<const BYTES: usize>() -> Result<String> {
     getrandom::fill(&mut bytes).map_err(|error| Error::internal(error.to_string()))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
-
