@@ -1,0 +1,210 @@
+//! What one call may use: CPU time, wall time, and the memory of its VM.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use cpu_time::ThreadTime;
+
+use crate::config::PluginLimits;
+
+use super::context::CallKind;
+
+/// CPU time after which the next coroutine of a plugin gets its turn.
+pub const SLICE: Duration = Duration::from_millis(2);
+
+/// The time one call may use, in all its slices together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// On the CPU.
+    pub cpu: Duration,
+    /// From beginning to end.
+    pub wall: Duration,
+    /// The key of the CPU limit, for messages.
+    pub cpu_key: &'static str,
+    /// The key of the wall limit, for messages.
+    pub wall_key: &'static str,
+}
+
+impl Budget {
+    /// What the plugin's limits give to a call of this kind.
+    pub fn of(limits: &PluginLimits, kind: CallKind) -> Self {
+        let (cpu, wall, cpu_key, wall_key) = match kind {
+            CallKind::Question => (
+                limits.question_cpu_ms,
+                limits.question_wall_ms,
+                "limits.question_cpu_ms",
+                "limits.question_wall_ms",
+            ),
+            CallKind::Load => {
+                (limits.load_cpu_ms, limits.load_wall_ms, "limits.load_cpu_ms", "limits.load_wall_ms")
+            }
+            CallKind::Fact | CallKind::Life | CallKind::Task => {
+                (limits.cpu_ms, limits.wall_ms, "limits.cpu_ms", "limits.wall_ms")
+            }
+        };
+        Budget { cpu: Duration::from_millis(cpu), wall: Duration::from_millis(wall), cpu_key, wall_key }
+    }
+}
+
+/// Why a call was ended from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kill {
+    /// Its CPU time was used up.
+    Cpu = 1,
+    /// Its wall time was over.
+    Wall = 2,
+    /// Nobody waits for it any more.
+    Cancelled = 3,
+}
+
+/// What one call has used of its budget, and whether it was ended.
+#[derive(Debug)]
+pub struct Meter {
+    budget: Option<Budget>,
+    deadline: Option<Instant>,
+    cpu_used_ns: AtomicU64,
+    killed: AtomicU8,
+}
+
+impl Meter {
+    /// A call that ends at `deadline` at the latest.
+    pub fn new(budget: Budget, deadline: Instant) -> Self {
+        Meter { deadline: Some(deadline), budget: Some(budget), ..Meter::unlimited() }
+    }
+
+    /// For code of the host itself.
+    pub fn unlimited() -> Self {
+        Meter { budget: None, deadline: None, cpu_used_ns: AtomicU64::new(0), killed: AtomicU8::new(0) }
+    }
+
+    /// When the wall time is over.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// CPU time used by finished slices.
+    pub fn cpu_used(&self) -> Duration {
+        Duration::from_nanos(self.cpu_used_ns.load(Ordering::Relaxed))
+    }
+
+    /// CPU time that is left.
+    pub fn cpu_left(&self) -> Duration {
+        self.budget.map_or(Duration::MAX, |it| it.cpu.saturating_sub(self.cpu_used()))
+    }
+
+    /// Adds the CPU time of a slice.
+    pub(super) fn charge(&self, cpu: Duration) {
+        self.cpu_used_ns.fetch_add(cpu.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// Ends the call, unless it was ended before; every further step of its script fails.
+    pub fn kill(&self, why: Kill) {
+        let _ = self.killed.compare_exchange(0, why as u8, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Whether and why the call was ended.
+    pub fn killed(&self) -> Option<Kill> {
+        match self.killed.load(Ordering::Acquire) {
+            1 => Some(Kill::Cpu),
+            2 => Some(Kill::Wall),
+            3 => Some(Kill::Cancelled),
+            _ => None,
+        }
+    }
+
+    /// Ends the call when its time is over; `slice_cpu` comes on top of what was charged.
+    pub(super) fn check(&self, now: Instant, slice_cpu: Duration) -> Option<Kill> {
+        if let Some(why) = self.killed() {
+            return Some(why);
+        }
+        if self.deadline.is_some_and(|it| now >= it) {
+            self.kill(Kill::Wall);
+        } else if self.budget.is_some_and(|it| self.cpu_used() + slice_cpu >= it.cpu) {
+            self.kill(Kill::Cpu);
+        }
+        self.killed()
+    }
+
+    /// What the author of the script is told about the end.
+    pub fn describe(&self, why: Kill) -> String {
+        match (why, self.budget) {
+            (Kill::Cpu, Some(it)) => {
+                format!("the call used up its CPU time of {} ms ({})", it.cpu.as_millis(), it.cpu_key)
+            }
+            (Kill::Wall, Some(it)) => {
+                format!(
+                    "the call ran out of time (at most {} ms, {}, or what its caller had left)",
+                    it.wall.as_millis(),
+                    it.wall_key
+                )
+            }
+            (Kill::Cancelled, _) => "the call was cancelled".to_owned(),
+            _ => "the call ran out of time".to_owned(),
+        }
+    }
+}
+
+/// Slices shorter than this are charged by the wall, which is never less than the CPU time and far
+/// cheaper to read.
+const SHORT: Duration = Duration::from_micros(100);
+
+thread_local! {
+    static MARK: Cell<Option<ThreadTime>> = const { Cell::new(None) };
+}
+
+/// Begins to count this thread's CPU time; done before each turn of a plugin.
+pub(super) fn mark_cpu() {
+    MARK.set(ThreadTime::try_now().ok());
+}
+
+/// CPU time of a slice that has lasted `wall` so far.
+pub(super) fn slice_cpu(wall: Duration) -> Duration {
+    match MARK.get().map(|mark| mark.try_elapsed()) {
+        Some(Ok(cpu)) => cpu.min(wall),
+        _ => wall,
+    }
+}
+
+/// CPU time of a slice that has ended after `wall`.
+pub(super) fn end_slice_cpu(wall: Duration) -> Duration {
+    if wall < SHORT {
+        return wall;
+    }
+    let cpu = slice_cpu(wall);
+    mark_cpu();
+    cpu
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meter(cpu_ms: u64) -> Meter {
+        let limits = PluginLimits { cpu_ms, ..PluginLimits::default() };
+        let budget = Budget::of(&limits, CallKind::Fact);
+        Meter::new(budget, Instant::now() + budget.wall)
+    }
+
+    #[test]
+    fn slices_add_up_and_the_first_cause_of_death_stays() {
+        let meter = meter(10);
+        meter.charge(Duration::from_millis(6));
+        assert_eq!(meter.check(Instant::now(), Duration::from_millis(3)), None);
+        assert_eq!(meter.check(Instant::now(), Duration::from_millis(4)), Some(Kill::Cpu));
+        meter.kill(Kill::Cancelled);
+        assert_eq!(meter.killed(), Some(Kill::Cpu));
+        assert_eq!(
+            meter.describe(Kill::Cpu),
+            "the call used up its CPU time of 10 ms (limits.cpu_ms)"
+        );
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_ends_the_call_without_any_cpu() {
+        let meter = meter(10);
+        let later = meter.deadline().unwrap();
+        assert_eq!(meter.check(later, Duration::ZERO), Some(Kill::Wall));
+    }
+}

@@ -1,0 +1,159 @@
+//! One VM: its libraries, guards, modules and limits, put together in the order that keeps it closed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mlua::chunk::Compiler;
+use mlua::{Lua, LuaOptions, VmState};
+
+use super::api;
+use super::budget::{self, SLICE};
+use super::context::ApiContext;
+use super::convert::Shapes;
+use super::guards;
+use super::require::Modules;
+use super::watchdog::Gate;
+
+/// Coroutines that are kept for the next call.
+const KEPT_COROUTINES: usize = 64;
+
+/// A VM and what the host needs to run it.
+pub struct Vm {
+    /// The VM itself; the only strong handle.
+    pub lua: Lua,
+    /// What its modules are given.
+    pub context: Arc<ApiContext>,
+    /// JSON's null and arrays.
+    pub shapes: Arc<Shapes>,
+    /// The way to its interrupt.
+    pub gate: Arc<Gate>,
+    /// The plugin's files.
+    pub modules: Arc<Modules>,
+    memory: Arc<Memory>,
+}
+
+impl Vm {
+    /// Builds a VM for one generation: libraries, guards, modules, sandbox.
+    ///
+    /// # Errors
+    /// The VM has no memory, or a part of the host's own Lua does not run.
+    pub fn build(context: Arc<ApiContext>, modules: Arc<Modules>) -> mlua::Result<Vm> {
+        let options = LuaOptions::new().catch_rust_panics(false).thread_pool_size(KEPT_COROUTINES);
+        let lua = Lua::new_with(guards::libraries(), options)?;
+        lua.set_app_data(Arc::clone(&context));
+        let shapes = Arc::new(Shapes::install(&lua)?);
+        guards::install(&lua)?;
+        modules.install(&lua)?;
+        api::install_all(&lua, &context, &shapes)?;
+        lua.set_compiler(Compiler::new().set_optimization_level(1).set_debug_level(1));
+        lua.sandbox(true)?;
+        let memory = Arc::new(Memory::new(context.limits.memory_mib));
+        let gate = install_gate(&lua, &context, &memory)?;
+        Ok(Vm { lua, context, shapes, gate, modules, memory })
+    }
+
+    /// Sets or lifts the limit: it costs each host-side push while it is set.
+    pub(super) fn limit_memory(&self, on: bool) {
+        let limit = if on { self.memory.hard } else { 0 };
+        if let Err(error) = self.lua.set_memory_limit(limit) {
+            log::error!(plugin = &*self.context.plugin; "the memory limit cannot be set: {error}");
+        }
+    }
+
+    /// Collects when the soft limit was passed; Luau does not when an allocation fails.
+    pub(super) fn after_slice(&self) {
+        let used = self.lua.used_memory();
+        self.memory.peak.fetch_max(used, Ordering::Relaxed);
+        self.memory.used.store(used, Ordering::Relaxed);
+        if used > self.memory.collect_above.load(Ordering::Relaxed) {
+            self.collect();
+        }
+    }
+
+    /// Collects all garbage.
+    pub(super) fn collect(&self) {
+        self.memory.collect(&self.lua);
+    }
+
+    /// Whether what is left after a collection leaves no room for the next call.
+    pub(super) fn is_full(&self) -> bool {
+        self.lua.used_memory() > self.memory.hard / 8 * 7
+    }
+
+    /// Bytes in use and at most so far.
+    pub(super) fn memory(&self) -> Arc<Memory> {
+        Arc::clone(&self.memory)
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.gate.close();
+    }
+}
+
+/// What a VM uses of its memory.
+pub struct Memory {
+    hard: usize,
+    soft: usize,
+    collect_above: AtomicUsize,
+    /// Bytes after the last slice.
+    pub used: AtomicUsize,
+    /// The most bytes after any slice.
+    pub peak: AtomicUsize,
+}
+
+impl Memory {
+    fn new(limit_mib: u64) -> Self {
+        let hard = usize::try_from(limit_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
+        let soft = hard / 2;
+        Memory {
+            hard,
+            soft,
+            collect_above: AtomicUsize::new(soft),
+            used: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+        }
+    }
+
+    fn collect(&self, lua: &Lua) {
+        if let Err(error) = lua.gc_collect() {
+            log::debug!("a collection failed: {error}");
+        }
+        let left = lua.used_memory();
+        self.used.store(left, Ordering::Relaxed);
+        // A plugin that lives above the soft limit shall not collect all the time.
+        self.collect_above.store((left + left / 4).max(self.soft), Ordering::Relaxed);
+    }
+}
+
+/// What happens when the watchdog has armed the VM: the call goes on, gives way, or dies.
+fn install_gate(lua: &Lua, context: &Arc<ApiContext>, memory: &Arc<Memory>) -> mlua::Result<Arc<Gate>> {
+    let (context, memory) = (Arc::clone(context), Arc::clone(memory));
+    let root = lua.current_thread().to_pointer() as usize;
+    let own: Arc<std::sync::OnceLock<std::sync::Weak<Gate>>> = Arc::default();
+    let handed = Arc::clone(&own);
+    let gate = Gate::install(lua, move |lua| {
+        let Some(gate) = handed.get().and_then(std::sync::Weak::upgrade) else { return Ok(VmState::Continue) };
+        let Some(call) = context.current.get() else {
+            gate.disarm();
+            return Ok(VmState::Continue);
+        };
+        let now = Instant::now();
+        gate.note_hit(now);
+        let age = gate.slice_age(now).unwrap_or(Duration::ZERO);
+        if let Some(why) = call.meter.check(now, budget::slice_cpu(age)) {
+            return Err(mlua::Error::runtime(call.meter.describe(why)));
+        }
+        if lua.used_memory() > memory.collect_above.load(Ordering::Relaxed) {
+            memory.collect(lua);
+        }
+        gate.disarm();
+        // A yield inside a coroutine of the script's own would come out of its `resume`.
+        let is_root = || lua.current_thread().to_pointer() as usize == root;
+        Ok(if age >= SLICE && is_root() { VmState::Yield } else { VmState::Continue })
+    })?;
+    let _ = own.set(Arc::downgrade(&gate));
+    Ok(gate)
+}

@@ -1,0 +1,207 @@
+//! Stops scripts from outside: arms the interrupt of a VM whose slice or deadline is over.
+//!
+//! An interrupt that is always installed costs Luau's hot loops two to three times their speed. So a
+//! [`Gate`] keeps the callback away from the VM and one thread puts it there when a slice has lasted long
+//! enough; the handler takes it away again. Once a call is past its deadline the callback stays, so that
+//! no `pcall` survives it.
+#![allow(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mlua::{Lua, VmState, ffi};
+use parking_lot::Mutex;
+
+/// The way to one VM's interrupt, and what its present slice looks like.
+pub struct Gate {
+    /// The VM's callback field and what to put there; none once the VM is about to go.
+    interrupt: Mutex<Option<Interrupt>>,
+    armed: AtomicBool,
+    slice_began_ns: AtomicU64,
+    limit_ns: AtomicU64,
+    hit_ns: AtomicU64,
+}
+
+struct Interrupt {
+    field: *const AtomicUsize,
+    handler: usize,
+}
+
+// SAFETY: `field` points into the global state of a VM. Luau documents this callback as safe to set from
+// any thread; it is only touched through an atomic, under the lock, while the VM lives.
+unsafe impl Send for Interrupt {}
+
+impl Gate {
+    /// Installs `handler` into `lua`, disarmed. [`Gate::close`] must be called before the VM goes.
+    ///
+    /// # Errors
+    /// The VM has no memory left.
+    pub fn install(
+        lua: &Lua,
+        handler: impl Fn(&Lua) -> mlua::Result<VmState> + Send + 'static,
+    ) -> mlua::Result<Arc<Gate>> {
+        lua.set_interrupt(handler);
+        let mut interrupt = None;
+        // SAFETY: `lua_callbacks` answers a field of the VM's global state, which lives as long as the VM.
+        // An optional function pointer has the size and alignment of a usize, so both can be exchanged
+        // through an atomic of that size. Nothing is pushed or popped.
+        unsafe {
+            lua.exec_raw::<()>((), |state| {
+                let callbacks = ffi::lua_callbacks(state);
+                let field = (&raw mut (*callbacks).interrupt).cast::<AtomicUsize>().cast_const();
+                let handler = (*field).swap(0, Ordering::AcqRel);
+                interrupt = Some(Interrupt { field, handler });
+            })?;
+        }
+        Ok(Arc::new(Gate {
+            interrupt: Mutex::new(interrupt),
+            armed: AtomicBool::new(false),
+            slice_began_ns: AtomicU64::new(0),
+            limit_ns: AtomicU64::new(0),
+            hit_ns: AtomicU64::new(0),
+        }))
+    }
+
+    /// From now on the VM may be dropped: arming does nothing any more.
+    pub fn close(&self) {
+        self.disarm();
+        self.interrupt.lock().take();
+    }
+
+    /// Makes the VM look at its handler at the next safe point.
+    pub fn arm(&self) {
+        self.put(true);
+    }
+
+    /// Lets the VM run without looking.
+    pub fn disarm(&self) {
+        if self.armed.load(Ordering::Acquire) {
+            self.put(false);
+        }
+    }
+
+    fn put(&self, armed: bool) {
+        let interrupt = self.interrupt.lock();
+        if let Some(it) = &*interrupt {
+            // SAFETY: the VM lives until `close` has taken the pointer away under this lock.
+            let field = unsafe { &*it.field };
+            field.store(if armed { it.handler } else { 0 }, Ordering::Release);
+            self.armed.store(armed, Ordering::Release);
+        }
+    }
+
+    /// A slice begins that should be over at `limit`, whatever the script does.
+    pub(super) fn begin(&self, now: Instant, limit: Instant) {
+        self.limit_ns.store(since_start_ns(limit), Ordering::Relaxed);
+        self.slice_began_ns.store(since_start_ns(now), Ordering::Release);
+    }
+
+    /// The slice is over.
+    pub(super) fn end(&self) {
+        self.slice_began_ns.store(0, Ordering::Release);
+        self.disarm();
+    }
+
+    /// The handler was reached.
+    pub(super) fn note_hit(&self, now: Instant) {
+        self.hit_ns.store(since_start_ns(now), Ordering::Relaxed);
+    }
+
+    /// How long the present slice has lasted.
+    pub(super) fn slice_age(&self, now: Instant) -> Option<Duration> {
+        match self.slice_began_ns.load(Ordering::Acquire) {
+            0 => None,
+            began => Some(Duration::from_nanos(since_start_ns(now).saturating_sub(began))),
+        }
+    }
+
+    /// How long ago the call should have been over and the script was last within reach.
+    pub(super) fn out_of_reach(&self, now: Instant) -> Duration {
+        if self.slice_age(now).is_none() {
+            return Duration::ZERO;
+        }
+        let since = self.limit_ns.load(Ordering::Relaxed).max(self.hit_ns.load(Ordering::Relaxed));
+        Duration::from_nanos(since_start_ns(now).saturating_sub(since))
+    }
+
+    /// How long ago the present slice should have been over.
+    pub(super) fn overdue(&self, now: Instant) -> Duration {
+        match self.slice_age(now) {
+            Some(_) => Duration::from_nanos(
+                since_start_ns(now).saturating_sub(self.limit_ns.load(Ordering::Relaxed)),
+            ),
+            None => Duration::ZERO,
+        }
+    }
+}
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Never zero, which stands for "no slice".
+fn since_start_ns(at: Instant) -> u64 {
+    (at.saturating_duration_since(*START).as_nanos() as u64).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gated() -> (Lua, Arc<Gate>, Arc<AtomicU64>) {
+        let lua = Lua::new();
+        let hits = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&hits);
+        let gate = Gate::install(&lua, move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Err(mlua::Error::runtime("stopped"))
+        })
+        .unwrap();
+        (lua, gate, hits)
+    }
+
+    #[test]
+    fn a_disarmed_gate_lets_scripts_run_and_an_armed_one_stops_them_until_disarmed() {
+        let (lua, gate, hits) = gated();
+        let run = || lua.load("local n = 0 for i = 1, 1000 do n += i end return n").eval::<f64>();
+        assert_eq!(run().unwrap(), 500_500.0);
+        assert_eq!(hits.load(Ordering::Relaxed), 0);
+        gate.arm();
+        assert!(run().is_err() && run().is_err());
+        gate.disarm();
+        assert_eq!(run().unwrap(), 500_500.0);
+        gate.close();
+    }
+
+    #[test]
+    fn another_thread_stops_a_script_that_catches_everything() {
+        for source in [
+            "while true do end",
+            "while true do pcall(function() while true do end end) end",
+            "local function f() while true do xpcall(f, f) end end f()",
+            "while true do coroutine.wrap(function() while true do end end)() end",
+        ] {
+            let (lua, gate, _) = gated();
+            let other = Arc::clone(&gate);
+            let armer = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(5));
+                other.arm();
+            });
+            assert!(lua.load(source).exec().is_err(), "{source}");
+            armer.join().unwrap();
+            gate.disarm();
+            assert_eq!(lua.load("return 1 + 1").eval::<i32>().unwrap(), 2);
+            gate.close();
+        }
+    }
+
+    #[test]
+    fn arming_after_the_vm_has_gone_does_nothing() {
+        let (lua, gate, hits) = gated();
+        gate.close();
+        drop(lua);
+        gate.arm();
+        gate.disarm();
+        assert_eq!(hits.load(Ordering::Relaxed), 0);
+    }
+}
