@@ -27,7 +27,7 @@ impl HookHandler for Closure {
         Box::pin(async move {
             tokio::time::sleep(takes).await;
             let failure = |outcome| CallFailure { outcome, fault: ScriptFault::default(), generation: 1 };
-            answer.map(|answer| Reply { answer, effects: Effects::default(), generation: 1 }).map_err(failure)
+            answer.map(|answer| Reply { answer, generation: 1, ..Reply::default() }).map_err(failure)
         })
     }
 }

@@ -129,6 +129,8 @@ pub struct Reply {
     pub effects: Effects,
     /// Which generation answered.
     pub generation: u64,
+    /// `ok` or `refused`; or what a door noted on the way (`denied`, `limit`, `convert`), though the script went on.
+    pub outcome: Outcome,
 }
 
 /// A call that did not end well; its effects are dropped.

@@ -14,6 +14,7 @@ use crate::clock::SharedClock;
 use crate::config::PluginLimits;
 use crate::model::call::{CallContext, Effects, Emitted, KvOp};
 
+use super::budget::Meter;
 use super::permission::Permissions;
 use super::rate::Rate;
 use super::registry::Registry;
@@ -130,6 +131,8 @@ pub struct CallState {
     /// What commits when the call has ended well.
     pub effects: Mutex<Effects>,
     buffered_bytes: AtomicUsize,
+    /// What it has used of its time.
+    pub meter: Meter,
     marks: AtomicU8,
 }
 
@@ -143,6 +146,7 @@ impl CallState {
             clip_id: None,
             effects: Mutex::default(),
             buffered_bytes: AtomicUsize::new(0),
+            meter: Meter::unlimited(),
             marks: AtomicU8::new(0),
         }
     }
@@ -179,6 +183,11 @@ impl CallState {
             return Err(format!("one call may write {} MiB of keys and events", MAX_BUFFERED_BYTES >> 20));
         }
         Ok(())
+    }
+
+    /// The same with a budget.
+    pub fn with_meter(kind: CallKind, ctx: CallContext, meter: Meter) -> Self {
+        CallState { meter, ..Self::new(kind, ctx) }
     }
 
     /// Notes what a door did, whatever the script makes of it afterwards.

@@ -1,9 +1,39 @@
-//! The Lua host: one VM per plugin generation, and what it may touch.
+//! The Lua host: runs plugins on threads of its own, within their limits.
+//!
+//! `host` loads a plugin into a `generation`, which is one or more VMs. Each VM is an `actor`: a queue and the
+//! coroutines of its calls (`strand`), kept in a `room` that one thread of the `pool` enters at a time. Calls
+//! `begin`, pass through `call` whenever their script runs, and `finish`; `budget` counts their time, `watchdog`
+//! stops them, `fault` says what went wrong. A `vm` is closed by `guards`, finds modules by `require`, and reaches
+//! the host by `api`; `convert` carries values across, `effects` is the door to time and the world.
 
+pub mod host;
+pub mod generation;
+pub mod pool;
+pub mod actor;
+pub mod room;
+pub mod strand;
+mod begin;
+pub mod call;
+mod finish;
+pub mod budget;
+pub mod watchdog;
+pub mod fault;
+pub mod vm;
 pub mod context;
 pub mod permission;
 pub mod registry;
 pub mod rate;
+pub mod declared;
+pub mod task;
+pub mod workers;
+pub mod answer;
 pub mod convert;
 pub mod guards;
+pub mod require;
+mod chance;
+pub mod effects;
 pub mod api;
+
+pub use generation::{Generation, GenerationStats, PluginSource};
+pub use host::{EffectSink, HostOptions, LuaHost};
+pub(crate) use host::Shared;

@@ -55,6 +55,19 @@ impl Modules {
         std::str::from_utf8(self.files.get(path)?).ok()
     }
 
+    /// Checks the whole snapshot, before anything of it is compiled.
+    ///
+    /// # Errors
+    /// There is more source text than a plugin may have.
+    pub fn check(&self) -> mlua::Result<()> {
+        let sources = self.files.iter().filter(|(path, _)| path.ends_with(".lua") || path.ends_with(".luau"));
+        if sources.map(|(_, bytes)| bytes.len()).sum::<usize>() > MAX_SOURCE_BYTES {
+            let what = format!("the plugin's source files are larger than {} KiB together", MAX_SOURCE_BYTES >> 10);
+            return Err(mlua::Error::SyntaxError { message: what, incomplete_input: false });
+        }
+        Ok(())
+    }
+
     /// Compiles a file, without running it.
     ///
     /// # Errors

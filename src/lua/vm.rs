@@ -1,13 +1,16 @@
 //! One VM: its libraries, guards, modules and limits, put together in the order that keeps it closed.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mlua::chunk::Compiler;
-use mlua::{Lua, LuaOptions, VmState};
+use mlua::{Function, Lua, LuaOptions, VmState};
 
+use super::actor::Actor;
 use super::api;
+use super::begin;
+use super::chance;
 use super::budget::{self, SLICE};
 use super::context::ApiContext;
 use super::convert::Shapes;
@@ -17,6 +20,20 @@ use super::watchdog::Gate;
 
 /// Coroutines that are kept for the next call.
 const KEPT_COROUTINES: usize = 64;
+
+/// The actor that a VM belongs to, among the VM's own data.
+pub struct Home(Weak<Actor>);
+
+impl Home {
+    /// The actor of `lua`.
+    ///
+    /// # Errors
+    /// The plugin was unloaded.
+    pub fn of(lua: &Lua) -> mlua::Result<Arc<Actor>> {
+        let home = lua.app_data_ref::<Home>().and_then(|it| it.0.upgrade());
+        home.ok_or_else(|| mlua::Error::runtime("the plugin was unloaded"))
+    }
+}
 
 /// A VM and what the host needs to run it.
 pub struct Vm {
@@ -30,6 +47,8 @@ pub struct Vm {
     pub gate: Arc<Gate>,
     /// The plugin's files.
     pub modules: Arc<Modules>,
+    /// Calls a function of a module, for `task.run`.
+    pub runner: Function,
     memory: Arc<Memory>,
 }
 
@@ -38,19 +57,23 @@ impl Vm {
     ///
     /// # Errors
     /// The VM has no memory, or a part of the host's own Lua does not run.
-    pub fn build(context: Arc<ApiContext>, modules: Arc<Modules>) -> mlua::Result<Vm> {
+    pub fn build(actor: &Arc<Actor>) -> mlua::Result<Vm> {
+        let (context, modules) = (Arc::clone(&actor.context), Arc::clone(&actor.modules));
         let options = LuaOptions::new().catch_rust_panics(false).thread_pool_size(KEPT_COROUTINES);
         let lua = Lua::new_with(guards::libraries(), options)?;
         lua.set_app_data(Arc::clone(&context));
+        lua.set_app_data(Home(Arc::downgrade(actor)));
         let shapes = Arc::new(Shapes::install(&lua)?);
         guards::install(&lua)?;
+        chance::install(&lua, &actor.host.door)?;
         modules.install(&lua)?;
-        api::install_all(&lua, &context, &shapes)?;
+        api::install(&lua, &context, &shapes)?;
+        let runner = begin::runner(&lua)?;
         lua.set_compiler(Compiler::new().set_optimization_level(1).set_debug_level(1));
         lua.sandbox(true)?;
         let memory = Arc::new(Memory::new(context.limits.memory_mib));
         let gate = install_gate(&lua, &context, &memory)?;
-        Ok(Vm { lua, context, shapes, gate, modules, memory })
+        Ok(Vm { lua, context, shapes, gate, modules, runner, memory })
     }
 
     /// Sets or lifts the limit: it costs each host-side push while it is set.
@@ -132,10 +155,10 @@ impl Memory {
 fn install_gate(lua: &Lua, context: &Arc<ApiContext>, memory: &Arc<Memory>) -> mlua::Result<Arc<Gate>> {
     let (context, memory) = (Arc::clone(context), Arc::clone(memory));
     let root = lua.current_thread().to_pointer() as usize;
-    let own: Arc<std::sync::OnceLock<std::sync::Weak<Gate>>> = Arc::default();
+    let own: Arc<OnceLock<Weak<Gate>>> = Arc::default();
     let handed = Arc::clone(&own);
     let gate = Gate::install(lua, move |lua| {
-        let Some(gate) = handed.get().and_then(std::sync::Weak::upgrade) else { return Ok(VmState::Continue) };
+        let Some(gate) = handed.get().and_then(Weak::upgrade) else { return Ok(VmState::Continue) };
         let Some(call) = context.current.get() else {
             gate.disarm();
             return Ok(VmState::Continue);

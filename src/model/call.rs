@@ -41,10 +41,11 @@ impl Caller {
 }
 
 /// How a call ended, decided by the host's own flags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It returned.
+    #[default]
     Ok,
     /// It said no.
     Refused,

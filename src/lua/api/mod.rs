@@ -15,6 +15,7 @@ mod json;
 mod log;
 mod regex;
 mod time;
+pub(crate) mod top;
 mod url;
 mod uuid;
 mod yaml;
@@ -58,6 +59,7 @@ const fn function(
 
 /// All modules.
 pub const MODULES: &[Module] = &[
+    table("", include_str!("top.d.luau"), top::build),
     table("log", include_str!("log.d.luau"), log::build),
     table("json", include_str!("json.d.luau"), json::build),
     table("yaml", include_str!("yaml.d.luau"), yaml::build),

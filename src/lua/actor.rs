@@ -1,0 +1,358 @@
+//! One VM of a plugin as an actor: a bounded queue, a set of live coroutines, polled by one thread at a time.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::model::call::{CallContext, Outcome};
+
+use super::budget;
+use super::context::ApiContext;
+use super::fault;
+use super::room::Room;
+use super::strand::{Done, Failed, Job, QueuedCall};
+use super::vm::Memory;
+use super::watchdog::Gate;
+use super::Shared;
+use super::pool::Pool;
+use super::require::Modules;
+
+/// How long a plugin holds its thread while others wait.
+const TURN: Duration = Duration::from_millis(4);
+
+/// Calls taken from the queue at once.
+const BATCH: usize = 64;
+
+/// Nothing to do; in the pool's queue; on a thread; on a thread, with news since it looked.
+const IDLE: u8 = 0;
+const QUEUED: u8 = 1;
+const RUNNING: u8 = 2;
+const NEWS: u8 = 3;
+
+/// Who takes over when a VM cannot go on.
+pub trait Supervisor: Send + Sync {
+    /// The VM of `actor` is broken, full or stuck; a fresh one is needed.
+    fn broke(&self, actor: &Arc<Actor>, why: &str);
+    /// Calls a function of a module in another VM of the plugin.
+    fn run(&self, run: Run) -> oneshot::Receiver<Result<Done, Failed>>;
+}
+
+/// A call of a module's function in another VM.
+pub struct Run {
+    /// What `require` takes.
+    pub module: String,
+    /// A key of the table that the module returned.
+    pub function: String,
+    /// The arguments.
+    pub arguments: Vec<Value>,
+    /// The call that asks.
+    pub ctx: CallContext,
+    /// When it ends.
+    pub deadline: Instant,
+}
+
+/// The one who waits for a call.
+pub type Waiting = oneshot::Sender<Result<Done, Failed>>;
+
+/// One VM, its queue and its coroutines.
+pub struct Actor {
+    pub(super) context: Arc<ApiContext>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) host: Arc<Shared>,
+    pub(super) modules: Arc<Modules>,
+    /// Tasks and timers that live.
+    pub(super) tasks: Arc<AtomicUsize>,
+    pub(super) timers: Arc<AtomicUsize>,
+    pub(super) supervisor: OnceLock<std::sync::Weak<dyn Supervisor>>,
+    state: AtomicU8,
+    inbox: Mutex<Inbox>,
+    room: Mutex<Room>,
+    /// Who waits for the call in each slot of the room; outside of it, so that they can be told when the room
+    /// is held by a script that nothing stops.
+    pub(super) waiting: Mutex<Vec<Option<Waiting>>>,
+    pub(super) counts: Counts,
+    gate: OnceLock<Arc<Gate>>,
+    memory: OnceLock<Arc<Memory>>,
+    epoch: Instant,
+    next_deadline_ns: AtomicU64,
+    given_up: AtomicBool,
+    closed: AtomicBool,
+}
+
+/// What has gone through an actor.
+#[derive(Default)]
+pub struct Counts {
+    /// Calls begun and not yet ended.
+    pub in_flight: AtomicUsize,
+    /// Calls that have ended.
+    pub ended: AtomicU64,
+    /// CPU time of ended calls.
+    pub cpu_ns: AtomicU64,
+}
+
+#[derive(Default)]
+struct Inbox {
+    calls: VecDeque<QueuedCall>,
+    jobs: VecDeque<Job>,
+    ready: Vec<usize>,
+    sweep: bool,
+}
+
+impl Actor {
+    pub(super) fn new(context: Arc<ApiContext>, pool: Arc<Pool>, host: Arc<Shared>, modules: Arc<Modules>) -> Arc<Self> {
+        let actor = Arc::new(Actor {
+            context,
+            pool,
+            host,
+            modules,
+            tasks: Arc::default(),
+            timers: Arc::default(),
+            supervisor: OnceLock::new(),
+            state: AtomicU8::new(IDLE),
+            inbox: Mutex::default(),
+            room: Mutex::default(),
+            waiting: Mutex::default(),
+            counts: Counts::default(),
+            gate: OnceLock::new(),
+            memory: OnceLock::new(),
+            epoch: Instant::now(),
+            next_deadline_ns: AtomicU64::new(u64::MAX),
+            given_up: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        });
+        actor.pool.watch_over(&actor);
+        actor
+    }
+
+    /// Queues a call; the one who waits is told at once when the queue is full.
+    pub(super) fn call(self: &Arc<Self>, call: QueuedCall) {
+        let mut inbox = self.inbox.lock();
+        let full = inbox.calls.len() >= self.context.limits.queue;
+        if full || self.closed.load(Ordering::Acquire) {
+            drop(inbox);
+            let failed = if full { self.queue_full() } else { self.failed(Outcome::Skipped, "the plugin was unloaded") };
+            let _ = call.waiting.send(Err(failed));
+            return;
+        }
+        self.pool.begin_call();
+        inbox.calls.push_back(call);
+        drop(inbox);
+        self.schedule();
+    }
+
+    /// Does something other than a call from outside: loading, tasks, parts of a running call.
+    pub(super) fn start(self: &Arc<Self>, job: Job) {
+        if job.is_call() {
+            self.pool.begin_call();
+        }
+        self.inbox.lock().jobs.push_back(job);
+        self.schedule();
+    }
+
+    /// Calls that wait for their turn.
+    pub(super) fn queued(&self) -> usize {
+        self.inbox.lock().calls.len()
+    }
+
+    /// All queued calls, for the VM that takes over.
+    pub(super) fn take_queued(&self) -> Vec<QueuedCall> {
+        let calls: Vec<QueuedCall> = self.inbox.lock().calls.drain(..).collect();
+        calls.iter().for_each(|_| self.pool.end_call());
+        calls
+    }
+
+    /// The coroutine in `slot` can go on.
+    pub(super) fn wake(self: &Arc<Self>, slot: usize) {
+        self.inbox.lock().ready.push(slot);
+        self.schedule();
+    }
+
+    /// Some call was ended from outside: its coroutines are to be dropped.
+    pub(super) fn sweep(self: &Arc<Self>) {
+        self.inbox.lock().sweep = true;
+        self.schedule();
+    }
+
+    /// Ends all calls and drops the VM, on the pool.
+    pub(super) fn close(self: &Arc<Self>) {
+        self.closed.store(true, Ordering::Release);
+        self.sweep();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn gate(&self) -> Option<&Arc<Gate>> {
+        self.gate.get()
+    }
+
+    pub(super) fn memory(&self) -> Option<&Arc<Memory>> {
+        self.memory.get()
+    }
+
+    pub(super) fn has_vm(&self, gate: &Arc<Gate>, memory: Arc<Memory>) {
+        let _ = self.gate.set(Arc::clone(gate));
+        let _ = self.memory.set(memory);
+    }
+
+    /// Whether a script took the VM where nothing reaches it.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
+    }
+
+    /// A script holds this VM and nothing stops it: everybody who waits is told, another VM takes over.
+    pub(super) fn give_up(self: &Arc<Self>) -> bool {
+        if self.given_up.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        log::error!(plugin = &*self.context.plugin, generation = self.context.generation;
+            "a call does not stop after its deadline; its VM and thread are left alone until it does");
+        for waiting in self.waiting.lock().iter_mut().filter_map(Option::take) {
+            let _ = waiting.send(Err(self.failed(Outcome::Deadline, "a call of the plugin could not be stopped")));
+        }
+        self.tell_supervisor("it could not be stopped");
+        true
+    }
+
+    pub(super) fn tell_supervisor(self: &Arc<Self>, why: &str) {
+        if let Some(supervisor) = self.supervisor.get().and_then(std::sync::Weak::upgrade) {
+            supervisor.broke(self, why);
+        }
+    }
+
+    /// A call waits until `deadline` at most.
+    pub(super) fn note_deadline(&self, deadline: Instant) {
+        let at = deadline.saturating_duration_since(self.epoch).as_nanos() as u64;
+        self.next_deadline_ns.fetch_min(at, Ordering::AcqRel);
+    }
+
+    /// Looks after calls that wait: in the queue past their deadline, in the room past theirs.
+    pub(super) fn tick(self: &Arc<Self>, now: Instant) {
+        let mut late = Vec::new();
+        if let Some(mut inbox) = self.inbox.try_lock()
+            && inbox.calls.front().is_some()
+        {
+            let mut index = 0;
+            while index < inbox.calls.len() {
+                if inbox.calls[index].is_over(now) {
+                    late.extend(inbox.calls.remove(index));
+                } else {
+                    index += 1;
+                }
+            }
+        }
+        for call in late {
+            self.pool.end_call();
+            let failed = self.failed(Outcome::Deadline, "the call waited in the plugin's queue until its time was over");
+            let _ = call.waiting.send(Err(failed));
+        }
+        let at = now.saturating_duration_since(self.epoch).as_nanos() as u64;
+        if self.next_deadline_ns.load(Ordering::Acquire) <= at {
+            self.next_deadline_ns.store(u64::MAX, Ordering::Release);
+            self.sweep();
+        }
+    }
+
+    /// Makes sure that a thread comes by.
+    pub(super) fn schedule(self: &Arc<Self>) {
+        let mut state = self.state.load(Ordering::Acquire);
+        loop {
+            let next = match state {
+                IDLE => QUEUED,
+                RUNNING => NEWS,
+                _ => return,
+            };
+            match self.state.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(IDLE) => return self.pool.push(Arc::clone(self)),
+                Ok(_) => return,
+                Err(now) => state = now,
+            }
+        }
+    }
+
+    /// One turn on a thread: what is ready, then what is queued, for a few milliseconds.
+    pub(super) fn turn(self: &Arc<Self>) {
+        let mut room = self.room.lock();
+        budget::mark_cpu();
+        let began = Instant::now();
+        loop {
+            self.state.store(RUNNING, Ordering::Release);
+            let mut sweep = false;
+            if room.todo.is_empty() {
+                let mut inbox = self.inbox.lock();
+                sweep = std::mem::take(&mut inbox.sweep);
+                room.todo.take_ready(&mut inbox.ready);
+                room.todo.jobs.append(&mut inbox.jobs);
+                while room.todo.calls.len() < BATCH && !inbox.calls.is_empty() && room.takes_calls() && self.take_slot() {
+                    room.todo.calls.extend(inbox.calls.pop_front());
+                }
+            }
+            if sweep {
+                room.sweep(self, Instant::now());
+            }
+            if room.todo.is_empty() && !sweep {
+                if self.state.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                    return;
+                }
+                continue;
+            }
+            while room.step(self) {
+                if began.elapsed() >= TURN {
+                    drop(room);
+                    self.state.store(QUEUED, Ordering::Release);
+                    self.pool.push(Arc::clone(self));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A slot for one more call under way, of the plugin's and of the server's.
+    fn take_slot(&self) -> bool {
+        if self.counts.in_flight.load(Ordering::Acquire) >= self.context.limits.in_flight || !self.pool.take_slot() {
+            return false;
+        }
+        self.counts.in_flight.fetch_add(1, Ordering::AcqRel);
+        true
+    }
+
+    /// Something begins that is not a call from outside; it counts, but is not held back.
+    pub(super) fn count_in(&self) {
+        self.pool.count_in();
+        self.counts.in_flight.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Calls that were not begun go back to the head of the queue, for the VM that takes over.
+    pub(super) fn requeue(&self, calls: VecDeque<QueuedCall>) {
+        for call in calls.into_iter().rev() {
+            self.counts.in_flight.fetch_sub(1, Ordering::AcqRel);
+            self.pool.free_slot();
+            self.inbox.lock().calls.push_front(call);
+        }
+    }
+
+    /// A call has ended; `cpu` is what it used.
+    pub(super) fn end_call(&self, cpu: Duration) {
+        self.counts.ended.fetch_add(1, Ordering::Relaxed);
+        self.counts.cpu_ns.fetch_add(cpu.as_nanos() as u64, Ordering::Relaxed);
+        self.counts.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.pool.free_slot();
+        self.pool.end_call();
+    }
+
+    /// A failure of the host's making.
+    pub(super) fn failed(&self, outcome: Outcome, why: &str) -> Failed {
+        Box::new(fault::plain(&self.context, outcome, None, why))
+    }
+
+    fn queue_full(&self) -> Failed {
+        let queue = self.context.limits.queue;
+        self.failed(Outcome::Limit, &format!("{queue} calls of the plugin wait already (limits.queue = {queue})"))
+    }
+}

@@ -1,0 +1,81 @@
+//! What a hook returned, as the dispatcher understands it.
+
+use mlua::{MultiValue, Value};
+use serde_json::Map;
+
+use crate::hooks::{Answer, Hook};
+
+use super::convert::{Budget, ConvertFault, Shapes, from_lua};
+
+/// What `panotti.deny` returns.
+#[derive(Debug, Clone)]
+pub struct Denial {
+    /// Shown to the client.
+    pub reason: String,
+    /// 400..499.
+    pub status: Option<u16>,
+}
+
+/// What `panotti.respond` returns.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// 200..599.
+    pub status: u16,
+    /// Lower-case names.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+/// Makes the answer of `hook` (none for an event) of what its function returned.
+///
+/// # Errors
+/// The returned value cannot cross.
+pub fn read(shapes: &Shapes, hook: Option<Hook>, values: &MultiValue) -> Result<Answer, ConvertFault> {
+    let convert = |value: &Value| from_lua(shapes, value, Budget::default());
+    let first = values.front().unwrap_or(&Value::Nil);
+    match hook {
+        Some(Hook::Health) => health(values, convert),
+        // The snapshot may be any JSON; it travels as the details of a health answer would.
+        Some(Hook::OnUnload) => {
+            Ok(Answer::Health { ok: true, message: None, details: convert(first)? })
+        }
+        Some(hook) => match first {
+            Value::UserData(it) => {
+                if let Ok(denial) = it.borrow::<Denial>() {
+                    return Ok(Answer::Deny { reason: denial.reason.clone(), status: denial.status });
+                }
+                if let Ok(response) = it.borrow::<Response>() {
+                    let Response { status, headers, body } = response.clone();
+                    return Ok(Answer::Respond { status, headers, body });
+                }
+                convert(first).map(|_| Answer::Nothing)
+            }
+            Value::Table(_) if !hook.info().may_patch.is_empty() => match convert(first)? {
+                serde_json::Value::Object(patch) => Ok(Answer::Patch(patch)),
+                serde_json::Value::Array(items) if items.is_empty() => Ok(Answer::Patch(Map::new())),
+                _ => Err(ConvertFault {
+                    path: String::new(),
+                    message: "is a list; a hook returns a table of fields to change, or nil".to_owned(),
+                    is_limit: false,
+                }),
+            },
+            _ => Ok(Answer::Nothing),
+        },
+        None => Ok(Answer::Nothing),
+    }
+}
+
+fn health(
+    values: &MultiValue,
+    convert: impl Fn(&Value) -> Result<serde_json::Value, ConvertFault>,
+) -> Result<Answer, ConvertFault> {
+    let mut values = values.iter();
+    let ok = values.next().is_none_or(|it| !matches!(it, Value::Boolean(false) | Value::Nil));
+    let message = match values.next() {
+        Some(Value::String(it)) => Some(it.to_string_lossy()),
+        _ => None,
+    };
+    let details = values.next().map_or(Ok(serde_json::Value::Null), convert)?;
+    Ok(Answer::Health { ok, message, details })
+}

@@ -1,0 +1,250 @@
+//! How calls begin: time and context are set, arguments cross into the VM, the coroutine starts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mlua::{IntoLuaMulti, Lua, MultiValue, Table, Value};
+
+use crate::hooks::{Hook, Reply, Target};
+use crate::hooks::catalogue::Payload;
+use crate::model::call::{CallContext, Caller, Outcome};
+
+use super::actor::{Actor, Run, Waiting};
+use super::api;
+use super::budget::{Budget, Meter};
+use super::context::{CallKind, CallState};
+use super::convert::to_lua;
+use super::effects::Door;
+use super::fault;
+use super::room::{Room, gone};
+use super::strand::{Done, End, Job, QueuedCall};
+use super::vm::Vm;
+
+/// Begins a call from outside, whose slot was taken.
+pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, queued: QueuedCall) {
+    let now = Instant::now();
+    if queued.is_over(now) {
+        actor.end_call(Duration::ZERO);
+        let why = "the call waited in the plugin's queue until its time was over";
+        let _ = queued.waiting.send(Err(actor.failed(Outcome::Deadline, why)));
+        return;
+    }
+    let Target::Slot(slot) = queued.call.target;
+    let Some(vm) = &room.vm else {
+        actor.end_call(Duration::ZERO);
+        let _ = queued.waiting.send(Err(gone(actor)));
+        return;
+    };
+    let Some(function) = vm.context.registry.function(slot) else {
+        // Its handle's `off` was called meanwhile.
+        actor.end_call(Duration::ZERO);
+        let reply = Reply { generation: vm.context.generation, ..Reply::default() };
+        let _ = queued.waiting.send(Ok(Done::Hook(reply)));
+        return;
+    };
+    let budget = Budget::of(&vm.context.limits, queued.kind);
+    let wall = queued.call.timeout.map_or(budget.wall, |it| it.min(budget.wall));
+    let since = if queued.kind == CallKind::Question { queued.queued_at } else { now };
+    let own = since + wall;
+    let deadline = queued.deadline.map_or(own, |it| it.min(own));
+    let state = state_of(&queued, Meter::new(budget, deadline));
+    let left = deadline.saturating_duration_since(now);
+    let wants_ctx = room.wants_ctx(slot, &function);
+    let Some(vm) = &room.vm else { return };
+    let arguments = arguments(vm, &*actor.host.door, &queued, &state, left, wants_ctx);
+    match arguments {
+        Ok(arguments) => room.begin(actor, state, &function, arguments, End::Hook(queued.hook), Some(queued.waiting)),
+        Err(error) => {
+            actor.end_call(Duration::ZERO);
+            let why = format!("the arguments did not fit into the VM: {error}");
+            let _ = queued.waiting.send(Err(actor.failed(Outcome::Memory, &why)));
+            room.after_memory_error(actor);
+        }
+    }
+}
+
+/// Begins something that is not a call from outside.
+pub(super) fn job(room: &mut Room, actor: &Arc<Actor>, job: Job) {
+    if job.is_call() {
+        actor.count_in();
+    }
+    match job {
+        Job::Load { entry, waiting } => load(room, actor, entry, waiting),
+        Job::Run { run: Run { module, function, arguments, ctx, deadline }, waiting } => {
+            let Some(vm) = &room.vm else { return refuse(actor, waiting) };
+            let made = arguments.iter().map(|it| to_lua(&vm.lua, &vm.shapes, it));
+            let values = [module, function].into_iter().map(|it| vm.lua.create_string(it).map(Value::String));
+            match values.chain(made).collect::<mlua::Result<MultiValue>>() {
+                Ok(arguments) => {
+                    let runner = vm.runner.clone();
+                    let state = task_state(actor, ctx, Some(deadline));
+                    room.begin(actor, state, &runner, arguments, End::Run, Some(waiting));
+                }
+                Err(_) => refuse(actor, waiting),
+            }
+        }
+        Job::Task { function, arguments, task } => {
+            if room.vm.is_none() || task.is_cancelled() {
+                actor.end_call(Duration::ZERO);
+                task.end(Err(("cancelled", "the task was cancelled before it began".to_owned())));
+                return;
+            }
+            let state = task_state(actor, task.ctx.clone(), None);
+            task.begin(&state);
+            room.begin(actor, state, &function, arguments, End::Task(task), None);
+        }
+        Job::Config(config) => {
+            if let Some(vm) = &room.vm
+                && let Err(error) = api::top::fill_config(&vm.lua, &vm.shapes, &config)
+            {
+                log::error!(plugin = &*actor.context.plugin; "the config cannot be handed over: {error}");
+            }
+        }
+        Job::Part { function, call, waiting } => {
+            room.begin(actor, call, &function, MultiValue::new(), End::Part(waiting), None);
+        }
+    }
+}
+
+fn load(room: &mut Room, actor: &Arc<Actor>, entry: Option<String>, waiting: Waiting) {
+    let vm = match Vm::build(actor) {
+        Ok(vm) => vm,
+        Err(error) => {
+            actor.end_call(Duration::ZERO);
+            let failed = actor.failed(if fault::is_memory(&error) { Outcome::Memory } else { Outcome::Runtime }, &format!("the VM cannot be built: {error}"));
+            let _ = waiting.send(Err(failed));
+            return;
+        }
+    };
+    actor.has_vm(&vm.gate, vm.memory());
+    let vm = room.vm.insert(vm);
+    let Some(entry) = entry else {
+        actor.end_call(Duration::ZERO);
+        let _ = waiting.send(Ok(Done::Hook(Reply::default())));
+        return;
+    };
+    match vm.modules.check().and_then(|()| vm.modules.compile(&vm.lua, &entry)) {
+        Ok(chunk) => {
+            let budget = Budget::of(&actor.context.limits, CallKind::Load);
+            let ctx = CallContext::new("load", Caller::server());
+            let meter = Meter::new(budget, Instant::now() + budget.wall);
+            let state = Arc::new(CallState::with_meter(CallKind::Load, ctx, meter));
+            room.begin(actor, state, &chunk, MultiValue::new(), End::Load, Some(waiting));
+        }
+        Err(error) => {
+            actor.end_call(Duration::ZERO);
+            let failure = fault::of_error(&actor.context, &vm.modules, Outcome::Syntax, "load", &error);
+            let _ = waiting.send(Err(Box::new(failure)));
+        }
+    }
+}
+
+fn refuse(actor: &Arc<Actor>, waiting: Waiting) {
+    actor.end_call(Duration::ZERO);
+    let _ = waiting.send(Err(gone(actor)));
+}
+
+fn task_state(actor: &Actor, mut ctx: CallContext, deadline: Option<Instant>) -> Arc<CallState> {
+    let budget = Budget::of(&actor.context.limits, CallKind::Task);
+    let own = Instant::now() + budget.wall;
+    let deadline = deadline.map_or(own, |it| it.min(own));
+    ctx.caller.deadline = Some(deadline);
+    Arc::new(CallState::with_meter(CallKind::Task, ctx, Meter::new(budget, deadline)))
+}
+
+fn state_of(queued: &QueuedCall, meter: Meter) -> Arc<CallState> {
+    let mut ctx = queued.call.ctx.clone();
+    // What the hook itself starts shares its deadline.
+    ctx.caller.deadline = meter.deadline();
+    let mut state = CallState::with_meter(queued.kind, ctx, meter);
+    let payload = &queued.call.payload;
+    let text = |key: &str| payload.get(key).and_then(|it| it.as_str()).map(str::to_owned);
+    match queued.hook.map(|it| it.info().payload) {
+        Some(Payload::Recording) => state.recording_id = text("id"),
+        Some(Payload::Clip) => {
+            state.clip_id = payload.get("id").and_then(serde_json::Value::as_i64);
+            state.recording_id = text("recording_id");
+        }
+        Some(_) => {}
+        None => match payload.get("subject").and_then(|it| it.as_str()).and_then(|it| it.split_once('/')) {
+            Some(("recording", id)) => state.recording_id = Some(id.to_owned()),
+            Some(("clip", id)) => state.clip_id = id.parse().ok(),
+            _ => {}
+        },
+    }
+    Arc::new(state)
+}
+
+fn arguments(
+    vm: &Vm,
+    door: &dyn Door,
+    queued: &QueuedCall,
+    state: &CallState,
+    left: Duration,
+    wants_ctx: bool,
+) -> mlua::Result<MultiValue> {
+    let payload = match &*queued.call.payload {
+        serde_json::Value::Null => Value::Nil,
+        payload => to_lua(&vm.lua, &vm.shapes, payload)?,
+    };
+    match wants_ctx {
+        true => (payload, ctx_table(vm, door, &state.ctx, left)?).into_lua_multi(&vm.lua),
+        false => payload.into_lua_multi(&vm.lua),
+    }
+}
+
+/// The second argument of every hook; made by hand because every call pays for it.
+fn ctx_table(vm: &Vm, door: &dyn Door, ctx: &CallContext, left: Duration) -> mlua::Result<Table> {
+    let table = vm.lua.create_table_with_capacity(0, 12)?;
+    table.raw_set("hook", ctx.hook)?;
+    table.raw_set("source", &*ctx.caller.source)?;
+    table.raw_set("attempt", ctx.attempt)?;
+    table.raw_set("replay", ctx.replay)?;
+    table.raw_set("plugin", &*vm.context.plugin)?;
+    table.raw_set("generation", vm.context.generation as f64)?;
+    table.raw_set("deadline", door.now_us() as f64 / 1e6 + left.as_secs_f64())?;
+    let optional = [
+        ("event_id", &ctx.event_id),
+        ("correlation_id", &ctx.caller.correlation_id),
+        ("causation_id", &ctx.caller.causation_id),
+        ("request_id", &ctx.caller.request_id),
+    ];
+    for (key, value) in optional {
+        if let Some(value) = value {
+            table.raw_set(key, &**value)?;
+        }
+    }
+    Ok(table)
+}
+
+/// Whether a function looks at a second argument.
+pub(super) fn takes_two(function: &mlua::Function) -> bool {
+    let info = function.info();
+    info.is_vararg || info.num_params >= 2
+}
+
+/// The kind of a call by its hook.
+pub(super) fn kind_of(hook: Option<Hook>, is_question: bool) -> CallKind {
+    match hook.map(|it| it.info().kind) {
+        _ if is_question => CallKind::Question,
+        Some(crate::hooks::HookKind::Life) => CallKind::Life,
+        _ => CallKind::Fact,
+    }
+}
+
+/// The runner of `task.run`: finds a module's function and calls it.
+pub(super) const RUNNER: &str = "local require, type, error = require, type, error
+return function(name, key, ...)
+	local module = require(name)
+	local found = type(module) == 'table' and module[key] or nil
+	if type(found) ~= 'function' then
+		error(\"task.run: the module '\" .. name .. \"' has no function '\" .. key .. \"'\", 0)
+	end
+	return found(...)
+end";
+
+/// Makes the runner of a VM.
+pub(super) fn runner(lua: &Lua) -> mlua::Result<mlua::Function> {
+    let compiler = mlua::chunk::Compiler::new().set_debug_level(0);
+    lua.load(RUNNER).set_name("=task").set_compiler(compiler).call(())
+}

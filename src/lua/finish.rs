@@ -1,0 +1,192 @@
+//! How calls end: the outcome is told, effects are handed on, whoever waits is answered.
+
+use std::sync::Arc;
+
+use mlua::MultiValue;
+
+use crate::error::ScriptFault;
+use crate::hooks::{Answer, CallFailure, Hook, Reply};
+use crate::model::call::{Outcome, PluginEffects};
+
+use super::actor::{Actor, Waiting};
+use super::answer;
+use super::budget::Kill;
+use super::call::outcome;
+use super::context::CallState;
+use super::convert::{Budget, ConvertFault, from_lua};
+use super::declared;
+use super::fault;
+use super::room::gone;
+use super::strand::{Done, End, Failed};
+use super::vm::Vm;
+
+/// A coroutine has ended with `result`, or was stopped while it waited.
+pub(super) fn strand(
+    actor: &Arc<Actor>,
+    vm: &Vm,
+    call: &Arc<CallState>,
+    end: End,
+    waiting: Option<Waiting>,
+    result: Option<mlua::Result<MultiValue>>,
+) -> Outcome {
+    let end = match end {
+        End::Part(waiting) => {
+            let result = result.unwrap_or_else(|| Err(mlua::Error::runtime("the call was stopped")));
+            let ended = if result.as_ref().is_err_and(fault::is_memory) { Outcome::Memory } else { Outcome::Ok };
+            let _ = waiting.send(result);
+            return ended;
+        }
+        other => other,
+    };
+    let done = judge(vm, call, result).and_then(|values| take(vm, call, &end, values));
+    let ended = match &done {
+        Ok((ended, _)) => *ended,
+        Err(failure) => failure.outcome,
+    };
+    if let Err(failure) = &done
+        && call.meter.killed() != Some(Kill::Cancelled)
+    {
+        tell(vm, call, &failure.fault);
+    }
+    match end {
+        End::Task(task) => {
+            if done.is_ok() {
+                let effects = std::mem::take(&mut *call.effects.lock());
+                if !effects.is_empty() {
+                    let plugin = Arc::clone(&vm.context.plugin);
+                    (actor.host.sink)(PluginEffects { plugin, effects }, call.ctx.caller.clone());
+                }
+            }
+            task.end(match done {
+                Ok((_, Taken::Values(values))) => Ok(values),
+                Ok(_) => Ok(MultiValue::new()),
+                Err(failure) => Err((failure.outcome.as_str(), failure.fault.message.clone())),
+            });
+        }
+        _ => {
+            let Some(waiting) = waiting else { return ended };
+            let _ = waiting.send(done.map(|(ended, taken)| {
+                let effects = std::mem::take(&mut *call.effects.lock());
+                let generation = vm.context.generation;
+                match taken {
+                    Taken::Answer(answer) => Done::Hook(Reply { answer, effects, generation, outcome: ended }),
+                    Taken::Json(value) => Done::Value(value, effects),
+                    Taken::Values(_) => Done::Hook(Reply { effects, generation, ..Reply::default() }),
+                }
+            }));
+        }
+    }
+    ended
+}
+
+/// A coroutine whose VM is gone.
+pub(super) fn without_vm(actor: &Arc<Actor>, end: End, waiting: Option<Waiting>) {
+    match end {
+        End::Part(waiting) => {
+            let _ = waiting.send(Err(mlua::Error::runtime("the plugin was unloaded")));
+            return;
+        }
+        End::Task(task) => task.end(Err(("cancelled", "the plugin was unloaded".to_owned()))),
+        End::Hook(_) | End::Load | End::Run => {}
+    }
+    if let Some(waiting) = waiting {
+        let _ = waiting.send(Err(gone(actor)));
+    }
+    actor.end_call(std::time::Duration::ZERO);
+}
+
+enum Taken {
+    Answer(Answer),
+    Json(serde_json::Value),
+    Values(MultiValue),
+}
+
+/// The values of a call that ended well; its failure otherwise.
+fn judge(
+    vm: &Vm,
+    call: &Arc<CallState>,
+    result: Option<mlua::Result<MultiValue>>,
+) -> Result<MultiValue, Failed> {
+    let error = match &result {
+        Some(Ok(_)) => None,
+        Some(Err(error)) => Some(error),
+        None => None,
+    };
+    let ended = outcome(call, error);
+    let hook = call.ctx.hook;
+    let failure = match (error, call.meter.killed()) {
+        (Some(error), killed) => {
+            let mut failure = fault::of_error(&vm.context, &vm.modules, ended, hook, error);
+            if let Some(why) = killed {
+                failure.fault.message = call.meter.describe(why);
+            }
+            failure
+        }
+        (None, Some(why)) => fault::plain(&vm.context, ended, Some(hook), &call.meter.describe(why)),
+        (None, None) => match result {
+            Some(Ok(values)) => return Ok(values),
+            _ => fault::plain(&vm.context, Outcome::Skipped, Some(hook), "the call was stopped"),
+        },
+    };
+    Err(Box::new(failure))
+}
+
+/// Makes of the values what the one who waits wants.
+fn take(
+    vm: &Vm,
+    call: &Arc<CallState>,
+    end: &End,
+    values: MultiValue,
+) -> Result<(Outcome, Taken), Failed> {
+    let ended = outcome(call, None);
+    match end {
+        End::Hook(hook) => match answer::read(&vm.shapes, *hook, &values) {
+            Ok(Answer::Deny { .. }) if !may_deny(*hook) => {
+                let why = format!("panotti.deny has no meaning in {}", call.ctx.hook);
+                Err(Box::new(fault::plain(&vm.context, Outcome::Runtime, Some(call.ctx.hook), &why)))
+            }
+            Ok(answer) => {
+                let refused = matches!(answer, Answer::Deny { .. }) && ended == Outcome::Ok;
+                Ok((if refused { Outcome::Refused } else { ended }, Taken::Answer(answer)))
+            }
+            Err(fault) => Err(unconvertible(vm, call, &fault)),
+        },
+        End::Run => {
+            let first = values.into_iter().next().unwrap_or(mlua::Value::Nil);
+            match from_lua(&vm.shapes, &first, Budget::default()) {
+                Ok(value) => Ok((ended, Taken::Json(value))),
+                Err(fault) => Err(unconvertible(vm, call, &fault)),
+            }
+        }
+        End::Load => match declared::take_returned(vm, values) {
+            Ok(()) => Ok((ended, Taken::Answer(Answer::Nothing))),
+            Err(why) => Err(Box::new(fault::plain(&vm.context, Outcome::Runtime, Some("load"), &why))),
+        },
+        End::Task(_) | End::Part(_) => Ok((ended, Taken::Values(values))),
+    }
+}
+
+fn may_deny(hook: Option<Hook>) -> bool {
+    hook.is_some_and(|it| it.info().may_deny)
+}
+
+fn unconvertible(vm: &Vm, call: &CallState, fault: &ConvertFault) -> Failed {
+    let outcome = if fault.is_limit { Outcome::Limit } else { Outcome::Convert };
+    let why = format!("what the function returned: {fault}");
+    Box::new(fault::plain(&vm.context, outcome, Some(call.ctx.hook), &why))
+}
+
+/// One line of the log for every call that failed.
+fn tell(vm: &Vm, call: &CallState, fault: &ScriptFault) {
+    log::warn!(
+        plugin = &*vm.context.plugin, generation = vm.context.generation, hook = call.ctx.hook,
+        outcome = fault.outcome.as_str(), request_id = call.ctx.caller.request_id.as_deref(),
+        correlation_id = call.ctx.caller.correlation_id.as_deref();
+        "{fault}"
+    );
+}
+
+/// So that a failure can be told without its box.
+pub(super) fn unboxed(failed: Failed) -> CallFailure {
+    *failed
+}

@@ -1,0 +1,130 @@
+//! The Lua host as the rest of the server has it: loads plugins, owns the pool, ends with the server.
+
+use std::sync::Arc;
+
+use crate::clock::SharedClock;
+use crate::hooks::CallFailure;
+use crate::model::call::{Caller, PluginEffects};
+
+use super::effects::{Door, LiveDoor};
+use super::generation::{Generation, PluginSource};
+use super::pool::Pool;
+use super::require::Library;
+
+/// Takes the effects of tasks that have ended, to commit them.
+pub type EffectSink = Arc<dyn Fn(PluginEffects, Caller) + Send + Sync>;
+
+/// What the host is made with.
+#[derive(Clone)]
+pub struct HostOptions {
+    /// Threads of the Lua pool.
+    pub threads: usize,
+    /// Calls under way in all plugins together.
+    pub in_flight_total: usize,
+    /// Where waiting happens.
+    pub runtime: tokio::runtime::Handle,
+    /// The wall clock.
+    pub clock: SharedClock,
+    /// The shared modules, required as `@panotti/<name>`.
+    pub library: Arc<Library>,
+    /// Takes the effects of tasks.
+    pub sink: EffectSink,
+    /// Where time, chance and the world come in; the live one without it.
+    pub door: Option<Arc<dyn Door>>,
+}
+
+impl HostOptions {
+    /// The usual number of threads, 10 000 calls at once, the machine's clock, no library; effects of tasks are dropped.
+    pub fn new(runtime: tokio::runtime::Handle) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        HostOptions {
+            threads: (cores - 1).max(2),
+            in_flight_total: 10_000,
+            runtime,
+            clock: Arc::new(crate::clock::SystemClock),
+            library: Arc::default(),
+            sink: Arc::new(|_, _| {}),
+            door: None,
+        }
+    }
+}
+
+/// What all VMs of the host share.
+pub struct Shared {
+    /// Where time, chance and the world come in.
+    pub door: Arc<dyn Door>,
+    /// Takes the effects of tasks.
+    pub sink: EffectSink,
+}
+
+/// The Lua host. Cheap to clone.
+#[derive(Clone)]
+pub struct LuaHost {
+    pool: Arc<Pool>,
+    shared: Arc<Shared>,
+    options: Arc<HostOptions>,
+}
+
+impl LuaHost {
+    /// Starts the pool's threads and the watchdog.
+    ///
+    /// # Errors
+    /// The machine gives no thread.
+    pub fn new(options: HostOptions) -> std::io::Result<Self> {
+        let pool = Pool::start(options.threads, options.in_flight_total, options.runtime.clone())?;
+        let door = options.door.clone().unwrap_or_else(|| {
+            Arc::new(LiveDoor::new(options.clock.clone(), options.runtime.clone()))
+        });
+        let shared = Arc::new(Shared { door, sink: Arc::clone(&options.sink) });
+        Ok(LuaHost { pool, shared, options: Arc::new(options) })
+    }
+
+    /// Builds the VMs of a plugin and runs its chunk under the load budget.
+    ///
+    /// # Errors
+    /// The chunk does not compile, fails, declares something wrong, or takes too long.
+    pub async fn load(&self, source: PluginSource) -> Result<Arc<Generation>, CallFailure> {
+        Generation::load(self.clone(), source).await
+    }
+
+    /// Ends the pool's threads; generations are to be retired before.
+    pub async fn shutdown(&self) {
+        for _ in 0..200 {
+            if self.pool.in_flight() == 0 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        self.pool.stop();
+    }
+
+    /// Calls under way in all plugins.
+    pub fn in_flight(&self) -> usize {
+        self.pool.in_flight()
+    }
+
+    /// VMs that were given up because nothing stopped their script, since the start.
+    pub fn stuck(&self) -> usize {
+        self.pool.stuck()
+    }
+
+    pub(super) fn pool(&self) -> Arc<Pool> {
+        Arc::clone(&self.pool)
+    }
+
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    pub(super) fn library(&self) -> Arc<Library> {
+        Arc::clone(&self.options.library)
+    }
+
+    pub(super) fn clock(&self) -> SharedClock {
+        self.options.clock.clone()
+    }
+
+    pub(super) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.options.runtime
+    }
+}

@@ -1,0 +1,273 @@
+//! What is behind an actor's door: the VM, its live coroutines, and what is to be done with them now.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use mlua::{Function, MultiValue};
+
+use crate::model::call::Outcome;
+
+use super::actor::Actor;
+use super::budget::Kill;
+use super::call::{Panicked, enter};
+use super::context::CallState;
+use super::strand::{End, Failed, Job, QueuedCall, SlotWaker, Strand};
+use super::vm::Vm;
+use super::{begin, finish};
+
+/// The VM and its coroutines; only the thread that has the actor's turn looks in.
+#[derive(Default)]
+pub struct Room {
+    pub(super) vm: Option<Vm>,
+    pub(super) todo: Todo,
+    slots: Vec<Slot>,
+    free: Vec<usize>,
+    /// Coroutines that are parts of a call.
+    parts: usize,
+    /// Which functions, by slot, look at a second argument.
+    wants_ctx: Vec<Option<bool>>,
+    broken: bool,
+}
+
+/// What the next steps are.
+#[derive(Default)]
+pub struct Todo {
+    ready: VecDeque<usize>,
+    pub(super) jobs: VecDeque<Job>,
+    pub(super) calls: VecDeque<QueuedCall>,
+}
+
+struct Slot {
+    strand: Option<Strand>,
+    waker: Arc<SlotWaker>,
+    handle: Waker,
+}
+
+impl Todo {
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.jobs.is_empty() && self.calls.is_empty()
+    }
+
+    pub(super) fn take_ready(&mut self, ready: &mut Vec<usize>) {
+        self.ready.extend(ready.drain(..));
+    }
+}
+
+impl Room {
+    /// Whether calls from outside can be begun.
+    pub(super) fn takes_calls(&self) -> bool {
+        !self.broken
+    }
+
+    /// Does one thing; false when there was nothing to do.
+    pub(super) fn step(&mut self, actor: &Arc<Actor>) -> bool {
+        if let Some(slot) = self.todo.ready.pop_front() {
+            if let Some(strand) = self.slots.get_mut(slot).and_then(|it| it.strand.take()) {
+                self.poll(actor, slot, strand);
+            }
+        } else if let Some(job) = self.todo.jobs.pop_front() {
+            begin::job(self, actor, job);
+        } else if let Some(call) = self.todo.calls.pop_front() {
+            begin::call(self, actor, call);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Begins a coroutine and polls it at once.
+    pub(super) fn begin(
+        &mut self,
+        actor: &Arc<Actor>,
+        call: Arc<CallState>,
+        function: &Function,
+        arguments: MultiValue,
+        end: End,
+        waiting: Option<super::actor::Waiting>,
+    ) {
+        let slot = self.take_slot(actor);
+        if let Some(waiting) = waiting {
+            let mut all = actor.waiting.lock();
+            if all.len() <= slot {
+                all.resize_with(slot + 1, || None);
+            }
+            all[slot] = Some(waiting);
+        }
+        if matches!(end, End::Part(_)) {
+            self.parts += 1;
+        }
+        let future = function.call_async(arguments);
+        self.poll(actor, slot, Strand { call, future, end });
+    }
+
+    fn take_slot(&mut self, actor: &Arc<Actor>) -> usize {
+        if let Some(slot) = self.free.pop() {
+            return slot;
+        }
+        let slot = self.slots.len();
+        let waker = SlotWaker::new(actor, slot);
+        let handle = Waker::from(Arc::clone(&waker));
+        self.slots.push(Slot { strand: None, waker, handle });
+        slot
+    }
+
+    fn poll(&mut self, actor: &Arc<Actor>, slot: usize, mut strand: Strand) {
+        let Some(vm) = &self.vm else { return self.end(actor, slot, strand, None) };
+        self.slots[slot].waker.rearm();
+        let handle = self.slots[slot].handle.clone();
+        let abandoned = match &strand.end {
+            End::Part(waiting) => waiting.is_closed(),
+            _ => actor.waiting.lock().get(slot).is_some_and(|it| it.as_ref().is_some_and(|it| it.is_closed())),
+        };
+        if abandoned && !matches!(strand.end, End::Part(_)) {
+            strand.call.meter.kill(Kill::Cancelled);
+        }
+        if abandoned || strand.call.meter.check(Instant::now(), std::time::Duration::ZERO).is_some() {
+            return self.end(actor, slot, strand, None);
+        }
+        let future = Pin::new(&mut strand.future);
+        match enter(vm, &strand.call, || future.poll(&mut Context::from_waker(&handle))) {
+            Ok(Poll::Ready(result)) => self.end(actor, slot, strand, Some(result)),
+            Ok(Poll::Pending) => self.keep(actor, slot, strand),
+            Err(panicked) => {
+                self.end(actor, slot, strand, Some(Err(mlua::Error::runtime("a function of the host failed"))));
+                self.break_down(actor, &panicked);
+            }
+        }
+    }
+
+    /// Puts a coroutine aside until it is woken, its caller goes away, or its time is over.
+    fn keep(&mut self, actor: &Arc<Actor>, slot: usize, mut strand: Strand) {
+        let mut context = Context::from_waker(&self.slots[slot].handle);
+        let gone = match &mut strand.end {
+            End::Part(waiting) => waiting.poll_closed(&mut context).is_ready(),
+            _ => match actor.waiting.lock().get_mut(slot).and_then(Option::as_mut) {
+                Some(waiting) => waiting.poll_closed(&mut context).is_ready(),
+                None => false,
+            },
+        };
+        if let Some(deadline) = strand.call.meter.deadline() {
+            actor.note_deadline(deadline);
+        }
+        self.slots[slot].strand = Some(strand);
+        if gone {
+            actor.wake(slot);
+        }
+    }
+
+    /// A coroutine has ended, or must: none is the result of one that was stopped while it waited.
+    fn end(
+        &mut self,
+        actor: &Arc<Actor>,
+        slot: usize,
+        strand: Strand,
+        result: Option<mlua::Result<MultiValue>>,
+    ) {
+        let Strand { call, future, end } = strand;
+        self.free.push(slot);
+        let waiting = actor.waiting.lock().get_mut(slot).and_then(Option::take);
+        let Some(vm) = &self.vm else {
+            drop(future);
+            return finish::without_vm(actor, end, waiting);
+        };
+        // Handlers of the script may see the end of their coroutine: the deadline stays armed for them.
+        let dropped = match result.is_some() {
+            true => {
+                drop(future);
+                Ok(())
+            }
+            false => enter(vm, &call, || drop(future)),
+        };
+        let is_part = matches!(end, End::Part(_));
+        let ended = finish::strand(actor, vm, &call, end, waiting, result);
+        if is_part {
+            self.parts -= 1;
+        } else {
+            actor.end_call(call.meter.cpu_used());
+            call.meter.kill(Kill::Cancelled);
+            if self.parts > 0 {
+                actor.sweep();
+            }
+        }
+        if let Err(panicked) = dropped {
+            return self.break_down(actor, &panicked);
+        }
+        if ended == Outcome::Memory {
+            self.after_memory_error(actor);
+        }
+    }
+
+    /// Whether the function of a registration looks at its second argument.
+    pub(super) fn wants_ctx(&mut self, slot: u32, function: &Function) -> bool {
+        let slot = slot as usize;
+        if self.wants_ctx.len() <= slot {
+            self.wants_ctx.resize(slot + 1, None);
+        }
+        *self.wants_ctx[slot].get_or_insert_with(|| begin::takes_two(function))
+    }
+
+    pub(super) fn after_memory_error(&mut self, actor: &Arc<Actor>) {
+        let Some(vm) = &self.vm else { return };
+        vm.collect();
+        if vm.is_full() {
+            self.replace_vm(actor, "its memory is full of what it keeps");
+        }
+    }
+
+    /// Drops coroutines whose call is over, and all of them with the VM when the actor was closed.
+    pub(super) fn sweep(&mut self, actor: &Arc<Actor>, now: Instant) {
+        let closed = actor.is_closed();
+        for slot in 0..self.slots.len() {
+            let Some(strand) = &self.slots[slot].strand else { continue };
+            if closed {
+                strand.call.meter.kill(Kill::Cancelled);
+            }
+            if strand.call.meter.check(now, std::time::Duration::ZERO).is_some() {
+                self.todo.ready.push_back(slot);
+            } else if let Some(deadline) = strand.call.meter.deadline() {
+                actor.note_deadline(deadline);
+            }
+        }
+        if closed {
+            for call in actor.take_queued() {
+                let _ = call.waiting.send(Err(gone(actor)));
+            }
+        }
+        if closed && self.slots.iter().all(|it| it.strand.is_none()) && self.todo.is_empty() {
+            self.vm = None;
+            self.broken = true;
+        } else if closed {
+            actor.sweep();
+        }
+    }
+
+    /// Rust panicked below a script: nothing of this VM is used again.
+    fn break_down(&mut self, actor: &Arc<Actor>, panicked: &Panicked) {
+        log::error!(plugin = &*actor.context.plugin, generation = actor.context.generation;
+            "a function of the host panicked: {}", panicked.0);
+        self.replace_vm(actor, "a function of the host panicked");
+    }
+
+    fn replace_vm(&mut self, actor: &Arc<Actor>, why: &str) {
+        if std::mem::replace(&mut self.broken, true) {
+            return;
+        }
+        let vm = self.vm.take();
+        for slot in 0..self.slots.len() {
+            if let Some(strand) = self.slots[slot].strand.take() {
+                self.end(actor, slot, strand, None);
+            }
+        }
+        drop(vm);
+        actor.requeue(std::mem::take(&mut self.todo.calls));
+        actor.tell_supervisor(why);
+    }
+}
+
+/// A failure because the VM is gone.
+pub(super) fn gone(actor: &Actor) -> Failed {
+    actor.failed(Outcome::Skipped, "the plugin was unloaded, or its VM had to be replaced")
+}

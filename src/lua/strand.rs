@@ -1,0 +1,153 @@
+//! One coroutine of a call: what it runs, for whom, and what is done when it ends.
+
+use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Wake;
+use std::time::Instant;
+
+use mlua::{Function, MultiValue};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::hooks::{CallFailure, Hook, HookCall, Reply};
+use crate::model::call::Effects;
+
+use super::actor::{Actor, Run, Waiting};
+use super::context::{CallKind, CallState};
+use super::task::Task;
+
+/// What a call came to.
+pub enum Done {
+    /// A hook answered, or the chunk has run.
+    Hook(Reply),
+    /// A function of a module returned a value, and left effects.
+    Value(Value, Effects),
+}
+
+/// How a call failed; boxed because it is large and rare.
+pub type Failed = Box<CallFailure>;
+
+/// A call from outside that waits for its turn.
+pub struct QueuedCall {
+    /// The call.
+    pub call: HookCall,
+    /// Its hook; none for an event subscription.
+    pub hook: Option<Hook>,
+    /// Its kind.
+    pub kind: CallKind,
+    /// When it was queued; a question's time runs from here.
+    pub queued_at: Instant,
+    /// When its caller stops waiting.
+    pub deadline: Option<Instant>,
+    /// Who waits.
+    pub waiting: Waiting,
+}
+
+impl QueuedCall {
+    /// Whether nobody waits any more, or not for long enough to begin.
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.waiting.is_closed() || self.deadline.is_some_and(|it| it <= now)
+    }
+}
+
+/// Something to be done in a VM that is not a call from outside.
+pub enum Job {
+    /// Build the VM and run the chunk, or only build it for `task.run`.
+    Load {
+        /// The file to run.
+        entry: Option<String>,
+        /// Who waits.
+        waiting: Waiting,
+    },
+    /// Call `function` of `module` with plain values, in a VM made for that.
+    Run {
+        /// What.
+        run: Run,
+        /// Who waits.
+        waiting: Waiting,
+    },
+    /// A task, which is a call of its own.
+    Task {
+        /// What to run.
+        function: Function,
+        /// With these.
+        arguments: MultiValue,
+        /// Its handle.
+        task: Arc<Task>,
+    },
+    /// The plugin's config has changed.
+    Config(Arc<Value>),
+    /// A part of a running call.
+    Part {
+        /// What to run.
+        function: Function,
+        /// The call it is part of.
+        call: Arc<CallState>,
+        /// Who waits.
+        waiting: oneshot::Sender<mlua::Result<MultiValue>>,
+    },
+}
+
+impl Job {
+    /// Whether it is a call of its own, which counts as one under way.
+    pub fn is_call(&self) -> bool {
+        !matches!(self, Job::Part { .. } | Job::Config(_))
+    }
+}
+
+/// What is done when a coroutine ends.
+pub enum End {
+    /// Tell the caller of a hook what it answered.
+    Hook(Option<Hook>),
+    /// Take the table that the chunk returned.
+    Load,
+    /// Tell the caller in another VM.
+    Run,
+    /// Note it in the task's handle.
+    Task(Arc<Task>),
+    /// Tell the coroutine that waits in the same call.
+    Part(oneshot::Sender<mlua::Result<MultiValue>>),
+}
+
+/// One coroutine.
+pub struct Strand {
+    /// The call it belongs to.
+    pub call: Arc<CallState>,
+    /// What is polled.
+    pub future: mlua::function::AsyncCallFuture<MultiValue>,
+    /// What comes after.
+    pub end: End,
+}
+
+/// Wakes the coroutine in one slot of an actor; kept with the slot for all its coroutines.
+pub struct SlotWaker {
+    actor: Weak<Actor>,
+    slot: usize,
+    woken: AtomicBool,
+}
+
+impl SlotWaker {
+    /// A waker of `slot`.
+    pub fn new(actor: &Arc<Actor>, slot: usize) -> Arc<Self> {
+        Arc::new(SlotWaker { actor: Arc::downgrade(actor), slot, woken: AtomicBool::new(false) })
+    }
+
+    /// The coroutine is about to be polled: from now on wakes count again.
+    pub fn rearm(&self) {
+        self.woken.store(false, Ordering::Release);
+    }
+}
+
+impl Wake for SlotWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.woken.swap(true, Ordering::AcqRel)
+            && let Some(actor) = self.actor.upgrade()
+        {
+            actor.wake(self.slot);
+        }
+    }
+}
