@@ -119,6 +119,15 @@
 ---@class Panotti_on : Panotti_hooks
 ---@overload fun(name: string, fn: fun(...: any): ...any, opts?: HookOptions): Registered)
 
+--- What stands in `panotti` itself.
+---@class Panotti_top
+---@field deny fun(reason: string, opts?: { status: number? }): Denial Returned by a before-hook, refuses what it was asked about; the reason is shown to the client. `opts.status` is 400 to 499, else 422. Raises where nothing can be refused.
+---@field respond fun(response: { status: number?, headers: table<string, string>?, json: any?, body: string? }): Response Returned by before_request, answers in the server's place: status 200 to 599, headers, and json or body.
+---@field sleep fun(seconds: number) Waits, without holding a thread. May wait.
+---@field version string The server's version.
+---@field plugin { name: string, version: string, generation: number } This plugin.
+---@field config table<string, any> The plugin's config, read-only and always up to date.
+
 --- Lines in the server's log, with the plugin's name, generation, hook and request. At most 50 a second after a
 --- burst of 500, 8 KiB each; what is above is left out and counted. `print` is `info`.
 ---@class Panotti_log
@@ -221,7 +230,7 @@
 ---@field when table<string, any>? Only what fits, as for hooks.
 ---@field max_attempts number? Tries before the event is given up for this plugin.
 
----@class Panotti
+---@class Panotti : Panotti_top
 ---@field on Panotti_on
 ---@field log Panotti_log
 ---@field json Panotti_json

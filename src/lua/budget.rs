@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
+use parking_lot::Mutex;
 
 use crate::config::PluginLimits;
 
@@ -66,6 +67,8 @@ pub struct Meter {
     deadline: Option<Instant>,
     cpu_used_ns: AtomicU64,
     killed: AtomicU8,
+    /// Where the script was when it was stopped.
+    stopped_at: Mutex<Option<String>>,
 }
 
 impl Meter {
@@ -76,7 +79,7 @@ impl Meter {
 
     /// For code of the host itself.
     pub fn unlimited() -> Self {
-        Meter { budget: None, deadline: None, cpu_used_ns: AtomicU64::new(0), killed: AtomicU8::new(0) }
+        Meter { budget: None, deadline: None, cpu_used_ns: AtomicU64::new(0), killed: AtomicU8::new(0), stopped_at: Mutex::new(None) }
     }
 
     /// When the wall time is over.
@@ -125,6 +128,19 @@ impl Meter {
             self.kill(Kill::Cpu);
         }
         self.killed()
+    }
+
+    /// Keeps the first traceback of a script that was stopped; `make` is asked once.
+    pub(super) fn note_stopped_at(&self, make: impl FnOnce() -> String) {
+        let mut stopped_at = self.stopped_at.lock();
+        if stopped_at.is_none() {
+            *stopped_at = Some(make());
+        }
+    }
+
+    /// Where the script was when it was stopped.
+    pub fn stopped_at(&self) -> Option<String> {
+        self.stopped_at.lock().clone()
     }
 
     /// What the author of the script is told about the end.

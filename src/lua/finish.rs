@@ -116,11 +116,14 @@ fn judge(
     let hook = call.ctx.hook;
     let failure = match (error, call.meter.killed()) {
         (Some(error), killed) => {
-            let mut failure = fault::of_error(&vm.context, &vm.modules, ended, hook, error);
-            if let Some(why) = killed {
-                failure.fault.message = call.meter.describe(why);
+            match killed {
+                Some(why) => {
+                    let text = format!("{}\n{}", call.meter.describe(why), call.meter.stopped_at().unwrap_or_default());
+                    let error = mlua::Error::RuntimeError(text);
+                    fault::of_error(&vm.context, &vm.modules, ended, hook, &error)
+                }
+                None => fault::of_error(&vm.context, &vm.modules, ended, hook, error),
             }
-            failure
         }
         (None, Some(why)) => fault::plain(&vm.context, ended, Some(hook), &call.meter.describe(why)),
         (None, None) => match result {

@@ -37,3 +37,6 @@ pub mod api;
 pub use generation::{Generation, GenerationStats, PluginSource};
 pub use host::{EffectSink, HostOptions, LuaHost};
 pub(crate) use host::Shared;
+
+#[cfg(test)]
+mod tests;

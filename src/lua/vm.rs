@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mlua::chunk::Compiler;
+use mlua::state::{GcIncParams, GcMode};
 use mlua::{Function, Lua, LuaOptions, VmState};
 
 use super::actor::Actor;
@@ -20,6 +21,12 @@ use super::watchdog::Gate;
 
 /// Coroutines that are kept for the next call.
 const KEPT_COROUTINES: usize = 64;
+
+/// KiB of work of the collector at a time.
+const GC_STEP_KIB: i32 = 64;
+
+/// Per cent of work for each byte that is allocated.
+const GC_STEP_MULTIPLIER: i32 = 300;
 
 /// The actor that a VM belongs to, among the VM's own data.
 pub struct Home(Weak<Actor>);
@@ -69,7 +76,12 @@ impl Vm {
         modules.install(&lua)?;
         api::install(&lua, &context, &shapes)?;
         let runner = begin::runner(&lua)?;
-        lua.set_compiler(Compiler::new().set_optimization_level(1).set_debug_level(1));
+        // `panotti` is not to be resolved when a chunk is compiled: its config changes while the plugin runs.
+        let compiler = Compiler::new().set_optimization_level(1).set_debug_level(1);
+        lua.set_compiler(compiler.set_mutable_globals(["panotti"]));
+        // Steps as small as Luau's own would let large strings run into the limit before a cycle is done.
+        let collector = GcIncParams::default().step_size(GC_STEP_KIB).step_multiplier(GC_STEP_MULTIPLIER);
+        lua.gc_set_mode(GcMode::Incremental(collector));
         lua.sandbox(true)?;
         let memory = Arc::new(Memory::new(context.limits.memory_mib));
         let gate = install_gate(&lua, &context, &memory)?;
@@ -167,6 +179,10 @@ fn install_gate(lua: &Lua, context: &Arc<ApiContext>, memory: &Arc<Memory>) -> m
         gate.note_hit(now);
         let age = gate.slice_age(now).unwrap_or(Duration::ZERO);
         if let Some(why) = call.meter.check(now, budget::slice_cpu(age)) {
+            call.meter.note_stopped_at(|| match lua.traceback(None, 0) {
+                Ok(text) => text.to_string_lossy(),
+                Err(_) => String::new(),
+            });
             return Err(mlua::Error::runtime(call.meter.describe(why)));
         }
         if lua.used_memory() > memory.collect_above.load(Ordering::Relaxed) {
