@@ -11,16 +11,16 @@ use tokio::sync::oneshot;
 
 use crate::model::call::{CallContext, Outcome};
 
+use super::Shared;
 use super::budget;
 use super::context::ApiContext;
 use super::fault;
+use super::pool::Pool;
+use super::require::Modules;
 use super::room::Room;
 use super::strand::{Done, Failed, Job, QueuedCall};
 use super::vm::Memory;
 use super::watchdog::Gate;
-use super::Shared;
-use super::pool::Pool;
-use super::require::Modules;
 
 /// How long a plugin holds its thread while others wait.
 const TURN: Duration = Duration::from_millis(4);
@@ -104,7 +104,12 @@ struct Inbox {
 }
 
 impl Actor {
-    pub(super) fn new(context: Arc<ApiContext>, pool: Arc<Pool>, host: Arc<Shared>, modules: Arc<Modules>) -> Arc<Self> {
+    pub(super) fn new(
+        context: Arc<ApiContext>,
+        pool: Arc<Pool>,
+        host: Arc<Shared>,
+        modules: Arc<Modules>,
+    ) -> Arc<Self> {
         let actor = Arc::new(Actor {
             context,
             pool,
@@ -135,7 +140,11 @@ impl Actor {
         let full = inbox.calls.len() >= self.context.limits.queue;
         if full || self.closed.load(Ordering::Acquire) {
             drop(inbox);
-            let failed = if full { self.queue_full() } else { self.failed(Outcome::Skipped, "the plugin was unloaded") };
+            let failed = if full {
+                self.queue_full()
+            } else {
+                self.failed(Outcome::Skipped, "the plugin was unloaded")
+            };
             let _ = call.waiting.send(Err(failed));
             return;
         }
@@ -214,7 +223,8 @@ impl Actor {
         log::error!(plugin = &*self.context.plugin, generation = self.context.generation;
             "a call does not stop after its deadline; its VM and thread are left alone until it does");
         for waiting in self.waiting.lock().iter_mut().filter_map(Option::take) {
-            let _ = waiting.send(Err(self.failed(Outcome::Deadline, "a call of the plugin could not be stopped")));
+            let _ = waiting
+                .send(Err(self.failed(Outcome::Deadline, "a call of the plugin could not be stopped")));
         }
         self.tell_supervisor("it could not be stopped");
         true
@@ -249,7 +259,8 @@ impl Actor {
         }
         for call in late {
             self.pool.end_call();
-            let failed = self.failed(Outcome::Deadline, "the call waited in the plugin's queue until its time was over");
+            let failed = self
+                .failed(Outcome::Deadline, "the call waited in the plugin's queue until its time was over");
             let _ = call.waiting.send(Err(failed));
         }
         let at = now.saturating_duration_since(self.epoch).as_nanos() as u64;
@@ -289,7 +300,11 @@ impl Actor {
                 sweep = std::mem::take(&mut inbox.sweep);
                 room.todo.take_ready(&mut inbox.ready);
                 room.todo.jobs.append(&mut inbox.jobs);
-                while room.todo.calls.len() < BATCH && !inbox.calls.is_empty() && room.takes_calls() && self.take_slot() {
+                while room.todo.calls.len() < BATCH
+                    && !inbox.calls.is_empty()
+                    && room.takes_calls()
+                    && self.take_slot()
+                {
                     room.todo.calls.extend(inbox.calls.pop_front());
                 }
             }
@@ -315,7 +330,9 @@ impl Actor {
 
     /// A slot for one more call under way, of the plugin's and of the server's.
     fn take_slot(&self) -> bool {
-        if self.counts.in_flight.load(Ordering::Acquire) >= self.context.limits.in_flight || !self.pool.take_slot() {
+        if self.counts.in_flight.load(Ordering::Acquire) >= self.context.limits.in_flight
+            || !self.pool.take_slot()
+        {
             return false;
         }
         self.counts.in_flight.fetch_add(1, Ordering::AcqRel);
@@ -353,6 +370,9 @@ impl Actor {
 
     fn queue_full(&self) -> Failed {
         let queue = self.context.limits.queue;
-        self.failed(Outcome::Limit, &format!("{queue} calls of the plugin wait already (limits.queue = {queue})"))
+        self.failed(
+            Outcome::Limit,
+            &format!("{queue} calls of the plugin wait already (limits.queue = {queue})"),
+        )
     }
 }

@@ -37,9 +37,7 @@ pub fn read(shapes: &Shapes, hook: Option<Hook>, values: &MultiValue) -> Result<
     match hook {
         Some(Hook::Health) => health(values, convert),
         // The snapshot may be any JSON; it travels as the details of a health answer would.
-        Some(Hook::OnUnload) => {
-            Ok(Answer::Health { ok: true, message: None, details: convert(first)? })
-        }
+        Some(Hook::OnUnload) => Ok(Answer::Health { ok: true, message: None, details: convert(first)? }),
         Some(hook) => match first {
             Value::UserData(it) => {
                 if let Ok(denial) = it.borrow::<Denial>() {

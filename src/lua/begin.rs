@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use mlua::{IntoLuaMulti, Lua, MultiValue, Table, Value};
 
-use crate::hooks::{Hook, Reply, Target};
 use crate::hooks::catalogue::Payload;
+use crate::hooks::{Hook, Reply, Target};
 use crate::model::call::{CallContext, Caller, Outcome};
 
 use super::actor::{Actor, Run, Waiting};
@@ -53,7 +53,9 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, queued: QueuedCall) {
     let Some(vm) = &room.vm else { return };
     let arguments = arguments(vm, &*actor.host.door, &queued, &state, left, wants_ctx);
     match arguments {
-        Ok(arguments) => room.begin(actor, state, &function, arguments, End::Hook(queued.hook), Some(queued.waiting)),
+        Ok(arguments) => {
+            room.begin(actor, state, &function, arguments, End::Hook(queued.hook), Some(queued.waiting))
+        }
         Err(error) => {
             actor.end_call(Duration::ZERO);
             let why = format!("the arguments did not fit into the VM: {error}");
@@ -111,7 +113,10 @@ fn load(room: &mut Room, actor: &Arc<Actor>, entry: Option<String>, waiting: Wai
         Ok(vm) => vm,
         Err(error) => {
             actor.end_call(Duration::ZERO);
-            let failed = actor.failed(if fault::is_memory(&error) { Outcome::Memory } else { Outcome::Runtime }, &format!("the VM cannot be built: {error}"));
+            let failed = actor.failed(
+                if fault::is_memory(&error) { Outcome::Memory } else { Outcome::Runtime },
+                &format!("the VM cannot be built: {error}"),
+            );
             let _ = waiting.send(Err(failed));
             return;
         }

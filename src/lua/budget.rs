@@ -79,7 +79,13 @@ impl Meter {
 
     /// For code of the host itself.
     pub fn unlimited() -> Self {
-        Meter { budget: None, deadline: None, cpu_used_ns: AtomicU64::new(0), killed: AtomicU8::new(0), stopped_at: Mutex::new(None) }
+        Meter {
+            budget: None,
+            deadline: None,
+            cpu_used_ns: AtomicU64::new(0),
+            killed: AtomicU8::new(0),
+            stopped_at: Mutex::new(None),
+        }
     }
 
     /// When the wall time is over.
@@ -211,10 +217,7 @@ mod tests {
         assert_eq!(meter.check(Instant::now(), Duration::from_millis(4)), Some(Kill::Cpu));
         meter.kill(Kill::Cancelled);
         assert_eq!(meter.killed(), Some(Kill::Cpu));
-        assert_eq!(
-            meter.describe(Kill::Cpu),
-            "the call used up its CPU time of 10 ms (limits.cpu_ms)"
-        );
+        assert_eq!(meter.describe(Kill::Cpu), "the call used up its CPU time of 10 ms (limits.cpu_ms)");
     }
 
     #[test]

@@ -53,7 +53,8 @@ pub fn outcome(call: &CallState, error: Option<&mlua::Error>) -> Outcome {
     if error.is_some_and(fault::is_stack) {
         return Outcome::Stack;
     }
-    let marked = [(Mark::Denied, Outcome::Denied), (Mark::Limit, Outcome::Limit), (Mark::Convert, Outcome::Convert)];
+    let marked =
+        [(Mark::Denied, Outcome::Denied), (Mark::Limit, Outcome::Limit), (Mark::Convert, Outcome::Convert)];
     if let Some((_, outcome)) = marked.into_iter().find(|(mark, _)| call.is_marked(*mark)) {
         return outcome;
     }

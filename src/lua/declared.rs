@@ -34,7 +34,11 @@ pub fn room_for_one(context: &ApiContext) -> Result<(), String> {
 }
 
 /// Reads the options of a handler of `hook`.
-pub fn registration(hook: Hook, slot: u32, options: &Map<String, serde_json::Value>) -> Result<Registration, String> {
+pub fn registration(
+    hook: Hook,
+    slot: u32,
+    options: &Map<String, serde_json::Value>,
+) -> Result<Registration, String> {
     let number = |key: &str| match options.get(key) {
         None | Some(serde_json::Value::Null) => Ok(None),
         Some(it) => it.as_f64().map(Some).ok_or_else(|| format!("{key} must be a number")),

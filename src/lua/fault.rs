@@ -64,9 +64,9 @@ pub fn of_error(
 pub fn is_memory(error: &Error) -> bool {
     match error {
         Error::MemoryError(_) => true,
-        Error::CallbackError { cause, .. } | Error::WithContext { cause, .. } | Error::BadArgument { cause, .. } => {
-            is_memory(cause)
-        }
+        Error::CallbackError { cause, .. }
+        | Error::WithContext { cause, .. }
+        | Error::BadArgument { cause, .. } => is_memory(cause),
         _ => false,
     }
 }
@@ -74,8 +74,7 @@ pub fn is_memory(error: &Error) -> bool {
 /// Whether the stack was full. A text alone does not count: the host's own traceback must be as deep.
 pub fn is_stack(error: &Error) -> bool {
     let (text, traceback) = split(error);
-    text.contains("stack overflow")
-        && (traceback.contains("(skipping ") || traceback.lines().count() >= DEEP)
+    text.contains("stack overflow") && (traceback.contains("(skipping ") || traceback.lines().count() >= DEEP)
 }
 
 /// The message and the host's traceback of an error.
@@ -141,7 +140,9 @@ fn excerpt(source: &str, line: u32) -> Option<String> {
     }
     let first = line.saturating_sub(2).max(1);
     let mut out = String::new();
-    for (number, text) in source.lines().enumerate().map(|(it, text)| (it + 1, text)).skip(first - 1).take(line + 3 - first) {
+    for (number, text) in
+        source.lines().enumerate().map(|(it, text)| (it + 1, text)).skip(first - 1).take(line + 3 - first)
+    {
         let mark = if number == line { '>' } else { ' ' };
         let shown: String = text.chars().take(160).collect();
         let _ = writeln!(out, "{mark} {number:>4} | {}", clean(&shown, 512));

@@ -32,7 +32,8 @@ pub(super) fn strand(
     let end = match end {
         End::Part(waiting) => {
             let result = result.unwrap_or_else(|| Err(mlua::Error::runtime("the call was stopped")));
-            let ended = if result.as_ref().is_err_and(fault::is_memory) { Outcome::Memory } else { Outcome::Ok };
+            let ended =
+                if result.as_ref().is_err_and(fault::is_memory) { Outcome::Memory } else { Outcome::Ok };
             let _ = waiting.send(result);
             return ended;
         }
@@ -69,7 +70,9 @@ pub(super) fn strand(
                 let effects = std::mem::take(&mut *call.effects.lock());
                 let generation = vm.context.generation;
                 match taken {
-                    Taken::Answer(answer) => Done::Hook(Reply { answer, effects, generation, outcome: ended }),
+                    Taken::Answer(answer) => {
+                        Done::Hook(Reply { answer, effects, generation, outcome: ended })
+                    }
                     Taken::Json(value) => Done::Value(value, effects),
                     Taken::Values(_) => Done::Hook(Reply { effects, generation, ..Reply::default() }),
                 }
@@ -115,16 +118,15 @@ fn judge(
     let ended = outcome(call, error);
     let hook = call.ctx.hook;
     let failure = match (error, call.meter.killed()) {
-        (Some(error), killed) => {
-            match killed {
-                Some(why) => {
-                    let text = format!("{}\n{}", call.meter.describe(why), call.meter.stopped_at().unwrap_or_default());
-                    let error = mlua::Error::RuntimeError(text);
-                    fault::of_error(&vm.context, &vm.modules, ended, hook, &error)
-                }
-                None => fault::of_error(&vm.context, &vm.modules, ended, hook, error),
+        (Some(error), killed) => match killed {
+            Some(why) => {
+                let text =
+                    format!("{}\n{}", call.meter.describe(why), call.meter.stopped_at().unwrap_or_default());
+                let error = mlua::Error::RuntimeError(text);
+                fault::of_error(&vm.context, &vm.modules, ended, hook, &error)
             }
-        }
+            None => fault::of_error(&vm.context, &vm.modules, ended, hook, error),
+        },
         (None, Some(why)) => fault::plain(&vm.context, ended, Some(hook), &call.meter.describe(why)),
         (None, None) => match result {
             Some(Ok(values)) => return Ok(values),
@@ -135,12 +137,7 @@ fn judge(
 }
 
 /// Makes of the values what the one who waits wants.
-fn take(
-    vm: &Vm,
-    call: &Arc<CallState>,
-    end: &End,
-    values: MultiValue,
-) -> Result<(Outcome, Taken), Failed> {
+fn take(vm: &Vm, call: &Arc<CallState>, end: &End, values: MultiValue) -> Result<(Outcome, Taken), Failed> {
     let ended = outcome(call, None);
     match end {
         End::Hook(hook) => match answer::read(&vm.shapes, *hook, &values) {

@@ -11,7 +11,9 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::config::PluginLimits;
-use crate::hooks::{CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, Registration, Reply, Subscription};
+use crate::hooks::{
+    CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, Registration, Reply, Subscription,
+};
 
 use super::actor::{Actor, Run, Supervisor};
 use super::begin::kind_of;

@@ -72,9 +72,10 @@ impl LuaHost {
     /// The machine gives no thread.
     pub fn new(options: HostOptions) -> std::io::Result<Self> {
         let pool = Pool::start(options.threads, options.in_flight_total, options.runtime.clone())?;
-        let door = options.door.clone().unwrap_or_else(|| {
-            Arc::new(LiveDoor::new(options.clock.clone(), options.runtime.clone()))
-        });
+        let door = options
+            .door
+            .clone()
+            .unwrap_or_else(|| Arc::new(LiveDoor::new(options.clock.clone(), options.runtime.clone())));
         let shared = Arc::new(Shared { door, sink: Arc::clone(&options.sink) });
         Ok(LuaHost { pool, shared, options: Arc::new(options) })
     }

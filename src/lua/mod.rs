@@ -35,8 +35,8 @@ pub mod effects;
 pub mod api;
 
 pub use generation::{Generation, GenerationStats, PluginSource};
-pub use host::{EffectSink, HostOptions, LuaHost};
 pub(crate) use host::Shared;
+pub use host::{EffectSink, HostOptions, LuaHost};
 
 #[cfg(test)]
 mod tests;

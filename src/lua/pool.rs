@@ -141,7 +141,9 @@ impl Pool {
     pub(super) fn take_slot(&self) -> bool {
         let taken = self
             .in_flight
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |it| (it < self.in_flight_total).then_some(it + 1))
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |it| {
+                (it < self.in_flight_total).then_some(it + 1)
+            })
             .is_ok();
         if !taken {
             self.starved.store(true, Ordering::Release);

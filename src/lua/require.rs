@@ -62,7 +62,8 @@ impl Modules {
     pub fn check(&self) -> mlua::Result<()> {
         let sources = self.files.iter().filter(|(path, _)| path.ends_with(".lua") || path.ends_with(".luau"));
         if sources.map(|(_, bytes)| bytes.len()).sum::<usize>() > MAX_SOURCE_BYTES {
-            let what = format!("the plugin's source files are larger than {} KiB together", MAX_SOURCE_BYTES >> 10);
+            let what =
+                format!("the plugin's source files are larger than {} KiB together", MAX_SOURCE_BYTES >> 10);
             return Err(mlua::Error::SyntaxError { message: what, incomplete_input: false });
         }
         Ok(())
@@ -138,7 +139,10 @@ impl Modules {
         };
         let spelt = if relative || name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
         let stem = join(base, &spelt).ok_or_else(|| {
-            format!("require: '{}' leaves the plugin's folder; require finds the plugin's own files only", shown(name))
+            format!(
+                "require: '{}' leaves the plugin's folder; require finds the plugin's own files only",
+                shown(name)
+            )
         })?;
         let mut roots = vec![String::new()];
         if !relative {
@@ -220,4 +224,3 @@ fn shown(name: &str) -> String {
 fn syntax(path: &str, what: &str) -> mlua::Error {
     mlua::Error::SyntaxError { message: format!("{path}:1: {what}"), incomplete_input: false }
 }
-

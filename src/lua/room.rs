@@ -120,7 +120,9 @@ impl Room {
         let handle = self.slots[slot].handle.clone();
         let abandoned = match &strand.end {
             End::Part(waiting) => waiting.is_closed(),
-            _ => actor.waiting.lock().get(slot).is_some_and(|it| it.as_ref().is_some_and(|it| it.is_closed())),
+            _ => {
+                actor.waiting.lock().get(slot).is_some_and(|it| it.as_ref().is_some_and(|it| it.is_closed()))
+            }
         };
         if abandoned && !matches!(strand.end, End::Part(_)) {
             strand.call.meter.kill(Kill::Cancelled);
@@ -133,7 +135,12 @@ impl Room {
             Ok(Poll::Ready(result)) => self.end(actor, slot, strand, Some(result)),
             Ok(Poll::Pending) => self.keep(actor, slot, strand),
             Err(panicked) => {
-                self.end(actor, slot, strand, Some(Err(mlua::Error::runtime("a function of the host failed"))));
+                self.end(
+                    actor,
+                    slot,
+                    strand,
+                    Some(Err(mlua::Error::runtime("a function of the host failed"))),
+                );
                 self.break_down(actor, &panicked);
             }
         }

@@ -1,7 +1,7 @@
 //! One coroutine of a call: what it runs, for whom, and what is done when it ends.
 
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::Wake;
 use std::time::Instant;
 

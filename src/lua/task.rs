@@ -35,7 +35,8 @@ pub struct Held(Arc<std::sync::atomic::AtomicUsize>);
 impl Held {
     /// A place, unless `max` are taken.
     pub fn take(count: &Arc<std::sync::atomic::AtomicUsize>, max: usize) -> Option<Held> {
-        let taken = count.fetch_update(Ordering::AcqRel, Ordering::Acquire, |it| (it < max).then_some(it + 1));
+        let taken =
+            count.fetch_update(Ordering::AcqRel, Ordering::Acquire, |it| (it < max).then_some(it + 1));
         taken.ok().map(|_| Held(Arc::clone(count)))
     }
 }

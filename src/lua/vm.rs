@@ -1,7 +1,7 @@
 //! One VM: its libraries, guards, modules and limits, put together in the order that keeps it closed.
 
-use std::sync::{Arc, OnceLock, Weak};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use mlua::chunk::Compiler;
@@ -11,8 +11,8 @@ use mlua::{Function, Lua, LuaOptions, VmState};
 use super::actor::Actor;
 use super::api;
 use super::begin;
-use super::chance;
 use super::budget::{self, SLICE};
+use super::chance;
 use super::context::ApiContext;
 use super::convert::Shapes;
 use super::guards;

@@ -118,7 +118,8 @@ fn on(build: &Build) -> mlua::Result<Table> {
         })
     })?;
     let compiler = Compiler::new().set_debug_level(0);
-    let on: Table = build.lua.load(ON).set_name("=panotti").set_compiler(compiler).call((entries, call, missing))?;
+    let on: Table =
+        build.lua.load(ON).set_name("=panotti").set_compiler(compiler).call((entries, call, missing))?;
     on.set_readonly(true);
     Ok(on)
 }
@@ -155,7 +156,10 @@ fn deny(lua: &Lua, ctx: &ApiContext, args: &mut Args) -> Outcome {
     };
     let call = ctx.call()?;
     if !Hook::from_name(call.ctx.hook).is_some_and(|it| it.info().may_deny) {
-        return Err(Raise::Wrong(format!("belongs to before-hooks; {} cannot refuse anything", call.ctx.hook)));
+        return Err(Raise::Wrong(format!(
+            "belongs to before-hooks; {} cannot refuse anything",
+            call.ctx.hook
+        )));
     }
     let reason = crate::lua::fault::clean(&reason, 1024);
     Ok(Reply::Lua(Value::UserData(lua.create_any_userdata(Denial { reason, status })?)))
@@ -174,7 +178,9 @@ fn respond(lua: &Lua, ctx: &ApiContext, shapes: &Shapes, args: &mut Args) -> Out
             }
             ("status", Value::Integer(it)) if (200..600).contains(it) => response.status = *it as u16,
             ("status", _) => return Err(wrong("status", "must be 200 to 599")),
-            ("body", Value::String(it)) if !table.contains_key("json")? => response.body = it.as_bytes().to_vec(),
+            ("body", Value::String(it)) if !table.contains_key("json")? => {
+                response.body = it.as_bytes().to_vec()
+            }
             ("body", _) => return Err(wrong("body", "must be a string, and not beside json")),
             ("json", value) => {
                 let json = from_lua(shapes, value, Budget::default())
@@ -200,13 +206,19 @@ fn respond(lua: &Lua, ctx: &ApiContext, shapes: &Shapes, args: &mut Args) -> Out
             }
             ("headers", _) => return Err(wrong("headers", "must be a table of names and texts")),
             _ => {
-                return Err(wrong(&crate::lua::fault::clean(&key, 64), "is unknown; known: status, headers, json, body"));
+                return Err(wrong(
+                    &crate::lua::fault::clean(&key, 64),
+                    "is unknown; known: status, headers, json, body",
+                ));
             }
         }
     }
     let call = ctx.call()?;
     if call.ctx.hook != Hook::BeforeRequest.name() {
-        return Err(Raise::Wrong(format!("belongs to before_request; {} has nobody to answer", call.ctx.hook)));
+        return Err(Raise::Wrong(format!(
+            "belongs to before_request; {} has nobody to answer",
+            call.ctx.hook
+        )));
     }
     Ok(Reply::Lua(Value::UserData(lua.create_any_userdata(response)?)))
 }

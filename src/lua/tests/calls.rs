@@ -26,17 +26,20 @@ fn a_hook_is_called_with_its_payload_and_context_and_answers_a_patch() {
 #[test]
 fn a_chunk_may_return_its_hooks_and_a_misspelt_one_does_not_load() {
     let bench = Bench::new();
-    let plugin = bench.load("return { on_clip_captured = function() return {} end, health = function() return true, 'fine' end }");
+    let plugin = bench.load(
+        "return { on_clip_captured = function() return {} end, health = function() return true, 'fine' end }",
+    );
     assert_eq!(plugin.registrations().len(), 2);
     let reply = bench.ask(&plugin, Hook::Health, json!(null)).unwrap();
-    assert_eq!(
-        reply.answer,
-        Answer::Health { ok: true, message: Some("fine".into()), details: json!(null) }
-    );
+    assert_eq!(reply.answer, Answer::Health { ok: true, message: Some("fine".into()), details: json!(null) });
     let failure = bench.load_with("return { on_clip_capture = function() end }", json!({})).err().unwrap();
     assert!(failure.fault.message.contains("did you mean 'on_clip_captured'?"), "{}", failure.fault.message);
     let failure = bench.load_with("panotti.on.before_record_start(function() end)", json!({})).err().unwrap();
-    assert!(failure.fault.message.contains("did you mean 'before_recording_start'?"), "{}", failure.fault.message);
+    assert!(
+        failure.fault.message.contains("did you mean 'before_recording_start'?"),
+        "{}",
+        failure.fault.message
+    );
     assert_eq!((failure.fault.file.as_deref(), failure.fault.line), (Some("init.lua"), Some(1)));
 }
 
@@ -57,7 +60,10 @@ fn options_are_checked_when_the_plugin_loads() {
     let gate = "panotti.on.before_recording_start(function() end, { on_error = 'deny', timeout = 0.5, after = {'a'} })";
     let registered = bench.load(gate).registrations().remove(0);
     assert_eq!(registered.on_error, OnError::Deny);
-    assert_eq!((registered.timeout, registered.after), (Some(Duration::from_millis(500)), vec!["a".to_owned()]));
+    assert_eq!(
+        (registered.timeout, registered.after),
+        (Some(Duration::from_millis(500)), vec!["a".to_owned()])
+    );
 }
 
 #[test]
@@ -122,7 +128,12 @@ fn a_syntax_error_has_an_excerpt_and_a_hint() {
         let failure = bench.load_with(&format!("-- a plugin\n{line}\n"), json!({})).err().unwrap();
         assert_eq!(failure.outcome, Outcome::Syntax, "{line}");
         let fault = failure.fault;
-        assert_eq!((fault.file.as_deref(), fault.line), (Some("init.lua"), Some(2)), "{line}: {}", fault.message);
+        assert_eq!(
+            (fault.file.as_deref(), fault.line),
+            (Some("init.lua"), Some(2)),
+            "{line}: {}",
+            fault.message
+        );
         assert!(fault.excerpt.unwrap().contains(line));
         assert!(fault.hint.unwrap_or_default().contains(told), "{line}");
     }
@@ -132,14 +143,17 @@ fn a_syntax_error_has_an_excerpt_and_a_hint() {
 fn modules_are_found_once_and_never_outside_the_plugin() {
     let bench = Bench::new();
     let files = [
-        ("init.lua", "assert(require('lib.a') == require('./lib/a') and require('lib/a').b.n == 1)
+        (
+            "init.lua",
+            "assert(require('lib.a') == require('./lib/a') and require('lib/a').b.n == 1)
             assert(require('rock').part == 'part')
             for _, bad in {'../x', '/etc/passwd', './../../x', 'lib/../../x', 'c:\\\\x'} do
                 local ok, err = pcall(require, bad)
                 assert(not ok, bad)
             end
             local ok, err = pcall(require, 'lib.aa')
-            assert(err:find('there is lib/a.lua', 1, true), err)"),
+            assert(err:find('there is lib/a.lua', 1, true), err)",
+        ),
         ("lib/a.lua", "return { b = require('./b') }"),
         ("lib/b.lua", "COUNT = (COUNT or 0) + 1 return { n = COUNT }"),
         ("lua_modules/rock/init.lua", "return { part = require('rock.part') }"),
@@ -241,7 +255,8 @@ fn time_and_chance_go_through_the_door() {
 #[test]
 fn a_retired_generation_lets_calls_finish_and_takes_no_more() {
     let bench = Bench::new();
-    let plugin = bench.load("panotti.on.on_clip_captured(function() panotti.sleep(0.05) return { title = 'done' } end)");
+    let plugin = bench
+        .load("panotti.on.on_clip_captured(function() panotti.sleep(0.05) return { title = 'done' } end)");
     let under_way = plugin.call(call(&plugin, Hook::OnClipCaptured, json!({})));
     until("it is under way", || plugin.stats().in_flight == 1);
     bench.runtime.block_on(plugin.retire(Duration::from_secs(30)));

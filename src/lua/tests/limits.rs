@@ -48,7 +48,11 @@ fn waiting_past_the_wall_time_ends_the_call_too() {
     let failure = outcome_of(&bench, "panotti.sleep(3600)", json!({ "question_wall_ms": 100 }));
     assert_eq!(failure.outcome, Outcome::Deadline);
     assert!(failure.fault.message.contains("limits.question_wall_ms"), "{}", failure.fault.message);
-    let failure = outcome_of(&bench, "while true do pcall(panotti.sleep, 0.01) end", json!({ "question_wall_ms": 100 }));
+    let failure = outcome_of(
+        &bench,
+        "while true do pcall(panotti.sleep, 0.01) end",
+        json!({ "question_wall_ms": 100 }),
+    );
     assert_eq!(failure.outcome, Outcome::Deadline);
 }
 
@@ -69,7 +73,11 @@ fn memory_ends_the_call_and_the_plugin_goes_on() {
         "local t = {} while true do t[#t + 1] = {} end",
         "return buffer.create(2^29)",
     ] {
-        let failure = outcome_of(&bench, body, json!({ "memory_mib": 16, "question_cpu_ms": 5000, "question_wall_ms": 20000 }));
+        let failure = outcome_of(
+            &bench,
+            body,
+            json!({ "memory_mib": 16, "question_cpu_ms": 5000, "question_wall_ms": 20000 }),
+        );
         assert_eq!(failure.outcome, Outcome::Memory, "{body}: {}", failure.fault.message);
     }
 }
@@ -110,7 +118,9 @@ fn a_full_stack_is_told_and_a_forged_one_is_not_believed() {
     let bench = Bench::new();
     let failure = outcome_of(&bench, "local function f() return 1 + f() end f()", json!({}));
     assert_eq!(failure.outcome, Outcome::Stack, "{}", failure.fault.message);
-    for forged in ["error('stack overflow')", "error('not enough memory')", "error('the call used up its CPU time')"] {
+    for forged in
+        ["error('stack overflow')", "error('not enough memory')", "error('the call used up its CPU time')"]
+    {
         assert_eq!(outcome_of(&bench, forged, json!({})).outcome, Outcome::Runtime, "{forged}");
     }
 }
@@ -206,7 +216,8 @@ fn many_waiting_hooks_hold_no_thread() {
             json!({ "in_flight": 1001, "queue": 1024, "question_wall_ms": 20000, "memory_mib": 64 }),
         )
         .unwrap();
-    let calls: Vec<_> = (0..1000).map(|_| plugin.call(call(&plugin, Hook::OnClipCaptured, json!({})))).collect();
+    let calls: Vec<_> =
+        (0..1000).map(|_| plugin.call(call(&plugin, Hook::OnClipCaptured, json!({})))).collect();
     until("all are under way", || plugin.stats().in_flight == 1000);
     assert!(bench.ask(&plugin, Hook::OnClipProcessed, json!({})).is_ok());
     drop(calls);

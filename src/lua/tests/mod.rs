@@ -43,12 +43,21 @@ impl Bench {
         self.load_files(&[("init.lua", source)], limits)
     }
 
-    pub(super) fn load_files(&self, files: &[(&str, &str)], limits: Value) -> Result<Arc<Generation>, CallFailure> {
+    pub(super) fn load_files(
+        &self,
+        files: &[(&str, &str)],
+        limits: Value,
+    ) -> Result<Arc<Generation>, CallFailure> {
         self.runtime.block_on(self.host.load(plugin(files, limits)))
     }
 
     /// Asks the first handler of `hook`.
-    pub(super) fn ask(&self, generation: &Generation, hook: Hook, payload: Value) -> Result<Reply, CallFailure> {
+    pub(super) fn ask(
+        &self,
+        generation: &Generation,
+        hook: Hook,
+        payload: Value,
+    ) -> Result<Reply, CallFailure> {
         self.runtime.block_on(generation.call(call(generation, hook, payload)))
     }
 
