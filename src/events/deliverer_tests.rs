@@ -6,7 +6,7 @@ use super::*;
 use crate::clock::{Clock, SystemClock};
 use crate::error::ScriptFault;
 use crate::events::EventDraft;
-use crate::hooks::{Answer, CallFuture, HookCall, HookHandler, Member, OnError, Registration, Reply, Table};
+use crate::hooks::{CallFuture, HookCall, HookHandler, Member, OnError, Registration, Reply, Table};
 use crate::model::call::{Effects, Emitted, KvOp};
 use crate::model::event::Priority;
 use crate::store::StoreOptions;
@@ -34,7 +34,7 @@ impl HookHandler for Noting {
             tokio::time::sleep(Duration::from_millis(2)).await;
             let fault = ScriptFault { message: "no".into(), ..ScriptFault::default() };
             result
-                .map(|effects| Reply { answer: Answer::Nothing, effects, generation: 1 })
+                .map(|effects| Reply { effects, generation: 1, ..Reply::default() })
                 .map_err(|outcome| CallFailure { outcome, fault, generation: 1 })
         })
     }

@@ -3,7 +3,6 @@ use serde_json::json;
 use super::*;
 use crate::error::ScriptFault;
 use crate::hooks::{HookHandler, Registration, Subscription};
-use crate::model::call::Effects;
 use crate::model::event::Priority;
 use crate::model::time::Timestamp;
 

@@ -262,9 +262,9 @@ impl Generation {
         match fresh {
             Ok(fresh) => {
                 self.supervise(&fresh);
-                place.store(Arc::clone(&fresh));
                 self.broken.fetch_sub(1, Ordering::Relaxed);
                 self.replaced.fetch_add(1, Ordering::Relaxed);
+                place.store(Arc::clone(&fresh));
                 for call in old.take_queued() {
                     fresh.call(call);
                 }

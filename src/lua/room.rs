@@ -189,11 +189,14 @@ impl Room {
             false => enter(vm, &call, || drop(future)),
         };
         let is_part = matches!(end, End::Part(_));
+        if !is_part {
+            // Before its caller knows: whoever was told finds the place free.
+            actor.end_call(call.meter.cpu_used());
+        }
         let ended = finish::strand(actor, vm, &call, end, waiting, result);
         if is_part {
             self.parts -= 1;
         } else {
-            actor.end_call(call.meter.cpu_used());
             call.meter.kill(Kill::Cancelled);
             if self.parts > 0 {
                 actor.sweep();
