@@ -175,3 +175,80 @@ impl Drop for Passed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use futures_util::future::BoxFuture;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::hooks::{Registration, Reply, Subscription, Target};
+    use crate::model::call::{CallContext, Caller};
+    use crate::plugins::breaker::BreakerState;
+    use crate::plugins::script::Usage;
+
+    struct Killed(Arc<AtomicU32>);
+
+    impl Script for Killed {
+        fn registrations(&self) -> Vec<Registration> {
+            Vec::new()
+        }
+        fn subscriptions(&self) -> Vec<Subscription> {
+            Vec::new()
+        }
+        fn call(&self, call: HookCall) -> CallFuture {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            let fault = ScriptFault { message: "too slow".into(), line: Some(3), ..ScriptFault::default() };
+            let failure = CallFailure { outcome: Outcome::Deadline, fault, generation: 1 };
+            let is_life = call.ctx.hook == "on_unload";
+            Box::pin(async move { if is_life { Ok(Reply::default()) } else { Err(failure) } })
+        }
+        fn set_config(&self, _config: Arc<Value>) {}
+        fn usage(&self) -> Usage {
+            Usage::default()
+        }
+        fn changed(&self) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::pending())
+        }
+        fn retire(&self, _drain: Duration) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    fn call(hook: &'static str) -> HookCall {
+        HookCall {
+            target: Target::Slot(0),
+            payload: Arc::new(Value::Null),
+            ctx: CallContext::new(hook, Caller::server()),
+            timeout: None,
+            deadline: None,
+            is_question: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_keeps_being_killed_is_skipped_until_it_is_reset() {
+        let rule = config::Breaker { kills: 5, window_s: 60, open_s: 30, open_max_s: 3600 };
+        let vitals = Arc::new(Vitals::new("p".into(), rule, Arc::new(SystemClock)));
+        let runs = Arc::new(AtomicU32::new(0));
+        let handler =
+            PluginHandler::new("p".into(), 1, Arc::new(Killed(Arc::clone(&runs))), Arc::clone(&vitals));
+        for _ in 0..8 {
+            assert!(handler.call(call("on_clip_captured")).await.is_err());
+        }
+        assert_eq!(runs.load(Ordering::Relaxed), 5);
+        assert_eq!(vitals.breaker().state, BreakerState::Open);
+        assert_eq!(vitals.stats.outcomes(), [("deadline", 5), ("skipped", 3)].into());
+        let failure = handler.call(call("on_clip_captured")).await.unwrap_err();
+        assert_eq!((failure.outcome, failure.fault.outcome.as_str()), (Outcome::Skipped, "skipped"));
+        let last = vitals.last_error().unwrap();
+        assert_eq!((last.line, last.hook.as_deref()), (Some(3), Some("on_clip_captured")));
+        assert!(handler.call(call("on_unload")).await.is_ok(), "its life goes on");
+        vitals.reset_breaker();
+        assert_eq!(handler.call(call("on_clip_captured")).await.unwrap_err().outcome, Outcome::Deadline);
+    }
+}

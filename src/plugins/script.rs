@@ -58,7 +58,7 @@ pub trait Script: Send + Sync + 'static {
     /// Calls one of its functions.
     fn call(&self, call: HookCall) -> CallFuture;
     /// Hands it a new config, before `on_config_changed`.
-    fn set_config(&self, config: Arc<Value>) -> BoxFuture<'static, ()>;
+    fn set_config(&self, config: Arc<Value>);
     /// What it uses.
     fn usage(&self) -> Usage;
     /// Ends when its subscriptions have changed.

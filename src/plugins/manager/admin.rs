@@ -195,12 +195,14 @@ impl Manager {
         if slot.live().is_some() {
             return self.want(slot, true, by).await;
         }
-        self.want(slot, true, by).await?;
-        let should_load = self.look_at(slot).await;
-        if should_load {
+        // It is wanted for the attempt; what is stored is what came of it.
+        let stored = slot.change(|it| it.row.enabled.replace(true));
+        if self.look_at(slot).await {
             self.bring_up(vec![Arc::clone(slot)], self.load_deadline()).await;
         }
+        slot.change(|it| it.row.enabled = stored);
         if slot.live().is_some() {
+            self.want(slot, true, by).await?;
             self.settle().await;
             return Ok(());
         }

@@ -123,7 +123,7 @@ impl Manager {
             return;
         }
         let config = slot.config(&live.prepared.layers);
-        live.script.set_config(Arc::clone(&config)).await;
+        live.script.set_config(Arc::clone(&config));
         let deadline = Some(Instant::now() + Duration::from_secs(self.0.settings.startup_s));
         // A failure is kept and logged where the call ends; the config is in force all the same.
         let _ = Dispatcher::call_life(&member, Hook::OnConfigChanged, (*config).clone(), deadline).await;

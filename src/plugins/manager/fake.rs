@@ -104,9 +104,8 @@ impl Script for FakeScript {
         Box::pin(std::future::ready(result))
     }
 
-    fn set_config(&self, config: Arc<Value>) -> BoxFuture<'static, ()> {
+    fn set_config(&self, config: Arc<Value>) {
         *self.config.lock() = config;
-        Box::pin(std::future::ready(()))
     }
 
     fn usage(&self) -> Usage {

@@ -1,28 +1,22 @@
-//! Bringing plugins up and down: in order, side by side where they do not need one another.
+//! Bringing plugins up: in order, side by side where they do not need one another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
 
-use crate::config::line_of;
-use crate::hooks::{Answer, Dispatcher, Hook};
+use crate::hooks::{Dispatcher, Hook};
 use crate::model::call::Outcome;
 use crate::model::plugin::PluginState;
-use crate::plugins::handler::PluginHandler;
-use crate::plugins::order::{self, Node, Nodes, Standing, Verdict};
-use crate::plugins::problem::{LoadFault, Problem};
-use crate::plugins::schema::first_segment;
-use crate::plugins::script::Source;
+use crate::plugins::order::{self, Nodes, Standing, Verdict};
+use crate::plugins::problem::LoadFault;
 
-use super::slot::{Live, Prepared, Slot};
-use super::{DRAIN, Manager};
-
-/// How long a change waits for the calls of the generation it replaces before it goes on without them.
-const PATIENCE: Duration = Duration::from_secs(1);
+use super::Manager;
+use super::settle::set;
+use super::slot::{Live, Slot};
 
 impl Manager {
     /// Loads plugins in the order of their dependencies, publishes them, then calls `on_startup`.
@@ -108,51 +102,6 @@ impl Manager {
         }
     }
 
-    /// Makes a generation and hands it the state of the former one; nothing calls it yet.
-    pub(super) async fn build(
-        &self,
-        slot: &Slot,
-        prepared: Prepared,
-        former: Option<&Live>,
-        deadline: Instant,
-    ) -> Result<Arc<Live>, LoadFault> {
-        let config = slot.config(&prepared.layers);
-        check_config(&prepared, &config)?;
-        let generation = slot.change(|it| {
-            it.generation += 1;
-            it.generation
-        });
-        let manifest = &prepared.manifest;
-        let source = Source {
-            name: Arc::clone(&slot.name),
-            version: manifest.version.as_ref().map_or_else(|| "0.0.0".to_owned(), ToString::to_string),
-            generation,
-            entry: prepared.entry.clone(),
-            files: Arc::clone(&prepared.snapshot.files),
-            config,
-            permissions: manifest.granted(),
-            limits: manifest.limits,
-        };
-        let loading = tokio::time::timeout_at(deadline.into(), self.0.host.load(source));
-        let script = match loading.await {
-            Ok(loaded) => loaded.map_err(LoadFault::of_call)?,
-            Err(_) => return Err(self.too_late()),
-        };
-        let vitals = Arc::clone(&slot.vitals);
-        let handler = PluginHandler::new(Arc::clone(&slot.name), generation, Arc::clone(&script), vitals);
-        let live = Arc::new(Live { generation, prepared, script, handler: Arc::new(handler) });
-        let state = match former {
-            Some(former) => last_words(former, Some(deadline)).await,
-            None => Value::Null,
-        };
-        if let Err(failure) = Dispatcher::call_life(&live.member(), Hook::OnLoad, state, Some(deadline)).await
-        {
-            live.script.retire(Duration::ZERO).await;
-            return Err(LoadFault::of_call(failure).already_logged());
-        }
-        Ok(live)
-    }
-
     /// Lets a generation be the one that runs; answers the former one.
     pub(super) fn install(&self, slot: &Arc<Slot>, live: Arc<Live>) -> Option<Arc<Live>> {
         slot.vitals.forget_error();
@@ -168,128 +117,11 @@ impl Manager {
         })
     }
 
-    /// Puts a new generation of a running plugin, made from `prepared`, in the place of the running one.
-    pub(super) async fn reload(&self, slot: &Arc<Slot>, prepared: Prepared) -> Result<(), LoadFault> {
-        let former = slot.live();
-        let built = self.build(slot, prepared, former.as_deref(), self.load_deadline()).await;
-        match built {
-            Ok(live) => {
-                log::info!(plugin = &*slot.name, generation = live.generation; "reloaded");
-                let former = self.install(slot, live);
-                self.publish();
-                self.tell(slot, "plugin.reloaded").await;
-                if let Some(former) = former {
-                    tokio::spawn(former.script.retire(DRAIN));
-                }
-                Ok(())
-            }
-            Err(fault) => {
-                slot.note(&fault, slot.read(|it| it.generation));
-                self.tell(slot, "plugin.reload_failed").await;
-                Err(fault)
-            }
-        }
-    }
-
-    /// Stops a plugin: no new calls, its last words, then its calls under way; it is left draining or disabled.
-    pub(super) async fn take_down(&self, slot: &Arc<Slot>, with_shutdown: bool) {
-        let live = slot.change(|it| {
-            if let Some(watcher) = it.watcher.take() {
-                watcher.abort();
-            }
-            let live = it.live.take();
-            if live.is_some() {
-                it.state = PluginState::Draining;
-            }
-            live
-        });
-        let Some(live) = live else { return };
-        self.publish();
-        if with_shutdown {
-            let app = self.app();
-            let deadline = Some(self.load_deadline());
-            // A failure is logged where the call ends; the plugin goes all the same.
-            let _ = Dispatcher::call_life(&live.member(), Hook::OnShutdown, app, deadline).await;
-        }
-        last_words(&live, Some(self.load_deadline())).await;
-        log::info!(plugin = &*slot.name, generation = live.generation; "stopped");
-        let (slot, generation) = (Arc::clone(slot), live.generation);
-        let drained = tokio::spawn(async move {
-            live.script.retire(DRAIN).await;
-            slot.change(|it| {
-                if it.state == PluginState::Draining && it.generation == generation {
-                    it.state = PluginState::Disabled;
-                }
-            });
-        });
-        let _ = tokio::time::timeout(PATIENCE, drained).await;
-    }
-
-    /// After a change: stops what has lost what it needs, starts what has got it.
-    pub(super) async fn settle(&self) {
-        loop {
-            let nodes = self.nodes();
-            let running = self.slots().into_iter().filter(|it| it.live().is_some());
-            let lost = running.filter_map(|slot| match order::judge(&slot.name, &nodes) {
-                Verdict::Never(fault) => Some((slot, fault)),
-                _ => None,
-            });
-            let lost: Vec<_> = lost.collect();
-            if lost.is_empty() {
-                break;
-            }
-            for (slot, fault) in lost {
-                self.take_down(&slot, true).await;
-                slot.fail(&fault, true);
-            }
-        }
-        let mut nodes = self.nodes();
-        let hopeful: Vec<Arc<Slot>> = self
-            .slots()
-            .into_iter()
-            .filter(|it| {
-                it.read(|it| it.wants_others && it.wanted() && it.prepared.is_some() && it.live.is_none())
-            })
-            .collect();
-        for slot in &hopeful {
-            set(&mut nodes, &slot.name, Standing::Waiting);
-        }
-        let circle = order::cycle(&nodes).unwrap_or_default();
-        let ready = |it: &Arc<Slot>| {
-            !circle.iter().any(|name| **name == *it.name)
-                && !matches!(order::judge(&it.name, &nodes), Verdict::Never(_))
-        };
-        let ready: Vec<Arc<Slot>> = hopeful.into_iter().filter(ready).collect();
-        self.bring_up(ready, self.load_deadline()).await;
-    }
-
     /// Tells of a plugin's generation on the journal.
-    async fn tell(&self, slot: &Slot, event: &'static str) {
+    pub(super) async fn tell(&self, slot: &Slot, event: &'static str) {
         let view = slot.view();
         let detail = json!({ "version": view.version, "generation": view.generation, "hash": view.hash });
         self.0.registry.tell(event, &slot.name, detail).await;
-    }
-
-    /// How everybody stands.
-    pub(super) fn nodes(&self) -> Nodes {
-        let slots = self.slots();
-        let nodes = slots.iter().map(|slot| {
-            let node = slot.read(|it| {
-                let live = it.live.as_ref().map(|it| &it.prepared);
-                let manifest = live.or(it.prepared.as_ref()).map(|it| Arc::clone(&it.manifest));
-                let standing = match it.state {
-                    _ if it.live.is_some() => Standing::Running,
-                    PluginState::Missing => Standing::Down("has lost its folder"),
-                    PluginState::Discovered => Standing::Down("is not registered"),
-                    PluginState::Unsupported => Standing::Down("is not a Lua plugin"),
-                    PluginState::Disabled | PluginState::Draining => Standing::Down("is disabled"),
-                    _ => Standing::Down("does not load"),
-                };
-                Node { manifest, standing }
-            });
-            (Arc::clone(&slot.name), node)
-        });
-        nodes.collect()
     }
 
     /// What `on_startup` and `on_shutdown` are told.
@@ -318,52 +150,6 @@ impl Manager {
         })
         .await;
     }
-
-    fn too_late(&self) -> LoadFault {
-        let message = format!(
-            "it was not loaded within the {} s that all plugins have together",
-            self.0.settings.startup_s
-        );
-        LoadFault::of_folder(Outcome::Deadline, message, "Do less while the chunk runs, or raise startup_s.")
-    }
-}
-
-/// What the plugin returns from `on_unload`, for the next generation.
-pub(super) async fn last_words(live: &Live, deadline: Option<Instant>) -> Value {
-    let replies = Dispatcher::call_life(&live.member(), Hook::OnUnload, Value::Null, deadline).await;
-    let answers = replies.unwrap_or_default().into_iter().map(|it| it.answer);
-    let mut states = answers.filter_map(|it| match it {
-        Answer::Patch(state) => Some(Value::Object(state)),
-        _ => None,
-    });
-    states.next_back().unwrap_or(Value::Null)
-}
-
-fn set(nodes: &mut Nodes, name: &str, standing: Standing) {
-    if let Some(node) = nodes.get_mut(name) {
-        node.standing = standing;
-    }
-}
-
-/// The whole config against the schema, each fault where its value stands.
-fn check_config(prepared: &Prepared, config: &Value) -> Result<(), LoadFault> {
-    let Some(config) = config.as_object() else { return Ok(()) };
-    let faults = prepared.manifest.schema.check(config);
-    if faults.is_empty() {
-        return Ok(());
-    }
-    let file = prepared.manifest.file.unwrap_or("plugin.yaml");
-    let text = prepared.snapshot.files.get(file).and_then(|it| std::str::from_utf8(it).ok());
-    let problems = faults.into_iter().map(|fault| {
-        let key = first_segment(&fault.pointer);
-        let line = text.and_then(|it| line_of(it, &["config", &key]).or_else(|| line_of(it, &["config"])));
-        let path = fault.pointer.trim_start_matches('/').replace('/', ".");
-        Problem { file: file.to_owned(), line, message: format!("config.{path}: {}", fault.message) }
-    });
-    let mut fault = LoadFault::of_problems(Outcome::Convert, problems.collect(), text);
-    fault.script.hint =
-        Some("Correct plugin.yaml, or set the value with POST /api/v1/plugins/{id}/config.".to_owned());
-    Err(fault)
 }
 
 /// Publishes the table again whenever a running plugin has changed its subscriptions.

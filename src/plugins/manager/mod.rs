@@ -1,10 +1,12 @@
 //! Starts, stops and changes plugins. One change at a time; reading never waits for one.
 
 mod admin;
+mod build;
 mod config;
 mod load;
 mod registry;
 mod scan;
+mod settle;
 mod slot;
 mod start;
 

@@ -15,7 +15,7 @@ use crate::plugins::health;
 use crate::plugins::order;
 
 use super::Manager;
-use super::load::last_words;
+use super::build::last_words;
 use super::slot::{Live, Slot};
 
 impl Manager {

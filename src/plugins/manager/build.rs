@@ -1,0 +1,131 @@
+//! Making a generation aside, and putting it in the place of the running one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::config::line_of;
+use crate::hooks::{Answer, Dispatcher, Hook};
+use crate::model::call::Outcome;
+use crate::plugins::handler::PluginHandler;
+use crate::plugins::problem::{LoadFault, Problem};
+use crate::plugins::schema::first_segment;
+use crate::plugins::script::Source;
+
+use super::slot::{Live, Prepared, Slot};
+use super::{DRAIN, Manager};
+
+impl Manager {
+    /// Makes a generation and hands it the state of the former one; nothing calls it yet.
+    pub(super) async fn build(
+        &self,
+        slot: &Slot,
+        prepared: Prepared,
+        former: Option<&Live>,
+        deadline: Instant,
+    ) -> Result<Arc<Live>, LoadFault> {
+        let config = slot.config(&prepared.layers);
+        check_config(&prepared, &config)?;
+        let generation = slot.change(|it| {
+            it.generation += 1;
+            it.generation
+        });
+        let manifest = &prepared.manifest;
+        let source = Source {
+            name: Arc::clone(&slot.name),
+            version: manifest.version.as_ref().map_or_else(|| "0.0.0".to_owned(), ToString::to_string),
+            generation,
+            entry: prepared.entry.clone(),
+            files: Arc::clone(&prepared.snapshot.files),
+            config,
+            permissions: manifest.granted(),
+            limits: manifest.limits,
+        };
+        let begin = Instant::now();
+        let loading = tokio::time::timeout_at(deadline.into(), self.0.host.load(source));
+        let loaded = match loading.await {
+            Ok(loaded) => loaded.map_err(LoadFault::of_call),
+            Err(_) => Err(self.too_late()),
+        };
+        let outcome = loaded.as_ref().map_or_else(|fault| fault.outcome, |_| Outcome::Ok);
+        slot.vitals.stats.count("load", outcome, Some(begin.elapsed()));
+        let script = loaded?;
+        let vitals = Arc::clone(&slot.vitals);
+        let handler = PluginHandler::new(Arc::clone(&slot.name), generation, Arc::clone(&script), vitals);
+        let live = Arc::new(Live { generation, prepared, script, handler: Arc::new(handler) });
+        let state = match former {
+            Some(former) => last_words(former, Some(deadline)).await,
+            None => Value::Null,
+        };
+        if let Err(failure) = Dispatcher::call_life(&live.member(), Hook::OnLoad, state, Some(deadline)).await
+        {
+            live.script.retire(Duration::ZERO).await;
+            return Err(LoadFault::of_call(failure).already_logged());
+        }
+        Ok(live)
+    }
+
+    /// Puts a new generation of a running plugin, made from `prepared`, in the place of the running one.
+    pub(super) async fn reload(&self, slot: &Arc<Slot>, prepared: Prepared) -> Result<(), LoadFault> {
+        let former = slot.live();
+        let built = self.build(slot, prepared, former.as_deref(), self.load_deadline()).await;
+        match built {
+            Ok(live) => {
+                log::info!(plugin = &*slot.name, generation = live.generation; "reloaded");
+                let former = self.install(slot, live);
+                self.publish();
+                self.tell(slot, "plugin.reloaded").await;
+                if let Some(former) = former {
+                    tokio::spawn(former.script.retire(DRAIN));
+                }
+                Ok(())
+            }
+            Err(fault) => {
+                slot.note(&fault, slot.read(|it| it.generation));
+                self.tell(slot, "plugin.reload_failed").await;
+                Err(fault)
+            }
+        }
+    }
+
+    fn too_late(&self) -> LoadFault {
+        let message = format!(
+            "it was not loaded within the {} s that all plugins have together",
+            self.0.settings.startup_s
+        );
+        LoadFault::of_folder(Outcome::Deadline, message, "Do less while the chunk runs, or raise startup_s.")
+    }
+}
+
+/// What the plugin returns from `on_unload`, for the next generation.
+pub(super) async fn last_words(live: &Live, deadline: Option<Instant>) -> Value {
+    let replies = Dispatcher::call_life(&live.member(), Hook::OnUnload, Value::Null, deadline).await;
+    let answers = replies.unwrap_or_default().into_iter().map(|it| it.answer);
+    let mut states = answers.filter_map(|it| match it {
+        Answer::Patch(state) => Some(Value::Object(state)),
+        _ => None,
+    });
+    states.next_back().unwrap_or(Value::Null)
+}
+
+/// The whole config against the schema, each fault where its value stands.
+fn check_config(prepared: &Prepared, config: &Value) -> Result<(), LoadFault> {
+    let Some(config) = config.as_object() else { return Ok(()) };
+    let faults = prepared.manifest.schema.check(config);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let file = prepared.manifest.file.unwrap_or("plugin.yaml");
+    let text = prepared.snapshot.files.get(file).and_then(|it| std::str::from_utf8(it).ok());
+    let problems = faults.into_iter().map(|fault| {
+        let key = first_segment(&fault.pointer);
+        let line = text.and_then(|it| line_of(it, &["config", &key]).or_else(|| line_of(it, &["config"])));
+        let path = fault.pointer.trim_start_matches('/').replace('/', ".");
+        Problem { file: file.to_owned(), line, message: format!("config.{path}: {}", fault.message) }
+    });
+    let mut fault = LoadFault::of_problems(Outcome::Convert, problems.collect(), text);
+    fault.script.hint =
+        Some("Correct plugin.yaml, or set the value with POST /api/v1/plugins/{id}/config.".to_owned());
+    Err(fault)
+}

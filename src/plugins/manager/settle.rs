@@ -1,0 +1,118 @@
+//! Taking plugins down, and what follows for those who need them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::hooks::{Dispatcher, Hook};
+use crate::model::plugin::PluginState;
+use crate::plugins::order::{self, Node, Nodes, Standing, Verdict};
+
+use super::build::last_words;
+use super::slot::Slot;
+use super::{DRAIN, Manager};
+
+/// How long a change waits for the calls of the generation it stops before it goes on without them.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Manager {
+    /// Stops a plugin: no new calls, its last words, then its calls under way; it is left draining or disabled.
+    pub(super) async fn take_down(&self, slot: &Arc<Slot>, with_shutdown: bool) {
+        let live = slot.change(|it| {
+            if let Some(watcher) = it.watcher.take() {
+                watcher.abort();
+            }
+            let live = it.live.take();
+            if live.is_some() {
+                it.state = PluginState::Draining;
+            }
+            live
+        });
+        let Some(live) = live else { return };
+        self.publish();
+        if with_shutdown {
+            let app = self.app();
+            let deadline = Some(self.load_deadline());
+            // A failure is logged where the call ends; the plugin goes all the same.
+            let _ = Dispatcher::call_life(&live.member(), Hook::OnShutdown, app, deadline).await;
+        }
+        last_words(&live, Some(self.load_deadline())).await;
+        log::info!(plugin = &*slot.name, generation = live.generation; "stopped");
+        let (slot, generation) = (Arc::clone(slot), live.generation);
+        let drained = tokio::spawn(async move {
+            live.script.retire(DRAIN).await;
+            slot.change(|it| {
+                if it.state == PluginState::Draining && it.generation == generation {
+                    it.state = PluginState::Disabled;
+                }
+            });
+        });
+        let _ = tokio::time::timeout(PATIENCE, drained).await;
+    }
+
+    /// After a change: stops what has lost what it needs, starts what has got it.
+    pub(super) async fn settle(&self) {
+        loop {
+            let nodes = self.nodes();
+            let running = self.slots().into_iter().filter(|it| it.live().is_some());
+            let lost = running.filter_map(|slot| match order::judge(&slot.name, &nodes) {
+                Verdict::Never(fault) => Some((slot, fault)),
+                _ => None,
+            });
+            let lost: Vec<_> = lost.collect();
+            if lost.is_empty() {
+                break;
+            }
+            for (slot, fault) in lost {
+                self.take_down(&slot, true).await;
+                slot.fail(&fault, true);
+            }
+        }
+        let mut nodes = self.nodes();
+        let hopeful: Vec<Arc<Slot>> = self
+            .slots()
+            .into_iter()
+            .filter(|it| {
+                it.read(|it| it.wants_others && it.wanted() && it.prepared.is_some() && it.live.is_none())
+            })
+            .collect();
+        for slot in &hopeful {
+            set(&mut nodes, &slot.name, Standing::Waiting);
+        }
+        let circle = order::cycle(&nodes).unwrap_or_default();
+        let ready = |it: &Arc<Slot>| {
+            !circle.iter().any(|name| **name == *it.name)
+                && !matches!(order::judge(&it.name, &nodes), Verdict::Never(_))
+        };
+        let ready: Vec<Arc<Slot>> = hopeful.into_iter().filter(ready).collect();
+        self.bring_up(ready, self.load_deadline()).await;
+    }
+
+    /// How everybody stands.
+    pub(super) fn nodes(&self) -> Nodes {
+        let slots = self.slots();
+        let nodes = slots.iter().map(|slot| {
+            let node = slot.read(|it| {
+                let live = it.live.as_ref().map(|it| &it.prepared);
+                let manifest = live.or(it.prepared.as_ref()).map(|it| Arc::clone(&it.manifest));
+                let standing = match it.state {
+                    _ if it.live.is_some() => Standing::Running,
+                    PluginState::Missing => Standing::Down("has lost its folder"),
+                    PluginState::Discovered => Standing::Down("is not registered"),
+                    PluginState::Unsupported => Standing::Down("is not a Lua plugin"),
+                    PluginState::Disabled | PluginState::Draining => Standing::Down("is disabled"),
+                    _ => Standing::Down("does not load"),
+                };
+                Node { manifest, standing }
+            });
+            (Arc::clone(&slot.name), node)
+        });
+        nodes.collect()
+    }
+}
+
+/// Lets a plugin stand elsewhere.
+pub(super) fn set(nodes: &mut Nodes, name: &str, standing: Standing) {
+    if let Some(node) = nodes.get_mut(name) {
+        node.standing = standing;
+    }
+}
