@@ -128,6 +128,35 @@
 ---@field plugin { name: string, version: string, generation: number } This plugin.
 ---@field config table<string, any> The plugin's config, read-only and always up to date.
 
+--- A task that was started.
+---@class Task
+---@field join fun(self: Task, timeout?: number): ...any Waits until it has ended, or for `timeout` seconds. Returns what its function returned; nil and the failure when it failed, was cancelled (`cancelled`) or is not done in time (`timeout`).
+---@field cancel fun(self: Task): boolean Stops it; false when it had ended before.
+
+--- What one function of gather_settled came to.
+---@class Settled
+---@field ok boolean Whether it returned.
+---@field value any? What it returned.
+---@field error string? What it raised.
+
+--- A lock between the hooks and tasks of this plugin.
+---@class Mutex
+---@field with fun(self: Mutex, fn: fun(): ...any): ...any Waits until nobody else is in `fn`, runs it and returns what it returned.
+
+--- A bounded number of places.
+---@class Semaphore
+---@field with fun(self: Semaphore, fn: fun(): ...any): ...any Waits for a place, runs `fn` in it and returns what it returned.
+
+--- Work at the same time, and work that outlives the hook.
+---@class Panotti_task
+---@field spawn fun(fn: fun(...: any): ...any, ...: any): Task Starts `fn(...)` as a call of its own: own budget, the same ctx; what it writes commits when it ends. Raises when the plugin has too many calls in flight.
+---@field delay fun(seconds: number, fn: fun(): ...any): Task The same after `seconds`. Raises when the plugin has too many timers.
+---@field gather fun(...: fun(): any): ...any Runs the functions at the same time and returns the first result of each, in order. The first error stops the others and is raised. May wait.
+---@field gather_settled fun(...: fun(): any): ...Settled The same, but returns for each function what it came to and raises nothing. May wait.
+---@field run fun(name: string, ...: any): any Calls function `fn` of the plugin's module, written `"module.fn"`, in another VM of the plugin, with copies of the values; at most limits.max_concurrent_tasks at once. Returns the first result; nil and the failure otherwise. May wait.
+---@field mutex fun(): Mutex A lock that is free.
+---@field semaphore fun(n: number): Semaphore A semaphore with `n` places.
+
 --- Lines in the server's log, with the plugin's name, generation, hook and request. At most 50 a second after a
 --- burst of 500, 8 KiB each; what is above is left out and counted. `print` is `info`.
 ---@class Panotti_log
@@ -232,6 +261,7 @@
 
 ---@class Panotti : Panotti_top
 ---@field on Panotti_on
+---@field task Panotti_task
 ---@field log Panotti_log
 ---@field json Panotti_json
 ---@field yaml Panotti_yaml

@@ -1,10 +1,11 @@
 //! One VM of a plugin as an actor: a bounded queue, a set of live coroutines, polled by one thread at a time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use mlua::Function;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -19,6 +20,7 @@ use super::pool::Pool;
 use super::require::Modules;
 use super::room::Room;
 use super::strand::{Done, Failed, Job, QueuedCall};
+use super::task::Task;
 use super::vm::Memory;
 use super::watchdog::Gate;
 
@@ -76,6 +78,8 @@ pub struct Actor {
     /// is held by a script that nothing stops.
     pub(super) waiting: Mutex<Vec<Option<Waiting>>>,
     pub(super) counts: Counts,
+    /// Functions of delayed tasks.
+    parked: Mutex<Parked>,
     gate: OnceLock<Arc<Gate>>,
     memory: OnceLock<Arc<Memory>>,
     epoch: Instant,
@@ -89,10 +93,18 @@ pub struct Actor {
 pub struct Counts {
     /// Calls begun and not yet ended.
     pub in_flight: AtomicUsize,
+    /// Of these, calls from outside, which `limits.in_flight` bounds; tasks have a bound of their own.
+    pub from_outside: AtomicUsize,
     /// Calls that have ended.
     pub ended: AtomicU64,
     /// CPU time of ended calls.
     pub cpu_ns: AtomicU64,
+}
+
+#[derive(Default)]
+struct Parked {
+    next: u64,
+    tasks: BTreeMap<u64, (Function, Arc<Task>)>,
 }
 
 #[derive(Default)]
@@ -123,6 +135,7 @@ impl Actor {
             room: Mutex::default(),
             waiting: Mutex::default(),
             counts: Counts::default(),
+            parked: Mutex::default(),
             gate: OnceLock::new(),
             memory: OnceLock::new(),
             epoch: Instant::now(),
@@ -328,13 +341,35 @@ impl Actor {
         }
     }
 
+    /// Keeps the function of a delayed task until it is due.
+    pub(super) fn park(&self, function: Function, task: Arc<Task>) -> u64 {
+        let mut parked = self.parked.lock();
+        parked.next += 1;
+        let number = parked.next;
+        parked.tasks.insert(number, (function, task));
+        number
+    }
+
+    /// Takes the function of a delayed task.
+    pub(super) fn unpark(&self, number: u64) -> Option<(Function, Arc<Task>)> {
+        self.parked.lock().tasks.remove(&number)
+    }
+
+    /// Forgets delayed tasks; on the pool, as all that drops something of the VM.
+    pub(super) fn drop_parked(&self) {
+        let parked = std::mem::take(&mut self.parked.lock().tasks);
+        for (_, task) in parked.into_values() {
+            task.cancel();
+        }
+    }
+
     /// A slot for one more call under way, of the plugin's and of the server's.
     fn take_slot(&self) -> bool {
-        if self.counts.in_flight.load(Ordering::Acquire) >= self.context.limits.in_flight
-            || !self.pool.take_slot()
-        {
+        let under_way = self.counts.from_outside.load(Ordering::Acquire);
+        if under_way >= self.context.limits.in_flight || !self.pool.take_slot() {
             return false;
         }
+        self.counts.from_outside.fetch_add(1, Ordering::AcqRel);
         self.counts.in_flight.fetch_add(1, Ordering::AcqRel);
         true
     }
@@ -349,6 +384,7 @@ impl Actor {
     pub(super) fn requeue(&self, calls: VecDeque<QueuedCall>) {
         for call in calls.into_iter().rev() {
             self.counts.in_flight.fetch_sub(1, Ordering::AcqRel);
+            self.counts.from_outside.fetch_sub(1, Ordering::AcqRel);
             self.pool.free_slot();
             self.inbox.lock().calls.push_front(call);
         }
@@ -361,6 +397,12 @@ impl Actor {
         self.counts.in_flight.fetch_sub(1, Ordering::AcqRel);
         self.pool.free_slot();
         self.pool.end_call();
+    }
+
+    /// A call from outside has ended, or could not begin.
+    pub(super) fn end_hook(&self, cpu: Duration) {
+        self.counts.from_outside.fetch_sub(1, Ordering::AcqRel);
+        self.end_call(cpu);
     }
 
     /// A failure of the host's making.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mlua::{IntoLuaMulti, Lua, MultiValue, Table, Value};
+use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
 use crate::hooks::catalogue::Payload;
 use crate::hooks::{Hook, Reply, Target};
@@ -18,26 +18,27 @@ use super::effects::Door;
 use super::fault;
 use super::room::{Room, gone};
 use super::strand::{Done, End, Job, QueuedCall};
+use super::task::Task;
 use super::vm::Vm;
 
 /// Begins a call from outside, whose slot was taken.
 pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, queued: QueuedCall) {
     let now = Instant::now();
     if queued.is_over(now) {
-        actor.end_call(Duration::ZERO);
+        actor.end_hook(Duration::ZERO);
         let why = "the call waited in the plugin's queue until its time was over";
         let _ = queued.waiting.send(Err(actor.failed(Outcome::Deadline, why)));
         return;
     }
     let Target::Slot(slot) = queued.call.target;
     let Some(vm) = &room.vm else {
-        actor.end_call(Duration::ZERO);
+        actor.end_hook(Duration::ZERO);
         let _ = queued.waiting.send(Err(gone(actor)));
         return;
     };
     let Some(function) = vm.context.registry.function(slot) else {
         // Its handle's `off` was called meanwhile.
-        actor.end_call(Duration::ZERO);
+        actor.end_hook(Duration::ZERO);
         let reply = Reply { generation: vm.context.generation, ..Reply::default() };
         let _ = queued.waiting.send(Ok(Done::Hook(reply)));
         return;
@@ -57,7 +58,7 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, queued: QueuedCall) {
             room.begin(actor, state, &function, arguments, End::Hook(queued.hook), Some(queued.waiting))
         }
         Err(error) => {
-            actor.end_call(Duration::ZERO);
+            actor.end_hook(Duration::ZERO);
             let why = format!("the arguments did not fit into the VM: {error}");
             let _ = queued.waiting.send(Err(actor.failed(Outcome::Memory, &why)));
             room.after_memory_error(actor);
@@ -85,16 +86,11 @@ pub(super) fn job(room: &mut Room, actor: &Arc<Actor>, job: Job) {
                 Err(_) => refuse(actor, waiting),
             }
         }
-        Job::Task { function, arguments, task } => {
-            if room.vm.is_none() || task.is_cancelled() {
-                actor.end_call(Duration::ZERO);
-                task.end(Err(("cancelled", "the task was cancelled before it began".to_owned())));
-                return;
-            }
-            let state = task_state(actor, task.ctx.clone(), None);
-            task.begin(&state);
-            room.begin(actor, state, &function, arguments, End::Task(task), None);
-        }
+        Job::Task { function, arguments, task } => begin_task(room, actor, &function, arguments, task),
+        Job::Due(number) => match actor.unpark(number) {
+            Some((function, task)) => begin_task(room, actor, &function, MultiValue::new(), task),
+            None => actor.end_call(Duration::ZERO),
+        },
         Job::Config(config) => {
             if let Some(vm) = &room.vm
                 && let Err(error) = api::top::fill_config(&vm.lua, &vm.shapes, &config)
@@ -142,6 +138,23 @@ fn load(room: &mut Room, actor: &Arc<Actor>, entry: Option<String>, waiting: Wai
             let _ = waiting.send(Err(Box::new(failure)));
         }
     }
+}
+
+fn begin_task(
+    room: &mut Room,
+    actor: &Arc<Actor>,
+    function: &Function,
+    arguments: MultiValue,
+    task: Arc<Task>,
+) {
+    if room.vm.is_none() || task.is_cancelled() {
+        actor.end_call(Duration::ZERO);
+        task.end(Err(("cancelled", "the task was cancelled before it began".to_owned())));
+        return;
+    }
+    let state = task_state(actor, task.ctx.clone(), None);
+    task.begin(&state);
+    room.begin(actor, state, function, arguments, End::Task(task), None);
 }
 
 fn refuse(actor: &Arc<Actor>, waiting: Waiting) {
@@ -223,7 +236,7 @@ fn ctx_table(vm: &Vm, door: &dyn Door, ctx: &CallContext, left: Duration) -> mlu
 }
 
 /// Whether a function looks at a second argument.
-pub(super) fn takes_two(function: &mlua::Function) -> bool {
+pub(super) fn takes_two(function: &Function) -> bool {
     let info = function.info();
     info.is_vararg || info.num_params >= 2
 }
@@ -249,7 +262,7 @@ return function(name, key, ...)
 end";
 
 /// Makes the runner of a VM.
-pub(super) fn runner(lua: &Lua) -> mlua::Result<mlua::Function> {
+pub(super) fn runner(lua: &Lua) -> mlua::Result<Function> {
     let compiler = mlua::chunk::Compiler::new().set_debug_level(0);
     lua.load(RUNNER).set_name("=task").set_compiler(compiler).call(())
 }

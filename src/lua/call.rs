@@ -36,6 +36,9 @@ pub fn enter<T>(vm: &Vm, call: &Arc<CallState>, step: impl FnOnce() -> T) -> Res
     vm.context.current.enter(before);
     call.meter.charge(budget::end_slice_cpu(began.elapsed()));
     vm.after_slice();
+    if done.is_ok() && vm.context.current.has_panicked() {
+        return Err(Panicked("a script caught it".to_owned()));
+    }
     done.map_err(|payload| Panicked(panic_text(payload.as_ref())))
 }
 

@@ -3,8 +3,9 @@
 //! One [`ApiContext`] lives as long as a VM. It is shared by the functions of `panotti.*`, so it must
 //! never hold a strong `Lua`.
 
+use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use mlua::Lua;
 use parking_lot::Mutex;
@@ -68,17 +69,30 @@ impl ApiContext {
 /// The running call of a VM. A VM runs one root coroutine at a time: whoever polls it enters its call
 /// first, so that coroutines the script itself made belong to the call that resumes them.
 #[derive(Default)]
-pub struct CurrentCall(Mutex<Option<Arc<CallState>>>);
+pub struct CurrentCall {
+    call: Mutex<Option<Arc<CallState>>>,
+    panicked: AtomicBool,
+}
 
 impl CurrentCall {
     /// Makes `call` the running one and answers which was before.
     pub fn enter(&self, call: Option<Arc<CallState>>) -> Option<Arc<CallState>> {
-        std::mem::replace(&mut *self.0.lock(), call)
+        std::mem::replace(&mut *self.call.lock(), call)
+    }
+
+    /// A function of the host panicked: the VM is not to be used again, whatever the script makes of it.
+    pub fn note_panic(&self) {
+        self.panicked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a function of the host panicked.
+    pub fn has_panicked(&self) -> bool {
+        self.panicked.load(Ordering::Relaxed)
     }
 
     /// The running call.
     pub fn get(&self) -> Option<Arc<CallState>> {
-        self.0.lock().clone()
+        self.call.lock().clone()
     }
 }
 
@@ -133,6 +147,8 @@ pub struct CallState {
     buffered_bytes: AtomicUsize,
     /// What it has used of its time.
     pub meter: Meter,
+    /// What it holds until it ends, such as its place behind a lock.
+    kept: Mutex<Vec<(u64, Box<dyn Any + Send>)>>,
     marks: AtomicU8,
 }
 
@@ -147,6 +163,7 @@ impl CallState {
             effects: Mutex::default(),
             buffered_bytes: AtomicUsize::new(0),
             meter: Meter::unlimited(),
+            kept: Mutex::default(),
             marks: AtomicU8::new(0),
         }
     }
@@ -183,6 +200,24 @@ impl CallState {
             return Err(format!("one call may write {} MiB of keys and events", MAX_BUFFERED_BYTES >> 20));
         }
         Ok(())
+    }
+
+    /// Holds `it` until the call ends or it is taken back by its number.
+    pub fn keep(&self, number: u64, it: Box<dyn Any + Send>) {
+        self.kept.lock().push((number, it));
+    }
+
+    /// Takes back what was kept under a number.
+    pub fn take_kept(&self, number: u64) -> Option<Box<dyn Any + Send>> {
+        let mut kept = self.kept.lock();
+        let at = kept.iter().position(|(it, _)| *it == number)?;
+        Some(kept.swap_remove(at).1)
+    }
+
+    /// Lets go of all that was kept.
+    pub(super) fn drop_kept(&self) {
+        let kept = std::mem::take(&mut *self.kept.lock());
+        drop(kept);
     }
 
     /// The same with a budget.

@@ -77,6 +77,11 @@ pub fn is_stack(error: &Error) -> bool {
     text.contains("stack overflow") && (traceback.contains("(skipping ") || traceback.lines().count() >= DEEP)
 }
 
+/// The message of an error, with its place and without the host's traceback.
+pub fn text_of(error: &Error) -> String {
+    split(error).0
+}
+
 /// The message and the host's traceback of an error.
 fn split(error: &Error) -> (String, String) {
     let mut error = error;

@@ -84,6 +84,11 @@ pub(super) fn strand(
 
 /// A coroutine whose VM is gone.
 pub(super) fn without_vm(actor: &Arc<Actor>, end: End, waiting: Option<Waiting>) {
+    match &end {
+        End::Hook(_) => actor.end_hook(std::time::Duration::ZERO),
+        End::Load | End::Run | End::Task(_) => actor.end_call(std::time::Duration::ZERO),
+        End::Part(_) => {}
+    }
     match end {
         End::Part(waiting) => {
             let _ = waiting.send(Err(mlua::Error::runtime("the plugin was unloaded")));
@@ -95,7 +100,6 @@ pub(super) fn without_vm(actor: &Arc<Actor>, end: End, waiting: Option<Waiting>)
     if let Some(waiting) = waiting {
         let _ = waiting.send(Err(gone(actor)));
     }
-    actor.end_call(std::time::Duration::ZERO);
 }
 
 enum Taken {

@@ -189,15 +189,18 @@ impl Room {
             false => enter(vm, &call, || drop(future)),
         };
         let is_part = matches!(end, End::Part(_));
-        if !is_part {
-            // Before its caller knows: whoever was told finds the place free.
-            actor.end_call(call.meter.cpu_used());
+        // Before its caller knows: whoever was told finds the place free.
+        match end {
+            End::Part(_) => {}
+            End::Hook(_) => actor.end_hook(call.meter.cpu_used()),
+            _ => actor.end_call(call.meter.cpu_used()),
         }
         let ended = finish::strand(actor, vm, &call, end, waiting, result);
         if is_part {
             self.parts -= 1;
         } else {
             call.meter.kill(Kill::Cancelled);
+            call.drop_kept();
             if self.parts > 0 {
                 actor.sweep();
             }
@@ -247,6 +250,7 @@ impl Room {
             }
         }
         if closed && self.slots.iter().all(|it| it.strand.is_none()) && self.todo.is_empty() {
+            actor.drop_parked();
             self.vm = None;
             self.broken = true;
         } else if closed {
@@ -266,6 +270,7 @@ impl Room {
             return;
         }
         let vm = self.vm.take();
+        actor.drop_parked();
         for slot in 0..self.slots.len() {
             if let Some(strand) = self.slots[slot].strand.take() {
                 self.end(actor, slot, strand, None);

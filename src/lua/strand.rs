@@ -75,6 +75,8 @@ pub enum Job {
         /// Its handle.
         task: Arc<Task>,
     },
+    /// A delayed task is due; the number is that under which its function was parked.
+    Due(u64),
     /// The plugin's config has changed.
     Config(Arc<Value>),
     /// A part of a running call.

@@ -93,14 +93,24 @@ impl Task {
         true
     }
 
-    /// What it came to, once it has.
+    /// What it came to, once it has; to be awaited on the Lua pool alone, for the values are the VM's.
     pub async fn join(&self) -> Ended {
+        loop {
+            self.ended().await;
+            if let Some(ended) = &*self.ended.lock() {
+                return ended.clone();
+            }
+        }
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&self) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(ended) = &*self.ended.lock() {
-                return ended.clone();
+            if self.ended.lock().is_some() {
+                return;
             }
             changed.await;
         }

@@ -23,10 +23,10 @@ use super::watchdog::Gate;
 const KEPT_COROUTINES: usize = 64;
 
 /// KiB of work of the collector at a time.
-const GC_STEP_KIB: i32 = 64;
+const GC_STEP_KIB: i32 = 256;
 
 /// Per cent of work for each byte that is allocated.
-const GC_STEP_MULTIPLIER: i32 = 300;
+const GC_STEP_MULTIPLIER: i32 = 400;
 
 /// The actor that a VM belongs to, among the VM's own data.
 pub struct Home(Weak<Actor>);
@@ -66,7 +66,9 @@ impl Vm {
     /// The VM has no memory, or a part of the host's own Lua does not run.
     pub fn build(actor: &Arc<Actor>) -> mlua::Result<Vm> {
         let (context, modules) = (Arc::clone(&actor.context), Arc::clone(&actor.modules));
-        let options = LuaOptions::new().catch_rust_panics(false).thread_pool_size(KEPT_COROUTINES);
+        // mlua's own guard against caught panics would replace `pcall` by one in which nothing can wait; the
+        // modules note their panics themselves.
+        let options = LuaOptions::new().catch_rust_panics(true).thread_pool_size(KEPT_COROUTINES);
         let lua = Lua::new_with(guards::libraries(), options)?;
         lua.set_app_data(Arc::clone(&context));
         lua.set_app_data(Home(Arc::downgrade(actor)));

@@ -1,6 +1,9 @@
 //! How a module is put together: functions that answer a [`Reply`], misuse that raises, names that must exist.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 
 use mlua::chunk::Compiler;
@@ -104,7 +107,7 @@ impl<'a> Build<'a> {
         let (ctx, shapes) = (self.ctx.clone(), self.shapes.clone());
         let host = self.lua.create_function(move |lua, values: MultiValue| {
             let mut args = Args::new(name, &shapes, values);
-            let outcome = body(lua, &ctx, &mut args).and_then(|reply| args.finish(reply));
+            let outcome = noting_panics(&ctx, || body(lua, &ctx, &mut args).and_then(|reply| args.finish(reply)));
             finish(lua, &ctx, &shapes, name, outcome)
         })?;
         self.wrap.call(host)
@@ -123,11 +126,14 @@ impl<'a> Build<'a> {
         let (ctx, shapes) = (self.ctx.clone(), self.shapes.clone());
         let host = self.lua.create_async_function(move |lua, values: MultiValue| {
             let mut args = Args::new(name, &shapes, values);
-            let work = body(&ctx, &mut args).and_then(|work| args.check_end().map(|()| work));
+            let work = noting_panics(&ctx, || body(&ctx, &mut args).and_then(|work| args.check_end().map(|()| work)));
             let (ctx, shapes, lua) = (ctx.clone(), shapes.clone(), lua.weak());
             async move {
                 let outcome = match work {
-                    Ok(work) => work.await,
+                    Ok(work) => {
+                        let mut work = pin!(work);
+                        poll_fn(|cx| noting_panics(&ctx, || work.as_mut().poll(cx))).await
+                    }
                     Err(raise) => Err(raise),
                 };
                 match lua.try_upgrade() {
@@ -191,6 +197,17 @@ fn how_to_ask(permission: &str) -> String {
     match permission.split_once(':') {
         Some((whole, part)) => format!("add `permissions: {{ {whole}: [{part}] }}` to plugin.yaml"),
         None => format!("add `permissions: {{ {permission}: true }}` to plugin.yaml"),
+    }
+}
+
+/// Runs code of the host under a script. A script could catch its panic, so it is noted before it goes on.
+fn noting_panics<T>(ctx: &ApiContext, work: impl FnOnce() -> T) -> T {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done,
+        Err(panic) => {
+            ctx.current.note_panic();
+            resume_unwind(panic)
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod hash;
 mod json;
 mod log;
 mod regex;
+mod task;
 mod time;
 pub(crate) mod top;
 mod url;
@@ -60,6 +61,7 @@ const fn function(
 /// All modules.
 pub const MODULES: &[Module] = &[
     table("", include_str!("top.d.luau"), top::build),
+    table("task", include_str!("task.d.luau"), task::build),
     table("log", include_str!("log.d.luau"), log::build),
     table("json", include_str!("json.d.luau"), json::build),
     table("yaml", include_str!("yaml.d.luau"), yaml::build),

@@ -2,6 +2,7 @@
 
 mod calls;
 mod limits;
+mod tasks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
