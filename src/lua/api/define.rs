@@ -107,7 +107,8 @@ impl<'a> Build<'a> {
         let (ctx, shapes) = (self.ctx.clone(), self.shapes.clone());
         let host = self.lua.create_function(move |lua, values: MultiValue| {
             let mut args = Args::new(name, &shapes, values);
-            let outcome = noting_panics(&ctx, || body(lua, &ctx, &mut args).and_then(|reply| args.finish(reply)));
+            let outcome =
+                noting_panics(&ctx, || body(lua, &ctx, &mut args).and_then(|reply| args.finish(reply)));
             finish(lua, &ctx, &shapes, name, outcome)
         })?;
         self.wrap.call(host)
@@ -126,7 +127,9 @@ impl<'a> Build<'a> {
         let (ctx, shapes) = (self.ctx.clone(), self.shapes.clone());
         let host = self.lua.create_async_function(move |lua, values: MultiValue| {
             let mut args = Args::new(name, &shapes, values);
-            let work = noting_panics(&ctx, || body(&ctx, &mut args).and_then(|work| args.check_end().map(|()| work)));
+            let work = noting_panics(&ctx, || {
+                body(&ctx, &mut args).and_then(|work| args.check_end().map(|()| work))
+            });
             let (ctx, shapes, lua) = (ctx.clone(), shapes.clone(), lua.weak());
             async move {
                 let outcome = match work {

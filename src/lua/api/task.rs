@@ -48,23 +48,35 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     })?;
     host.raw_set("settled", settled)?;
     let at = home.clone();
-    host.raw_set("spawn", build.function("panotti.task.spawn", move |lua, ctx, args| {
-        let task = spawn(&at, ctx, args)?;
-        Ok(Reply::Lua(Value::UserData(lua.create_any_userdata(task)?)))
-    })?)?;
+    host.raw_set(
+        "spawn",
+        build.function("panotti.task.spawn", move |lua, ctx, args| {
+            let task = spawn(&at, ctx, args)?;
+            Ok(Reply::Lua(Value::UserData(lua.create_any_userdata(task)?)))
+        })?,
+    )?;
     let at = home.clone();
-    host.raw_set("delay", build.function("panotti.task.delay", move |lua, ctx, args| {
-        let task = delay(&at, &door, ctx, args)?;
-        Ok(Reply::Lua(Value::UserData(lua.create_any_userdata(task)?)))
-    })?)?;
-    host.raw_set("join", build.waiting("task:join", |_, args| {
-        let task = handle::<Arc<Task>>(args, "task", "a task")?;
-        let timeout = args.optional_number("timeout")?;
-        Ok(join(task, timeout))
-    })?)?;
-    host.raw_set("cancel", build.function("task:cancel", |_, _, args| {
-        Ok(Reply::Lua(Value::Boolean(handle::<Arc<Task>>(args, "task", "a task")?.cancel())))
-    })?)?;
+    host.raw_set(
+        "delay",
+        build.function("panotti.task.delay", move |lua, ctx, args| {
+            let task = delay(&at, &door, ctx, args)?;
+            Ok(Reply::Lua(Value::UserData(lua.create_any_userdata(task)?)))
+        })?,
+    )?;
+    host.raw_set(
+        "join",
+        build.waiting("task:join", |_, args| {
+            let task = handle::<Arc<Task>>(args, "task", "a task")?;
+            let timeout = args.optional_number("timeout")?;
+            Ok(join(task, timeout))
+        })?,
+    )?;
+    host.raw_set(
+        "cancel",
+        build.function("task:cancel", |_, _, args| {
+            Ok(Reply::Lua(Value::Boolean(handle::<Arc<Task>>(args, "task", "a task")?.cancel())))
+        })?,
+    )?;
     host.raw_set("run", build.waiting("panotti.task.run", move |ctx, args| run(&home, ctx, args))?)?;
     locks(build, &host)?;
     let compiler = Compiler::new().set_debug_level(0);
@@ -173,7 +185,8 @@ fn delay(
     let task = task_of(&actor, &*ctx.call()?, held);
     // The function stays with the actor: nothing of a VM may be dropped elsewhere.
     let number = actor.park(function, Arc::clone(&task));
-    let (wait, waiting) = (door.sleep(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)), task.clone());
+    let (wait, waiting) =
+        (door.sleep(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)), task.clone());
     let home = Weak::clone(home);
     ctx.runtime.spawn(async move {
         tokio::select! {
@@ -194,7 +207,12 @@ async fn join(task: Arc<Task>, timeout: Option<f64>) -> Outcome {
             let time = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
             match tokio::time::timeout(time, task.join()).await {
                 Ok(ended) => ended,
-                Err(_) => return Ok(Reply::Failed { code: "timeout", message: "the task is not done yet".to_owned() }),
+                Err(_) => {
+                    return Ok(Reply::Failed {
+                        code: "timeout",
+                        message: "the task is not done yet".to_owned(),
+                    });
+                }
             }
         }
     };
@@ -221,9 +239,9 @@ fn run(
     }
     let call = ctx.call()?;
     let supervisor = actor.supervisor.get().and_then(Weak::upgrade);
-    let supervisor =
-        supervisor.ok_or_else(|| Raise::Wrong("works once the plugin has loaded".to_owned()))?;
-    let deadline = call.meter.deadline().unwrap_or_else(|| Instant::now() + Duration::from_millis(ctx.limits.wall_ms));
+    let supervisor = supervisor.ok_or_else(|| Raise::Wrong("works once the plugin has loaded".to_owned()))?;
+    let deadline =
+        call.meter.deadline().unwrap_or_else(|| Instant::now() + Duration::from_millis(ctx.limits.wall_ms));
     let mut task = call.ctx.clone();
     task.hook = "task";
     let answer = supervisor.run(Run { module, function, arguments, ctx: task, deadline });
@@ -246,33 +264,47 @@ fn run(
 
 /// Locks: what a call holds is its own and is given back when it ends, however it ends.
 fn locks(build: &Build, host: &Table) -> mlua::Result<()> {
-    host.raw_set("mutex", build.function("panotti.task.mutex", |lua, _, _| {
-        Ok(Reply::Lua(Value::UserData(lua.create_any_userdata(Arc::new(Semaphore::new(1)))?)))
-    })?)?;
-    host.raw_set("semaphore", build.function("panotti.task.semaphore", |lua, _, args| {
-        let places = args.number("n")?;
-        if !(1.0..=MAX_PLACES).contains(&places) || places.fract() != 0.0 {
-            return Err(args.wrong_because("n", &format!("must be a whole number from 1 to {MAX_PLACES}")));
-        }
-        let semaphore = Arc::new(Semaphore::new(places as usize));
-        Ok(Reply::Lua(Value::UserData(lua.create_any_userdata(semaphore)?)))
-    })?)?;
+    host.raw_set(
+        "mutex",
+        build.function("panotti.task.mutex", |lua, _, _| {
+            Ok(Reply::Lua(Value::UserData(lua.create_any_userdata(Arc::new(Semaphore::new(1)))?)))
+        })?,
+    )?;
+    host.raw_set(
+        "semaphore",
+        build.function("panotti.task.semaphore", |lua, _, args| {
+            let places = args.number("n")?;
+            if !(1.0..=MAX_PLACES).contains(&places) || places.fract() != 0.0 {
+                return Err(
+                    args.wrong_because("n", &format!("must be a whole number from 1 to {MAX_PLACES}"))
+                );
+            }
+            let semaphore = Arc::new(Semaphore::new(places as usize));
+            Ok(Reply::Lua(Value::UserData(lua.create_any_userdata(semaphore)?)))
+        })?,
+    )?;
     let next = Arc::new(AtomicU64::new(1));
-    host.raw_set("acquire", build.waiting("lock:with", move |ctx, args| {
-        let lock = handle::<Arc<Semaphore>>(args, "lock", "a lock")?;
-        let call = ctx.call()?;
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        Ok(async move {
-            let Ok(permit) = lock.acquire_owned().await else { return Ok(Reply::Nothing) };
-            call.keep(number, Box::new(permit));
-            Ok(Reply::Lua(Value::Number(number as f64)))
-        })
-    })?)?;
-    host.raw_set("release", build.function("lock:with", |_, ctx, args| {
-        let number = args.number("number")? as u64;
-        drop(ctx.call()?.take_kept(number).map(|it| it.downcast::<OwnedSemaphorePermit>()));
-        Ok(Reply::Nothing)
-    })?)
+    host.raw_set(
+        "acquire",
+        build.waiting("lock:with", move |ctx, args| {
+            let lock = handle::<Arc<Semaphore>>(args, "lock", "a lock")?;
+            let call = ctx.call()?;
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            Ok(async move {
+                let Ok(permit) = lock.acquire_owned().await else { return Ok(Reply::Nothing) };
+                call.keep(number, Box::new(permit));
+                Ok(Reply::Lua(Value::Number(number as f64)))
+            })
+        })?,
+    )?;
+    host.raw_set(
+        "release",
+        build.function("lock:with", |_, ctx, args| {
+            let number = args.number("number")? as u64;
+            drop(ctx.call()?.take_kept(number).map(|it| it.downcast::<OwnedSemaphorePermit>()));
+            Ok(Reply::Nothing)
+        })?,
+    )
 }
 
 fn handle<T: Clone + 'static>(args: &mut Args, name: &str, what: &str) -> Result<T, Raise> {

@@ -160,7 +160,9 @@ fn tasks_and_timers_are_counted() {
             json!({ "in_flight": 50, "timers": 10 }),
         )
         .unwrap();
-    for (hook, told) in [(Hook::OnClipCaptured, "limits.in_flight = 50"), (Hook::OnClipProcessed, "limits.timers = 10")] {
+    for (hook, told) in
+        [(Hook::OnClipCaptured, "limits.in_flight = 50"), (Hook::OnClipProcessed, "limits.timers = 10")]
+    {
         let failure = bench.ask(&plugin, hook, json!({})).unwrap_err();
         assert_eq!(failure.outcome, Outcome::Limit, "{}", failure.fault.message);
         assert!(failure.fault.message.contains(told), "{}", failure.fault.message);
