@@ -187,9 +187,9 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::hooks::{Registration, Reply, Subscription, Target};
+    use crate::lua::GenerationStats;
     use crate::model::call::{CallContext, Caller};
     use crate::plugins::breaker::BreakerState;
-    use crate::plugins::script::Usage;
 
     struct Killed(Arc<AtomicU32>);
 
@@ -208,8 +208,8 @@ mod tests {
             Box::pin(async move { if is_life { Ok(Reply::default()) } else { Err(failure) } })
         }
         fn set_config(&self, _config: Arc<Value>) {}
-        fn usage(&self) -> Usage {
-            Usage::default()
+        fn usage(&self) -> GenerationStats {
+            GenerationStats::default()
         }
         fn changed(&self) -> BoxFuture<'static, ()> {
             Box::pin(std::future::pending())

@@ -1,52 +1,18 @@
 //! What the manager needs of the script host: to load a plugin's files, and to hold what came of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::config::PluginLimits;
 use crate::hooks::{CallFailure, CallFuture, HookCall, Registration, Subscription};
-use crate::lua::permission::Permissions;
-
-/// Everything a new generation is made from.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The plugin's name.
-    pub name: Arc<str>,
-    /// The manifest's version.
-    pub version: String,
-    /// Counts up with every load.
-    pub generation: u64,
-    /// The file that starts it.
-    pub entry: String,
-    /// All files, by path.
-    pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
-    /// The config in force.
-    pub config: Arc<Value>,
-    /// What it may do.
-    pub permissions: Permissions,
-    /// What it may use.
-    pub limits: PluginLimits,
-}
-
-/// What a generation uses at this moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Bytes its VMs hold.
-    pub memory_bytes: u64,
-    /// Calls that wait for it.
-    pub queued: usize,
-    /// Calls that have begun and not ended.
-    pub in_flight: usize,
-}
+use crate::lua::{Generation, GenerationStats, LuaHost, PluginSource};
 
 /// Loads plugins.
 pub trait ScriptHost: Send + Sync + 'static {
     /// Runs a plugin's chunk; what it registers is in the answer.
-    fn load(&self, source: Source) -> BoxFuture<'static, Result<Arc<dyn Script>, CallFailure>>;
+    fn load(&self, source: PluginSource) -> BoxFuture<'static, Result<Arc<dyn Script>, CallFailure>>;
 }
 
 /// A loaded generation.
@@ -60,9 +26,54 @@ pub trait Script: Send + Sync + 'static {
     /// Hands it a new config, before `on_config_changed`.
     fn set_config(&self, config: Arc<Value>);
     /// What it uses.
-    fn usage(&self) -> Usage;
+    fn usage(&self) -> GenerationStats;
     /// Ends when its subscriptions have changed.
     fn changed(&self) -> BoxFuture<'static, ()>;
     /// Lets calls under way finish for `drain`, then cancels them and drops the VMs.
     fn retire(&self, drain: Duration) -> BoxFuture<'static, ()>;
+}
+
+impl ScriptHost for LuaHost {
+    fn load(&self, source: PluginSource) -> BoxFuture<'static, Result<Arc<dyn Script>, CallFailure>> {
+        let host = self.clone();
+        Box::pin(async move {
+            let generation = LuaHost::load(&host, source).await?;
+            Ok(Arc::new(Loaded(generation)) as Arc<dyn Script>)
+        })
+    }
+}
+
+/// A generation of the Lua host.
+struct Loaded(Arc<Generation>);
+
+impl Script for Loaded {
+    fn registrations(&self) -> Vec<Registration> {
+        self.0.registrations()
+    }
+
+    fn subscriptions(&self) -> Vec<Subscription> {
+        self.0.subscriptions()
+    }
+
+    fn call(&self, call: HookCall) -> CallFuture {
+        self.0.call(call)
+    }
+
+    fn set_config(&self, config: Arc<Value>) {
+        self.0.set_config(config);
+    }
+
+    fn usage(&self) -> GenerationStats {
+        self.0.stats()
+    }
+
+    fn changed(&self) -> BoxFuture<'static, ()> {
+        let generation = Arc::clone(&self.0);
+        Box::pin(async move { generation.changed().await })
+    }
+
+    fn retire(&self, drain: Duration) -> BoxFuture<'static, ()> {
+        let generation = Arc::clone(&self.0);
+        Box::pin(async move { generation.retire(drain).await })
+    }
 }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::config::PluginLimits;
 use crate::error::ScriptFault;
 use crate::hooks::{OnError, Registration, Subscription};
+use crate::lua::GenerationStats;
 use crate::model::plugin::PluginState;
 use crate::model::time::Timestamp;
 
@@ -138,7 +139,10 @@ pub struct PluginStatus {
     /// Calls that have begun and not ended.
     pub in_flight: usize,
     /// Bytes its VMs hold.
-    pub memory_bytes: u64,
+    pub memory_bytes: usize,
+    /// What else it uses: CPU, tasks, VMs that had to be replaced.
+    #[schema(value_type = Object)]
+    pub usage: GenerationStats,
     /// Calls by outcome since the server started.
     #[schema(value_type = Object)]
     pub counts: BTreeMap<&'static str, u64>,

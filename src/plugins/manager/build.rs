@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::config::line_of;
-use crate::hooks::{Answer, Dispatcher, Hook};
+use crate::hooks::Hook;
+use crate::lua::PluginSource;
 use crate::model::call::Outcome;
 use crate::plugins::handler::PluginHandler;
 use crate::plugins::problem::{LoadFault, Problem};
 use crate::plugins::schema::first_segment;
-use crate::plugins::script::Source;
 
 use super::slot::{Live, Prepared, Slot};
 use super::{DRAIN, Manager};
@@ -32,7 +32,7 @@ impl Manager {
             it.generation
         });
         let manifest = &prepared.manifest;
-        let source = Source {
+        let source = PluginSource {
             name: Arc::clone(&slot.name),
             version: manifest.version.as_ref().map_or_else(|| "0.0.0".to_owned(), ToString::to_string),
             generation,
@@ -55,11 +55,10 @@ impl Manager {
         let handler = PluginHandler::new(Arc::clone(&slot.name), generation, Arc::clone(&script), vitals);
         let live = Arc::new(Live { generation, prepared, script, handler: Arc::new(handler) });
         let state = match former {
-            Some(former) => last_words(former, Some(deadline)).await,
+            Some(former) => self.last_words(former, deadline).await,
             None => Value::Null,
         };
-        if let Err(failure) = Dispatcher::call_life(&live.member(), Hook::OnLoad, state, Some(deadline)).await
-        {
+        if let Err(failure) = self.life(&live, Hook::OnLoad, state, deadline).await {
             live.script.retire(Duration::ZERO).await;
             return Err(LoadFault::of_call(failure).already_logged());
         }
@@ -96,17 +95,6 @@ impl Manager {
         );
         LoadFault::of_folder(Outcome::Deadline, message, "Do less while the chunk runs, or raise startup_s.")
     }
-}
-
-/// What the plugin returns from `on_unload`, for the next generation.
-pub(super) async fn last_words(live: &Live, deadline: Option<Instant>) -> Value {
-    let replies = Dispatcher::call_life(&live.member(), Hook::OnUnload, Value::Null, deadline).await;
-    let answers = replies.unwrap_or_default().into_iter().map(|it| it.answer);
-    let mut states = answers.filter_map(|it| match it {
-        Answer::Patch(state) => Some(Value::Object(state)),
-        _ => None,
-    });
-    states.next_back().unwrap_or(Value::Null)
 }
 
 /// The whole config against the schema, each fault where its value stands.

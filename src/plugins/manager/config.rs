@@ -1,12 +1,12 @@
 //! The values of a plugin's config over HTTP: checked, stored, and brought into the running plugin at once.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::error::{Code, Error, Result};
-use crate::hooks::{Dispatcher, Hook};
+use crate::hooks::Hook;
 use crate::model::plugin::{ConfigRow, PluginState};
 use crate::plugins::settings::ConfigItem;
 
@@ -116,17 +116,16 @@ impl Manager {
             }
             return;
         };
-        let member = live.member();
-        if !member.registrations.iter().any(|it| it.hook == Hook::OnConfigChanged) {
+        if !live.script.registrations().iter().any(|it| it.hook == Hook::OnConfigChanged) {
             // Its chunk may have read the config: only running it again is sure to bring the change in.
             let _ = self.reload(slot, live.prepared.clone()).await;
             return;
         }
         let config = slot.config(&live.prepared.layers);
         live.script.set_config(Arc::clone(&config));
-        let deadline = Some(Instant::now() + Duration::from_secs(self.0.settings.startup_s));
+        let deadline = self.load_deadline();
         // A failure is kept and logged where the call ends; the config is in force all the same.
-        let _ = Dispatcher::call_life(&member, Hook::OnConfigChanged, (*config).clone(), deadline).await;
+        let _ = self.life(&live, Hook::OnConfigChanged, (*config).clone(), deadline).await;
     }
 }
 

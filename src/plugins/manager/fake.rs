@@ -15,8 +15,9 @@ use crate::hooks::{
     Answer, CallFailure, CallFuture, Dispatcher, Hook, HookCall, OnError, Registration, Reply, Subscription,
     Target,
 };
+use crate::lua::{GenerationStats, PluginSource};
 use crate::model::call::Outcome;
-use crate::plugins::script::{Script, ScriptHost, Source, Usage};
+use crate::plugins::script::{Script, ScriptHost};
 use crate::store::{Store, StoreOptions};
 
 use super::{Manager, Parts};
@@ -39,7 +40,7 @@ struct FakeScript {
 }
 
 impl ScriptHost for FakeHost {
-    fn load(&self, source: Source) -> BoxFuture<'static, Result<Arc<dyn Script>, CallFailure>> {
+    fn load(&self, source: PluginSource) -> BoxFuture<'static, Result<Arc<dyn Script>, CallFailure>> {
         let log = Arc::clone(&self.log);
         Box::pin(async move {
             log.lock().push(format!("{}.load", source.name));
@@ -95,8 +96,11 @@ impl Script for FakeScript {
             _ => format!("{}.{hook}", self.name),
         };
         self.log.lock().push(told);
-        let state = serde_json::Map::from_iter([("from".to_owned(), Value::from(self.generation))]);
-        let answer = if hook == "on_unload" { Answer::Patch(state) } else { Answer::Nothing };
+        let details = serde_json::json!({ "from": self.generation });
+        let answer = match hook {
+            "on_unload" => Answer::Health { ok: true, message: None, details },
+            _ => Answer::Nothing,
+        };
         let result = match self.fails.as_deref() == Some(hook) {
             true => Err(failure(&self.name, hook, Outcome::Runtime)),
             false => Ok(Reply { answer, generation: self.generation, ..Reply::default() }),
@@ -108,8 +112,8 @@ impl Script for FakeScript {
         *self.config.lock() = config;
     }
 
-    fn usage(&self) -> Usage {
-        Usage::default()
+    fn usage(&self) -> GenerationStats {
+        GenerationStats::default()
     }
 
     fn changed(&self) -> BoxFuture<'static, ()> {

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::hooks::{Dispatcher, Hook};
+use crate::hooks::Hook;
 use crate::model::call::Outcome;
 use crate::model::plugin::PluginState;
 use crate::plugins::order::{self, Nodes, Standing, Verdict};
@@ -124,17 +124,6 @@ impl Manager {
         self.0.registry.tell(event, &slot.name, detail).await;
     }
 
-    /// What `on_startup` and `on_shutdown` are told.
-    pub(super) fn app(&self) -> Value {
-        let running: Vec<String> =
-            self.slots().iter().filter(|it| it.live().is_some()).map(|it| it.name.to_string()).collect();
-        json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "data_dir": self.0.settings.data_dir.display().to_string(),
-            "plugins": running,
-        })
-    }
-
     async fn start_up(&self, started: &[Arc<Slot>], nodes: &Nodes, deadline: Instant) {
         let app = self.app();
         let open: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> =
@@ -144,7 +133,7 @@ impl Manager {
             async move {
                 if let Some(live) = live {
                     // A failure is kept and logged where the call ends; the plugin runs on.
-                    let _ = Dispatcher::call_life(&live.member(), Hook::OnStartup, app, Some(deadline)).await;
+                    let _ = self.life(&live, Hook::OnStartup, app, deadline).await;
                 }
             }
         })

@@ -3,6 +3,7 @@
 mod admin;
 mod build;
 mod config;
+mod life;
 mod load;
 mod registry;
 mod scan;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::clock::SharedClock;
 use crate::error::Result;
 use crate::events::{EventDraft, Journal};
-use crate::model::call::Caller;
+use crate::model::call::{Caller, PluginEffects};
 use crate::model::plugin::{ConfigRow, PluginRow};
 use crate::model::time::Timestamp;
 use crate::store::{AuditEntry, Store, Tx};
@@ -108,6 +108,16 @@ impl Registry {
         match told {
             Ok(()) => self.journal.wake(),
             Err(fault) => log::error!(plugin = plugin; "the event {event} could not be stored: {fault}"),
+        }
+    }
+
+    /// Commits what a call of the host left behind; a failure is for the log alone.
+    pub(super) async fn commit(&self, effects: Vec<PluginEffects>) {
+        let journal = self.journal.clone();
+        let written = self.store.write(move |tx| journal.commit_effects(tx, effects, &Caller::server()));
+        match written.await {
+            Ok(()) => self.journal.wake(),
+            Err(fault) => log::error!("what plugins left behind could not be stored: {fault}"),
         }
     }
 

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::hooks::{Dispatcher, Hook};
+use crate::hooks::Hook;
 use crate::model::plugin::PluginState;
 use crate::plugins::order::{self, Node, Nodes, Standing, Verdict};
 
-use super::build::last_words;
 use super::slot::Slot;
 use super::{DRAIN, Manager};
 
@@ -31,11 +30,10 @@ impl Manager {
         self.publish();
         if with_shutdown {
             let app = self.app();
-            let deadline = Some(self.load_deadline());
             // A failure is logged where the call ends; the plugin goes all the same.
-            let _ = Dispatcher::call_life(&live.member(), Hook::OnShutdown, app, deadline).await;
+            let _ = self.life(&live, Hook::OnShutdown, app, self.load_deadline()).await;
         }
-        last_words(&live, Some(self.load_deadline())).await;
+        self.last_words(&live, self.load_deadline()).await;
         log::info!(plugin = &*slot.name, generation = live.generation; "stopped");
         let (slot, generation) = (Arc::clone(slot), live.generation);
         let drained = tokio::spawn(async move {

@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 use crate::error::{Code, Error, Result};
-use crate::hooks::{Dispatcher, Hook, Table};
+use crate::hooks::{Hook, Table};
 use crate::model::plugin::PluginState;
 use crate::model::time::Timestamp;
 use crate::plugins::health;
 use crate::plugins::order;
 
 use super::Manager;
-use super::build::last_words;
 use super::slot::{Live, Slot};
 
 impl Manager {
@@ -54,8 +53,7 @@ impl Manager {
             let (live, app) = (live.get(&name).cloned(), app.clone());
             async move {
                 if let Some(live) = live {
-                    let member = live.member();
-                    let told = Dispatcher::call_life(&member, Hook::OnShutdown, app, Some(deadline));
+                    let told = self.life(&live, Hook::OnShutdown, app, deadline);
                     // A failure is kept and logged where the call ends.
                     let _ = tokio::time::timeout_at(deadline.into(), told).await;
                 }
@@ -75,7 +73,7 @@ impl Manager {
         }
         let ends = live.values().map(|live| async move {
             let left = || deadline.saturating_duration_since(Instant::now());
-            let _ = tokio::time::timeout(left(), last_words(live, Some(deadline))).await;
+            let _ = tokio::time::timeout(left(), self.last_words(live, deadline)).await;
             let drained = live.script.retire(left());
             let _ = tokio::time::timeout(left() + Duration::from_millis(200), drained).await;
         });
@@ -93,7 +91,9 @@ impl Manager {
     async fn ask_all(&self) {
         let slots: Vec<Arc<Slot>> = self.slots();
         let asked = slots.iter().filter_map(|slot| Some((slot, slot.live()?))).map(|(slot, live)| async move {
-            let said = health::ask(&live.member(), Timestamp(self.0.clock.now_us())).await;
+            let patience = Instant::now() + health::PATIENCE;
+            let said = self.life(&live, Hook::Health, serde_json::Value::Null, patience).await;
+            let said = health::view(said, Timestamp(self.0.clock.now_us()));
             if let Some(said) = &said {
                 let was_ok = slot.read(|it| it.health.as_ref().is_none_or(|it| it.ok));
                 if was_ok && !said.ok {

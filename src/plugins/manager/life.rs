@@ -1,0 +1,61 @@
+//! Calling what the host calls once in a plugin's life, and committing what that leaves behind.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::hooks::{Answer, CallFailure, Dispatcher, Hook, HookHandler, Reply};
+use crate::model::call::PluginEffects;
+
+use super::Manager;
+use super::slot::Live;
+
+impl Manager {
+    /// Calls the functions of one life hook of a generation, and commits their effects.
+    ///
+    /// # Errors
+    /// The first function's failure; it is kept and logged already.
+    pub(super) async fn life(
+        &self,
+        live: &Live,
+        hook: Hook,
+        payload: Value,
+        deadline: Instant,
+    ) -> Result<Vec<Reply>, CallFailure> {
+        let member = live.member();
+        let mut replies = Dispatcher::call_life(&member, hook, payload, Some(deadline)).await?;
+        let effects =
+            replies.iter_mut().map(|it| std::mem::take(&mut it.effects)).filter(|it| !it.is_empty());
+        let plugin = live.handler.plugin();
+        let effects: Vec<PluginEffects> =
+            effects.map(|effects| PluginEffects { plugin: Arc::clone(plugin), effects }).collect();
+        if !effects.is_empty() {
+            self.0.registry.commit(effects).await;
+        }
+        Ok(replies)
+    }
+
+    /// What the plugin returns from `on_unload`, for the next generation.
+    pub(super) async fn last_words(&self, live: &Live, deadline: Instant) -> Value {
+        let replies = self.life(live, Hook::OnUnload, Value::Null, deadline).await;
+        let answers = replies.unwrap_or_default().into_iter().map(|it| it.answer);
+        let states = answers.filter_map(|it| match it {
+            // The host hands a snapshot over as the details of a health answer.
+            Answer::Health { details, .. } if !details.is_null() => Some(details),
+            _ => None,
+        });
+        states.reduce(|_, last| last).unwrap_or(Value::Null)
+    }
+
+    /// What `on_startup` and `on_shutdown` are told.
+    pub(super) fn app(&self) -> Value {
+        let running: Vec<String> =
+            self.slots().iter().filter(|it| it.live().is_some()).map(|it| it.name.to_string()).collect();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "data_dir": self.0.settings.data_dir.display().to_string(),
+            "plugins": running,
+        })
+    }
+}
