@@ -134,7 +134,7 @@ impl Drop for Vm {
 pub struct Memory {
     hard: usize,
     soft: usize,
-    collect_above: AtomicUsize,
+    collect_above: Arc<AtomicUsize>,
     /// Bytes after the last slice.
     pub used: AtomicUsize,
     /// The most bytes after any slice.
@@ -148,7 +148,7 @@ impl Memory {
         Memory {
             hard,
             soft,
-            collect_above: AtomicUsize::new(soft),
+            collect_above: Arc::new(AtomicUsize::new(soft)),
             used: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
         }
@@ -161,17 +161,19 @@ impl Memory {
         let left = lua.used_memory();
         self.used.store(left, Ordering::Relaxed);
         // A plugin that lives above the soft limit shall not collect all the time.
-        self.collect_above.store((left + left / 4).max(self.soft), Ordering::Relaxed);
+        let next = (left + left / 4).clamp(self.soft, self.hard - self.hard / 16);
+        self.collect_above.store(next.max(left + self.hard / 64), Ordering::Relaxed);
     }
 }
 
 /// What happens when the watchdog has armed the VM: the call goes on, gives way, or dies.
 fn install_gate(lua: &Lua, context: &Arc<ApiContext>, memory: &Arc<Memory>) -> mlua::Result<Arc<Gate>> {
     let (context, memory) = (Arc::clone(context), Arc::clone(memory));
+    let collect_above = Arc::clone(&memory.collect_above);
     let root = lua.current_thread().to_pointer() as usize;
     let own: Arc<OnceLock<Weak<Gate>>> = Arc::default();
     let handed = Arc::clone(&own);
-    let gate = Gate::install(lua, move |lua| {
+    let gate = Gate::install(lua, collect_above, move |lua| {
         let Some(gate) = handed.get().and_then(Weak::upgrade) else { return Ok(VmState::Continue) };
         let Some(call) = context.current.get() else {
             gate.disarm();

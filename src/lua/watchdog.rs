@@ -6,6 +6,8 @@
 //! no `pcall` survives it.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -22,6 +24,8 @@ pub struct Gate {
     slice_began_ns: AtomicU64,
     limit_ns: AtomicU64,
     hit_ns: AtomicU64,
+    /// Bytes of the VM above which a large allocation arms it at once.
+    collect_above: Arc<AtomicUsize>,
 }
 
 struct Interrupt {
@@ -40,6 +44,7 @@ impl Gate {
     /// The VM has no memory left.
     pub fn install(
         lua: &Lua,
+        collect_above: Arc<AtomicUsize>,
         handler: impl Fn(&Lua) -> mlua::Result<VmState> + Send + 'static,
     ) -> mlua::Result<Arc<Gate>> {
         lua.set_interrupt(handler);
@@ -52,6 +57,7 @@ impl Gate {
                 let callbacks = ffi::lua_callbacks(state);
                 let field = (&raw mut (*callbacks).interrupt).cast::<AtomicUsize>().cast_const();
                 let handler = (*field).swap(0, Ordering::AcqRel);
+                (*callbacks).onallocate = Some(on_allocate);
                 interrupt = Some(Interrupt { field, handler });
             })?;
         }
@@ -61,6 +67,7 @@ impl Gate {
             slice_began_ns: AtomicU64::new(0),
             limit_ns: AtomicU64::new(0),
             hit_ns: AtomicU64::new(0),
+            collect_above,
         }))
     }
 
@@ -96,10 +103,12 @@ impl Gate {
     pub(super) fn begin(&self, now: Instant, limit: Instant) {
         self.limit_ns.store(since_start_ns(limit), Ordering::Relaxed);
         self.slice_began_ns.store(since_start_ns(now), Ordering::Release);
+        RUNNING.set(self);
     }
 
     /// The slice is over.
     pub(super) fn end(&self) {
+        RUNNING.set(std::ptr::null());
         self.slice_began_ns.store(0, Ordering::Release);
         self.disarm();
     }
@@ -137,6 +146,40 @@ impl Gate {
     }
 }
 
+/// Allocations that are looked at; Luau's collector keeps pace with smaller ones.
+const LARGE: usize = 64 << 10;
+
+thread_local! {
+    /// The gate of the VM that this thread runs; null between slices.
+    static RUNNING: Cell<*const Gate> = const { Cell::new(std::ptr::null()) };
+}
+
+/// After an allocation: a few large ones reach the limit long before the watchdog looks again, and Luau
+/// does not collect when it is reached.
+unsafe extern "C-unwind" fn on_allocate(
+    state: *mut ffi::lua_State,
+    _block: *mut c_void,
+    _before: usize,
+    size: usize,
+    _category: u8,
+    _kind: c_int,
+    _tag: c_int,
+) {
+    if size < LARGE {
+        return;
+    }
+    let gate = RUNNING.get();
+    if gate.is_null() {
+        return;
+    }
+    // SAFETY: `begin` has put a borrowed gate there and `end`, on the same thread, takes it away before the
+    // borrow is over. `lua_totalbytes` reads a counter of the VM whose allocation this is.
+    let (gate, used) = unsafe { (&*gate, ffi::lua_totalbytes(state, -1)) };
+    if used > gate.collect_above.load(Ordering::Relaxed) {
+        gate.arm();
+    }
+}
+
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Never zero, which stands for "no slice".
@@ -152,7 +195,7 @@ mod tests {
         let lua = Lua::new();
         let hits = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&hits);
-        let gate = Gate::install(&lua, move |_| {
+        let gate = Gate::install(&lua, Arc::default(), move |_| {
             counted.fetch_add(1, Ordering::Relaxed);
             Err(mlua::Error::runtime("stopped"))
         })

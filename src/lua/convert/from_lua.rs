@@ -107,7 +107,7 @@ impl Reader<'_> {
             ancestor = it.above;
         }
         if here.depth > self.budget.depth {
-            return Err(limit(format!("nests deeper than {} levels; flatten it", self.budget.depth)));
+            return Err(fault(format!("nests deeper than {} levels; flatten it", self.budget.depth)));
         }
         if table.raw_len() > self.nodes {
             return Err(self.too_many());

@@ -87,10 +87,11 @@ fn garbage_does_not_count() {
     let bench = Bench::new();
     let plugin = bench.load_with(
         "panotti.on.on_clip_captured(function()
-            for i = 1, 200 do local s = string.rep('x', 1000000) .. i end
+            local block = string.rep('x', 2^16)
+            for i = 1, 300 do local s = string.rep(block, 60) .. i end
             return { title = 'ok' }
         end)",
-        json!({ "memory_mib": 16, "question_cpu_ms": 20000, "question_wall_ms": 20000 }),
+        json!({ "memory_mib": 32, "question_cpu_ms": 20000, "question_wall_ms": 20000 }),
     );
     bench.patch(&plugin.unwrap(), json!({}));
 }

@@ -2,7 +2,9 @@
 
 mod calls;
 mod limits;
+mod replaced;
 mod tasks;
+mod zoo;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
