@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mlua::MultiValue;
 
 use crate::error::ScriptFault;
-use crate::hooks::{Answer, CallFailure, Hook, Reply};
+use crate::hooks::{Answer, Hook, Reply};
 use crate::model::call::{Outcome, PluginEffects};
 
 use super::actor::{Actor, Waiting};
@@ -188,9 +188,4 @@ fn tell(vm: &Vm, call: &CallState, fault: &ScriptFault) {
         correlation_id = call.ctx.caller.correlation_id.as_deref();
         "{fault}"
     );
-}
-
-/// So that a failure can be told without its box.
-pub(super) fn unboxed(failed: Failed) -> CallFailure {
-    *failed
 }

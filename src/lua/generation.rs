@@ -24,7 +24,7 @@ use super::registry::Registry;
 use super::require::Modules;
 use super::strand::{Done, Failed, Job, QueuedCall};
 use super::workers::Workers;
-use super::{LuaHost, finish};
+use super::LuaHost;
 
 /// A plugin's files and what it may do: what a generation is made of.
 #[derive(Clone)]
@@ -340,7 +340,7 @@ async fn reply_of(
     match answer.await {
         Ok(Ok(Done::Hook(reply))) => Ok(reply),
         Ok(Ok(Done::Value(_, effects))) => Ok(Reply { effects, generation, ..Reply::default() }),
-        Ok(Err(failed)) => Err(finish::unboxed(failed)),
+        Ok(Err(failed)) => Err(*failed),
         Err(_) => Err(CallFailure {
             outcome: crate::model::call::Outcome::Skipped,
             fault: crate::error::ScriptFault {

@@ -1,0 +1,164 @@
+//! What a hook costs: `cargo bench --bench dispatch`. Figures that are not a time per call are printed once.
+#![allow(clippy::print_stderr, clippy::unwrap_used, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput};
+use panotti::config::PluginLimits;
+use panotti::hooks::{Dispatcher, Hook, HookCall, HookHandler, Member, Table, Target};
+use panotti::lua::{Generation, HostOptions, LuaHost, PluginSource};
+use panotti::model::call::{CallContext, Caller};
+use serde_json::{Map, Value, json};
+use tokio::runtime::Runtime;
+
+const TRIVIAL: &str = "panotti.on.on_clip_captured(function() end)";
+const PATCH: &str = "panotti.on.on_clip_captured(function(clip) return { title = clip.title .. '!', tags = clip.tags } end)";
+const WAITING: &str = "panotti.on.on_clip_captured(function() panotti.sleep(3600) end)";
+/// Calls at once, as many requests would make them.
+const AT_ONCE: usize = 256;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let host = LuaHost::new(HostOptions::new(runtime.handle().clone())).unwrap();
+    let mut criterion = Criterion::default().configure_from_args().without_plots();
+    one_call(&mut criterion, &runtime, &host);
+    chains(&mut criterion, &runtime, &host);
+    criterion.final_summary();
+    busy(&runtime, &host);
+    waiting(&runtime, &host);
+}
+
+fn load(runtime: &Runtime, host: &LuaHost, name: &str, source: &str) -> Arc<Generation> {
+    let files = BTreeMap::from([("init.lua".to_owned(), Arc::from(source.as_bytes()))]);
+    let limits = json!({ "queue": 20_000, "in_flight": 20_000, "wall_ms": 600_000, "memory_mib": 256 });
+    let source = PluginSource {
+        name: name.into(),
+        version: "1.0.0".into(),
+        generation: 1,
+        entry: "init.lua".into(),
+        files: Arc::new(files),
+        config: Arc::new(json!({})),
+        permissions: Default::default(),
+        limits: PluginLimits::default().merged(limits.as_object().unwrap()).unwrap(),
+    };
+    runtime.block_on(host.load(source)).map_err(|it| it.fault.to_string()).unwrap()
+}
+
+fn clip() -> Map<String, Value> {
+    let clip = json!({"id": 123, "title": "Epic Victory", "game_name": "CS", "duration": 45.5, "fps": 60, "codec": "h264",
+        "resolution": "1920x1080", "file_size": 123456789, "tags": ["ace", "clutch"], "processed": false,
+        "created_at": "2026-01-01T00:00:00Z", "metadata": {"map": "mirage"}});
+    clip.as_object().unwrap().clone()
+}
+
+fn call(payload: &Arc<Value>) -> HookCall {
+    HookCall {
+        target: Target::Slot(0),
+        payload: Arc::clone(payload),
+        ctx: CallContext::new(Hook::OnClipCaptured.name(), Caller::server()),
+        timeout: None,
+        deadline: None,
+        is_question: false,
+    }
+}
+
+fn one_call(criterion: &mut Criterion, runtime: &Runtime, host: &LuaHost) {
+    let mut group = criterion.benchmark_group("one call at a time");
+    for (name, source, payload) in
+        [("trivial", TRIVIAL, json!({"id": 1})), ("12 fields, patch back", PATCH, Value::Object(clip()))]
+    {
+        let plugin = load(runtime, host, name, source);
+        let payload = Arc::new(payload);
+        group.bench_function(name, |it| it.iter(|| runtime.block_on(plugin.call(call(&payload))).unwrap()));
+    }
+    group.finish();
+}
+
+fn chains(criterion: &mut Criterion, runtime: &Runtime, host: &LuaHost) {
+    let mut group = criterion.benchmark_group("a chain of hooks");
+    for plugins in [0, 1, 16] {
+        let members = (0..plugins).map(|number| {
+            let plugin = load(runtime, host, &format!("chain-{number}"), TRIVIAL);
+            let registrations = plugin.registrations();
+            let handler: Arc<dyn HookHandler> = plugin;
+            Member { handler, dependencies: Vec::new(), registrations, subscriptions: Vec::new() }
+        });
+        let dispatcher = Dispatcher::new(Duration::from_secs(3));
+        dispatcher.replace(Table::new(members.collect()));
+        if plugins == 0 {
+            group.bench_function("nobody listens", |it| it.iter(|| dispatcher.listens(Hook::OnClipCaptured)));
+            continue;
+        }
+        group.throughput(Throughput::Elements(plugins));
+        group.bench_function(format!("{plugins} plugins"), |it| {
+            it.iter(|| {
+                let asked = dispatcher.ask(Hook::OnClipCaptured, clip(), &Caller::server(), &|_| Ok(()));
+                runtime.block_on(asked).unwrap()
+            });
+        });
+    }
+    group.finish();
+}
+
+/// Calls a second, and CPU a call, with many at once.
+fn busy(runtime: &Runtime, host: &LuaHost) {
+    for (name, source, payload) in [("trivial", TRIVIAL, json!({"id": 1})), ("12 fields, patch back", PATCH, Value::Object(clip()))] {
+        for plugins in [1, 3, 16] {
+            let all: Vec<_> = (0..plugins).map(|it| load(runtime, host, &format!("busy-{it}"), source)).collect();
+            let payload = Arc::new(payload.clone());
+            let end = Instant::now() + Duration::from_secs(2);
+            let (began, cpu) = (Instant::now(), cpu_time::ProcessTime::now());
+            let callers: Vec<_> = (0..AT_ONCE)
+                .map(|number| {
+                    let (plugin, payload) = (Arc::clone(&all[number % plugins]), Arc::clone(&payload));
+                    runtime.spawn(async move {
+                        let mut calls = 0_u64;
+                        while Instant::now() < end {
+                            plugin.call(call(&payload)).await.unwrap();
+                            calls += 1;
+                        }
+                        calls
+                    })
+                })
+                .collect();
+            let calls: u64 = callers.into_iter().map(|it| runtime.block_on(it).unwrap()).sum();
+            let (wall, cpu) = (began.elapsed(), cpu.elapsed());
+            eprintln!(
+                "busy, {name}, {plugins} plugins, {AT_ONCE} at once: {:.0} calls/s, {:.2} us of CPU a call (callers included), {:.2} us in Lua",
+                calls as f64 / wall.as_secs_f64(),
+                cpu.as_secs_f64() * 1e6 / calls as f64,
+                all.iter().map(|it| it.stats().cpu_us).sum::<u64>() as f64 / calls as f64,
+            );
+            all.iter().for_each(|it| runtime.block_on(it.retire(Duration::ZERO)));
+        }
+    }
+}
+
+/// Memory of hooks that wait.
+fn waiting(runtime: &Runtime, host: &LuaHost) {
+    let count = 10_000;
+    let plugin = load(runtime, host, "waiting", WAITING);
+    let payload = Arc::new(json!({"id": 1}));
+    let before = resident_bytes();
+    let lua = plugin.stats().memory_bytes;
+    let began = Instant::now();
+    let calls: Vec<_> = (0..count).map(|_| plugin.call(call(&payload))).collect();
+    while plugin.stats().in_flight < count {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    eprintln!(
+        "{count} waiting hooks: {:.2} KiB each ({:.2} of it Lua's), begun in {:?}",
+        (resident_bytes() - before) as f64 / count as f64 / 1024.0,
+        (plugin.stats().memory_bytes - lua) as f64 / count as f64 / 1024.0,
+        began.elapsed(),
+    );
+    drop(calls);
+}
+
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"));
+    line.and_then(|it| it.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
+}
