@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 
 const TRIVIAL: &str = "panotti.on.on_clip_captured(function() end)";
-const PATCH: &str = "panotti.on.on_clip_captured(function(clip) return { title = clip.title .. '!', tags = clip.tags } end)";
+const PATCH: &str =
+    "panotti.on.on_clip_captured(function(clip) return { title = clip.title .. '!', tags = clip.tags } end)";
 const WAITING: &str = "panotti.on.on_clip_captured(function() panotti.sleep(3600) end)";
 /// Calls at once, as many requests would make them.
 const AT_ONCE: usize = 256;
@@ -104,9 +105,12 @@ fn chains(criterion: &mut Criterion, runtime: &Runtime, host: &LuaHost) {
 
 /// Calls a second, and CPU a call, with many at once.
 fn busy(runtime: &Runtime, host: &LuaHost) {
-    for (name, source, payload) in [("trivial", TRIVIAL, json!({"id": 1})), ("12 fields, patch back", PATCH, Value::Object(clip()))] {
+    for (name, source, payload) in
+        [("trivial", TRIVIAL, json!({"id": 1})), ("12 fields, patch back", PATCH, Value::Object(clip()))]
+    {
         for plugins in [1, 3, 16] {
-            let all: Vec<_> = (0..plugins).map(|it| load(runtime, host, &format!("busy-{it}"), source)).collect();
+            let all: Vec<_> =
+                (0..plugins).map(|it| load(runtime, host, &format!("busy-{it}"), source)).collect();
             let payload = Arc::new(payload.clone());
             let end = Instant::now() + Duration::from_secs(2);
             let (began, cpu) = (Instant::now(), cpu_time::ProcessTime::now());

@@ -15,6 +15,7 @@ use crate::hooks::{
     CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, Registration, Reply, Subscription,
 };
 
+use super::LuaHost;
 use super::actor::{Actor, Run, Supervisor};
 use super::begin::kind_of;
 use super::context::{ApiContext, CallKind, CurrentCall};
@@ -24,7 +25,6 @@ use super::registry::Registry;
 use super::require::Modules;
 use super::strand::{Done, Failed, Job, QueuedCall};
 use super::workers::Workers;
-use super::LuaHost;
 
 /// A plugin's files and what it may do: what a generation is made of.
 #[derive(Clone)]

@@ -47,7 +47,11 @@ fn hostile_scripts_end_as_expected_and_leave_the_plugin_usable() {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
         let (outcome, message) = outcome(&bench, &text);
         if !header(&text, "expect").split('|').any(|it| it == outcome.as_str()) {
-            wrong.push(format!("{name}: {} instead of {}: {message}", outcome.as_str(), header(&text, "expect")));
+            wrong.push(format!(
+                "{name}: {} instead of {}: {message}",
+                outcome.as_str(),
+                header(&text, "expect")
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
