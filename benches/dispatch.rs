@@ -92,10 +92,11 @@ fn chains(criterion: &mut Criterion, runtime: &Runtime, host: &LuaHost) {
             group.bench_function("nobody listens", |it| it.iter(|| dispatcher.listens(Hook::OnClipCaptured)));
             continue;
         }
+        let caller = Caller::server();
         group.throughput(Throughput::Elements(plugins));
         group.bench_function(format!("{plugins} plugins"), |it| {
             it.iter(|| {
-                let asked = dispatcher.ask(Hook::OnClipCaptured, clip(), &Caller::server(), &|_| Ok(()));
+                let asked = dispatcher.ask(Hook::OnClipCaptured, clip(), &caller, &|_| Ok(()));
                 runtime.block_on(asked).unwrap()
             });
         });
