@@ -104,6 +104,7 @@ codes! {
     NotJson 400 "not_json" "The body is not JSON" "Send a JSON object and the header Content-Type: application/json.";
     BadPath 400 "bad_path" "The path is malformed" "See /api/docs for the shape of the path.";
     BadQuery 400 "bad_query" "The query is malformed" "See /api/docs for the query parameters of this route.";
+    IncompleteBody 400 "incomplete_body" "The body broke off" "Send as many bytes as Content-Length says.";
     BadHeader 400 "bad_header" "A header is malformed" "Correct the header that the detail names.";
     KeyMissing 401 "key_missing" "A key is needed" "Send the key in X-API-Key or as Authorization: Bearer; the first one lies in <data_dir>/admin.token.";
     KeyInvalid 401 "key_invalid" "The key is not valid" "It may be mistyped, expired or revoked; `panotti token create` makes another.";
@@ -119,6 +120,7 @@ codes! {
     EventNotFound 404 "event_not_found" "No event has this id" "GET /api/v1/recordings/{id}/events lists a recording's events.";
     MediaUnavailable 404 "media_unavailable" "There is no readable media behind this" "Only files the server wrote, or below the recordings directory, are served.";
     MethodNotAllowed 405 "method_not_allowed" "The route does not know this method" "The Allow header lists the methods.";
+    BodyTimeout 408 "body_timeout" "The body came too slowly" "Send it faster, or raise `body_timeout_s` in panotti.yaml.";
     Conflict 409 "conflict" "The state of the resource forbids this" "Read the resource and decide again.";
     ContradictingContent 409 "contradicting_content" "The same id was sent with other content" "Send what was sent the first time, or use another id.";
     RecordingActive 409 "recording_active" "The recording is still running" "End it first.";

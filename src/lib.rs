@@ -14,5 +14,6 @@ pub mod store;
 pub mod services;
 pub mod lua;
 pub mod plugins;
+pub mod http;
 pub mod app;
 pub mod cli;

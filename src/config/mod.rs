@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use docs::{example_yaml, help_text};
-pub use fault::{ConfigFaults, Fault};
+pub use fault::{ConfigFaults, Fault, did_you_mean};
 pub use limits::{Breaker, PluginLimits};
 pub use load::{FlagValue, Sources, load};
 pub use table::{Row, SETTINGS};
@@ -71,6 +71,8 @@ pub struct Settings {
     pub body_timeout_s: u64,
     /// Connections open at once.
     pub max_connections: usize,
+    /// Requests worked on at once; one more is answered 503.
+    pub max_requests: usize,
     /// Milliseconds all plugins together may take to answer one question.
     pub chain_wall_ms: u64,
     /// Calls into Lua in flight at once, all plugins together.

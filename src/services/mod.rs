@@ -25,7 +25,7 @@ use crate::config::Settings;
 use crate::error::{Code, Error, Result};
 use crate::events::{Deferred, DeferredFuture, EventDraft, Journal};
 use crate::hooks::{Dispatcher, Hook};
-use crate::model::call::{Caller, MAX_CALL_DEPTH};
+use crate::model::call::{Caller, MAX_CALL_DEPTH, PluginEffects};
 use crate::model::event::{Event, Priority};
 use crate::model::time::Timestamp;
 use crate::store::{Reader, Store};
@@ -89,6 +89,17 @@ impl Services {
     ) -> Result<T> {
         let store = self.store.clone();
         self.blocking.task(async move { store.read_async(read).await }).await?
+    }
+
+    /// Commits what plugins left behind in a question about nothing that is stored: a request.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn commit_effects(&self, effects: Vec<PluginEffects>, caller: &Caller) -> Result<()> {
+        let (journal, caller) = (self.journal.clone(), caller.clone());
+        self.store.write(move |tx| journal.commit_effects(tx, effects, &caller)).await?;
+        self.journal.wake();
+        Ok(())
     }
 
     /// Random bits for an id.

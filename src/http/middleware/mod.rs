@@ -1,0 +1,98 @@
+//! What every request passes, in this order: its id, a place, the right host, the plugins' question before it,
+//! its route, their question after it, the headers every answer carries, the line in the log.
+
+mod ask;
+mod host;
+pub mod limiter;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+
+use crate::error::{Code, Error};
+
+use super::meta::{Meta, REQUEST_ID};
+use super::problem;
+use super::state::HttpState;
+
+/// No script but the server's own, nothing from elsewhere, in no other page.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+    font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Leads one request through.
+///
+/// # Errors
+/// None of its own: whatever goes wrong is answered as a problem.
+pub async fn lead(
+    state: Data<HttpState>,
+    mut req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let meta = Meta::begin(&req);
+    let (method, path) = (req.method().clone(), req.path().to_owned());
+    let mut response = match admit(&state, &req) {
+        Err(error) => answer(req, error),
+        Ok(_place) => {
+            let is_asked = !is_quiet(&path);
+            let early = if is_asked { ask::before(&state, &mut req, &meta).await } else { Ok(None) };
+            let mut response = match early {
+                Ok(None) => next.call(req).await?.map_into_boxed_body(),
+                Ok(Some(given)) => req.into_response(given),
+                Err(error) => answer(req, error),
+            };
+            if is_asked {
+                ask::after(&state, &mut response, &meta).await;
+            }
+            response
+        }
+    };
+    dress(response.headers_mut(), &meta);
+    let status = response.status().as_u16();
+    let duration_ms = (meta.seconds() * 1e6).round() / 1e3;
+    let request_id = &*meta.request_id();
+    log::info!(
+        target: "panotti::access",
+        request_id, method = method.as_str(), path = path.as_str(), status, duration_ms;
+        "{method} {} {status}", path.escape_debug()
+    );
+    Ok(response)
+}
+
+/// A place among the requests being worked on; probes always get one.
+fn admit(state: &HttpState, req: &ServiceRequest) -> Result<Option<limiter::Place>, Error> {
+    // Probes name whatever address they know the server by, and tell nothing.
+    if is_probe(req.path()) {
+        return Ok(None);
+    }
+    host::check(req, &state.settings)?;
+    match state.admission.enter() {
+        Some(place) => Ok(Some(place)),
+        None => Err(Error::new(Code::Overloaded, "As many requests are being worked on as the server takes.")),
+    }
+}
+
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
+}
+
+/// Probes and static files: no plugin is asked about them.
+fn is_quiet(path: &str) -> bool {
+    is_probe(path) || path == "/api/docs" || path.starts_with("/api/docs/")
+}
+
+fn answer(req: ServiceRequest, error: Error) -> ServiceResponse<BoxBody> {
+    let response = problem::answer(error, req.request());
+    req.into_response(response)
+}
+
+/// What every answer carries.
+fn dress(headers: &mut HeaderMap, meta: &Meta) {
+    if let Ok(id) = HeaderValue::from_str(&meta.request_id()) {
+        headers.insert(HeaderName::from_static(REQUEST_ID), id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+}

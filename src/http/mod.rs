@@ -1,0 +1,183 @@
+//! The HTTP surface: every route on one page.
+//!
+//! A handler takes, authorises, calls one service and wraps; the scope of its key stands in the type of its
+//! argument. `route` registers the rows, `openapi` writes the document from them, `middleware` is what every
+//! request passes, `problem` the only place that shapes an error.
+
+mod body;
+mod call;
+mod clips;
+mod compat;
+mod digest;
+mod docs;
+mod health;
+mod hooks;
+mod media;
+mod meta;
+mod middleware;
+mod openapi;
+mod plugin_config;
+mod plugins;
+mod problem;
+mod query;
+mod recordings;
+mod reply;
+mod route;
+mod server;
+mod state;
+mod tokens;
+mod tracks;
+
+use crate::error::Code::*;
+use crate::model::clip::{Clip, ClipStats};
+use crate::model::recording::Recording;
+use crate::model::token::Token;
+use crate::plugins::{ConfigItem, PluginStatus, PluginView, Rescan};
+use crate::services::recordings::{Detail, Told};
+
+use openapi::bodies::*;
+use openapi::schema::{items, object, of, page};
+use query::PAGING;
+use route::Gives::{Json, Media, Nothing, Static};
+use route::Takes::{self, JsonOrNothing};
+use route::{Route, delete, get, patch, post, put};
+
+pub use server::serve;
+pub use state::{HttpState, IsReady};
+
+/// The OpenAPI document.
+pub fn openapi() -> serde_json::Value {
+    openapi::document(&routes())
+}
+
+const IF_MATCH: &[&str] = &["If-Match"];
+const IF_NONE: &[&str] = &["If-None-Match"];
+const ONCE: &[&str] = &["Idempotency-Key"];
+const RANGE: &[&str] = &["Range", "If-Range", "If-None-Match"];
+
+/// The table of routes. Of two that fit a path, the first one is taken.
+#[rustfmt::skip] // a route a paragraph
+fn routes() -> Vec<Route> {
+    vec![
+        get("/api/v1/recordings", "listRecordings", recordings::list, "Lists recordings, newest first.")
+            .query(PAGING).query(recordings::FILTERS).headers(IF_NONE).gives(200, Json(page::<Recording>)),
+        post("/api/v1/recordings", "startRecording", recordings::start, "Starts a recording; asks before_recording_start, tells recording.started. The same start again answers 200 with duplicate: true.")
+            .takes(JsonOrNothing(recording_start)).headers(ONCE).gives(201, Json(of::<Told>)).gives(200, Json(of::<Told>)).fails(&[ContradictingContent, HookDenied]),
+        get("/api/v1/recordings/{id}", "getRecording", recordings::get, "Gives a recording with its tracks.")
+            .query(recordings::INCLUDE).headers(IF_NONE).gives(200, Json(of::<Detail>)).gives(304, Nothing).fails(&[RecordingNotFound]),
+        patch("/api/v1/recordings/{id}", "updateRecording", recordings::patch, "Changes title and metadata (a merge patch); tells recording.updated.")
+            .takes(Takes::Json(recording_change)).headers(IF_MATCH).gives(200, Json(of::<Recording>)).fails(&[RecordingNotFound]),
+        put("/api/v1/recordings/{id}", "replaceRecording", recordings::patch, "The same as PATCH: what is not sent stays.")
+            .takes(Takes::Json(recording_change)).headers(IF_MATCH).gives(200, Json(of::<Recording>)).fails(&[RecordingNotFound]),
+        delete("/api/v1/recordings/{id}", "deleteRecording", recordings::delete, "Deletes a recording that has ended; its clips stay. Tells recording.deleted.")
+            .query(recordings::FILES).headers(IF_MATCH).gives(204, Nothing).fails(&[RecordingNotFound, RecordingActive]),
+        post("/api/v1/recordings/{id}/end", "endRecording", recordings::end, "Ends a recording; tells recording.ended, from which after_recording_end is told. The same end again answers duplicate: true.")
+            .takes(JsonOrNothing(recording_end)).headers(ONCE).gives(200, Json(of::<Told>)).fails(&[RecordingNotFound, ContradictingContent]),
+        get("/api/v1/recordings/{id}/events", "listRecordingEvents", recordings::events, "Gives the last 50 events about a recording, newest first.")
+            .headers(IF_NONE).gives(200, Json(event_items)).fails(&[RecordingNotFound]),
+        get("/api/v1/recordings/{id}/tasks", "listRecordingTasks", recordings::tasks, "Gives what plugins did last for a recording.")
+            .headers(IF_NONE).gives(200, Json(task_items)).fails(&[RecordingNotFound]),
+
+        get("/api/v1/recordings/{id}/tracks", "listTracks", tracks::list, "Gives the tracks of a recording by name.")
+            .headers(IF_NONE).gives(200, Json(track_items)).fails(&[RecordingNotFound]),
+        get("/api/v1/recordings/{id}/tracks/{track}", "downloadTrack", tracks::download, "Gives the bytes of a track, also while it grows.")
+            .headers(RANGE).gives(200, Media).gives(206, Media).gives(304, Nothing).fails(&[RecordingNotFound, TrackNotFound, MediaUnavailable, RangeNotSatisfiable]),
+        put("/api/v1/recordings/{id}/tracks/{track}", "uploadTrack", tracks::upload, "Stores a whole track of any size; tells track.stored.")
+            .query(tracks::REPLACE).takes(Takes::Media).headers(&["Repr-Digest"]).gives(201, Json(track)).gives(200, Json(track)).fails(&[RecordingNotFound, RecordingCompleted, Conflict]),
+        post("/api/v1/recordings/{id}/tracks/{track}", "appendTrack", tracks::append, "Appends to a live track; what is answered is on disk.")
+            .takes(Takes::Media).headers(&["Upload-Offset"]).gives(200, Json(track)).fails(&[RecordingNotFound, RecordingCompleted, OffsetMismatch, Conflict]),
+        delete("/api/v1/recordings/{id}/tracks/{track}", "deleteTrack", tracks::delete, "Deletes a track, and its file if the server wrote it.")
+            .gives(204, Nothing).fails(&[RecordingNotFound, TrackNotFound, Conflict]),
+        get("/api/v1/recordings/{id}/tracks/{track}/waveform", "getTrackWaveform", tracks::waveform, "Gives the peaks of a track.")
+            .query(tracks::POINTS).gives(200, Json(waveform)).fails(&[RecordingNotFound, TrackNotFound, MediaUnavailable, NoAudio]),
+
+        get("/api/v1/clips", "listClips", clips::list, "Lists clips, newest first.")
+            .query(PAGING).query(clips::FILTERS).headers(IF_NONE).gives(200, Json(page::<Clip>)),
+        post("/api/v1/clips", "createClip", clips::create, "Creates a clip: of a file, or cut from a recording, also from one that runs. Asks on_clip_captured, tells clip.created.")
+            .takes(Takes::Json(clip_create)).headers(ONCE).gives(201, Json(of::<Clip>)).fails(&[RecordingNotFound, TrackNotFound, MediaUnavailable, OutOfRange, NoAudio]),
+        get("/api/v1/clips/stats/summary", "getClipStatsSummary", clips::stats, "Gives totals over all clips.")
+            .headers(IF_NONE).gives(200, Json(of::<ClipStats>)),
+        get("/api/v1/clips/stats", "getClipStats", clips::stats, "Gives totals over all clips.")
+            .headers(IF_NONE).gives(200, Json(of::<ClipStats>)),
+        get("/api/v1/clips/{id}", "getClip", clips::get, "Gives a clip.")
+            .headers(IF_NONE).gives(200, Json(of::<Clip>)).gives(304, Nothing).fails(&[ClipNotFound]),
+        patch("/api/v1/clips/{id}", "updateClip", clips::patch, "Changes a clip (a merge patch); asks on_clip_processed when processed becomes true, tells clip.updated.")
+            .takes(Takes::Json(clip_change)).headers(IF_MATCH).gives(200, Json(of::<Clip>)).fails(&[ClipNotFound, IllegalTransition]),
+        put("/api/v1/clips/{id}", "replaceClip", clips::patch, "The same as PATCH: what is not sent stays.")
+            .takes(Takes::Json(clip_change)).headers(IF_MATCH).gives(200, Json(of::<Clip>)).fails(&[ClipNotFound, IllegalTransition]),
+        delete("/api/v1/clips/{id}", "deleteClip", clips::delete, "Deletes a clip; its file only when asked to and the server wrote it. Tells clip.deleted.")
+            .query(clips::FILES).headers(IF_MATCH).gives(204, Nothing).fails(&[ClipNotFound]),
+        get("/api/v1/clips/{id}/content", "downloadClip", clips::download, "Gives the bytes of a clip's media.")
+            .headers(RANGE).gives(200, Media).gives(206, Media).gives(304, Nothing).fails(&[ClipNotFound, MediaUnavailable, RangeNotSatisfiable]),
+        put("/api/v1/clips/{id}/content", "uploadClip", clips::upload, "Stores the media of a clip.")
+            .takes(Takes::Media).headers(&["Repr-Digest"]).gives(200, Json(of::<Clip>)).fails(&[ClipNotFound, Conflict]),
+        get("/api/v1/clips/{id}/waveform", "getClipWaveform", clips::waveform, "Gives the peaks of a clip's audio.")
+            .query(tracks::POINTS).gives(200, Json(waveform)).fails(&[ClipNotFound, MediaUnavailable, NoAudio]),
+
+        get("/api/v1/plugins", "listPlugins", plugins::list, "Lists plugins by name.")
+            .query(PAGING).query(plugins::FILTERS).headers(IF_NONE).gives(200, Json(page::<PluginView>)),
+        post("/api/v1/plugins", "registerPlugin", plugins::register, "Registers a plugin folder; it is loaded when it is meant to run.")
+            .takes(Takes::Json(plugin_create)).gives(201, Json(of::<PluginView>)).fails(&[PluginExists, NoSuchFolder]),
+        post("/api/v1/plugins/rescan", "rescanPlugins", plugins::rescan, "Looks through the plugin folders again: new plugins are loaded, failed ones tried again, gone ones stopped.")
+            .gives(200, Json(of::<Rescan>)),
+        get("/api/v1/plugins/{id}", "getPlugin", plugins::get, "Gives a plugin by its number or name.")
+            .headers(IF_NONE).gives(200, Json(of::<PluginView>)).gives(304, Nothing).fails(&[PluginNotFound]),
+        patch("/api/v1/plugins/{id}", "updatePlugin", plugins::patch, "Changes what is said of a plugin (a merge patch); enabled starts or stops it.")
+            .takes(Takes::Json(plugin_change)).headers(IF_MATCH).gives(200, Json(of::<PluginView>)).fails(&[PluginNotFound, Conflict, PluginLoadFailed]),
+        put("/api/v1/plugins/{id}", "replacePlugin", plugins::patch, "The same as PATCH: what is not sent stays.")
+            .takes(Takes::Json(plugin_change)).headers(IF_MATCH).gives(200, Json(of::<PluginView>)).fails(&[PluginNotFound, Conflict, PluginLoadFailed]),
+        delete("/api/v1/plugins/{id}", "deletePlugin", plugins::delete, "Stops a plugin and forgets its row and config; the folder stays and shows as discovered.")
+            .query(plugins::PURGE).headers(IF_MATCH).gives(204, Nothing).fails(&[PluginNotFound]),
+        post("/api/v1/plugins/{id}/enable", "enablePlugin", plugins::enable, "Lets a plugin run, now and after a restart.")
+            .gives(200, Json(of::<PluginView>)).fails(&[PluginNotFound, Conflict, PluginLoadFailed]),
+        post("/api/v1/plugins/{id}/disable", "disablePlugin", plugins::disable, "Stops a plugin, now and after a restart.")
+            .gives(200, Json(of::<PluginView>)).fails(&[PluginNotFound, Conflict]),
+        get("/api/v1/plugins/{id}/status", "getPluginStatus", plugins::status, "Tells everything about a plugin at this moment.")
+            .gives(200, Json(of::<PluginStatus>)).fails(&[PluginNotFound]),
+        post("/api/v1/plugins/{id}/breaker/reset", "resetPluginBreaker", plugins::reset_breaker, "Lets a plugin be called again that was left alone.")
+            .gives(200, Json(of::<PluginStatus>)).fails(&[PluginNotFound]),
+        get("/api/v1/plugins/{id}/config", "listPluginConfig", plugin_config::list, "Gives every value of a plugin's config with its source; secrets are not shown.")
+            .headers(IF_NONE).gives(200, Json(items::<ConfigItem>)).fails(&[PluginNotFound]),
+        post("/api/v1/plugins/{id}/config", "createPluginConfig", plugin_config::create, "Stores a value under a new key; it reaches the running plugin at once.")
+            .takes(Takes::Json(config_create)).gives(201, Json(of::<ConfigItem>)).fails(&[PluginNotFound, KeyExists, Conflict]),
+        put("/api/v1/plugins/{id}/config/{config_id}", "updatePluginConfig", plugin_config::update, "Changes a stored value; it reaches the running plugin at once.")
+            .takes(Takes::Json(config_change)).gives(200, Json(of::<ConfigItem>)).fails(&[PluginNotFound, ConfigNotFound, Conflict]),
+        delete("/api/v1/plugins/{id}/config/{config_id}", "deletePluginConfig", plugin_config::delete, "Drops a stored value: the manifest's or the schema's counts again.")
+            .gives(204, Nothing).fails(&[PluginNotFound, ConfigNotFound, Conflict]),
+
+        get("/api/v1/hooks", "listHooks", hooks::list, "Gives every hook with its effective chain.")
+            .headers(IF_NONE).gives(200, Json(items::<hooks::HookChain>)),
+        get("/api/v1/hooks/{hook}", "getHook", hooks::get, "Gives the effective chain of a hook, and why it is in that order.")
+            .headers(IF_NONE).gives(200, Json(of::<hooks::HookChain>)).fails(&[HookNotFound]),
+
+        get("/api/v1/tokens", "listTokens", tokens::list, "Lists the keys, never their secrets.")
+            .headers(IF_NONE).gives(200, Json(items::<Token>)),
+        post("/api/v1/tokens", "createToken", tokens::create, "Makes a key; the answer is the only one that shows it.")
+            .takes(Takes::Json(token_create)).gives(201, Json(new_token)),
+        delete("/api/v1/tokens/{id}", "revokeToken", tokens::revoke, "Revokes a key.")
+            .gives(204, Nothing).fails(&[TokenNotFound]),
+
+        get("/healthz", "getHealth", health::alive, "Tells that the process runs.").any_query().gives(200, Json(probe)),
+        get("/readyz", "getReadiness", health::ready, "Tells whether requests will be served.").any_query().gives(200, Json(probe)).fails(&[Overloaded]),
+        get("/api/openapi.json", "getOpenapi", docs::document, "Gives this document; without a key on this machine alone.").gives(200, Json(object)).fails(&[KeyMissing, KeyInvalid]),
+        get("/api/docs", "getDocs", docs::index, "Shows this document as a page.").any_query().gives(200, Static),
+        get("/api/docs/{file}", "getDocsFile", docs::asset, "Gives a file of that page.").any_query().gives(200, Static).fails(&[NotFound]),
+
+        post("/api/recording-started", "olderRecordingStarted", compat::started, "Starts a recording, for PanottiServer's clients.")
+            .any_query().takes(Takes::Json(object)).gives(200, Json(of::<compat::Started>)).fails(&[HookDenied, ContradictingContent]),
+        post("/api/recording-ended", "olderRecordingEnded", compat::ended, "Ends a recording, for PanottiServer's clients; also one whose start was lost.")
+            .any_query().takes(Takes::Json(object)).gives(200, Json(of::<compat::Ended>)).fails(&[ContradictingContent]),
+        post("/recording/started", "oldRecordingStarted", compat::started, "The same as /api/recording-started.")
+            .any_query().takes(Takes::Json(object)).gives(200, Json(of::<compat::Started>)).fails(&[HookDenied, ContradictingContent]),
+        post("/recording/ended", "oldRecordingEnded", compat::ended, "The same as /api/recording-ended.")
+            .any_query().takes(Takes::Json(object)).gives(200, Json(of::<compat::Ended>)).fails(&[ContradictingContent]),
+        post("/start-recording", "oldestStartRecording", compat::started, "The same as /api/recording-started.")
+            .any_query().takes(Takes::Json(object)).gives(200, Json(of::<compat::Started>)).fails(&[HookDenied, ContradictingContent]),
+        post("/end-recording", "oldestEndRecording", compat::ended, "The same as /api/recording-ended.")
+            .any_query().takes(Takes::Json(object)).gives(200, Json(of::<compat::Ended>)).fails(&[ContradictingContent]),
+        get("/api/active-recordings", "olderActiveRecordings", compat::active, "Gives the recordings that run, for PanottiServer's clients.")
+            .any_query().gives(200, Json(of::<compat::Active>)),
+        get("/health", "olderHealth", compat::health, "Tells that the server is there, for PanottiServer's clients.")
+            .any_query().gives(200, Json(of::<compat::Healthy>)),
+    ]
+}

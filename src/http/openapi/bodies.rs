@@ -1,0 +1,144 @@
+//! Schemas of bodies and answers that are no types: from the services' tables of fields, or written out.
+
+use serde_json::{Value, json};
+
+use crate::model::recording::Track;
+use crate::http::plugins;
+use crate::model::token::Token;
+use crate::services::fields::{Purpose, Rule, schema};
+use crate::services::{clips, recordings, tokens};
+
+use super::schema::{Components, of};
+
+macro_rules! bodies {
+    ($($function:ident $name:literal $rules:expr, $purpose:ident;)*) => {$(
+        #[doc = concat!("The schema `", $name, "`.")]
+        pub fn $function(components: &mut Components) -> Value {
+            body(components, $name, $rules, Purpose::$purpose)
+        }
+    )*};
+}
+
+bodies! {
+    recording_start "RecordingStart" recordings::START, Create;
+    recording_end "RecordingEnd" recordings::END, Create;
+    recording_change "RecordingChange" recordings::PATCH, Change;
+    plugin_create "PluginCreate" plugins::CREATE, Create;
+    plugin_change "PluginChange" plugins::CHANGE, Change;
+    token_create "TokenCreate" tokens::CREATE, Create;
+    clip_change "ClipChange" clips::FIELDS, Change;
+}
+
+/// What makes a clip: fields, or a cut.
+pub fn clip_create(components: &mut Components) -> Value {
+    components.named("ClipCreate", |_| clips::create_schema())
+}
+
+fn body(components: &mut Components, name: &str, rules: &[Rule], purpose: Purpose) -> Value {
+    components.named(name, |_| schema(rules, purpose))
+}
+
+/// A track with its name.
+pub fn track(components: &mut Components) -> Value {
+    let row = of::<Track>(components);
+    components.named("NamedTrack", |_| {
+        let name = json!({ "type": "string", "description": "The track's name." });
+        json!({ "allOf": [row, { "type": "object", "required": ["name"], "properties": { "name": name } }] })
+    })
+}
+
+/// The tracks of a recording.
+pub fn track_items(components: &mut Components) -> Value {
+    let item = track(components);
+    components.named("TrackItems", |_| items(item))
+}
+
+/// Events.
+pub fn event_items(components: &mut Components) -> Value {
+    let item = components.named("Event", |_| event());
+    components.named("EventItems", |_| items(item))
+}
+
+/// What plugins did.
+pub fn task_items(components: &mut Components) -> Value {
+    let item = json!({ "type": "object", "description": "What one plugin did: inputs, outputs, error." });
+    components.named("TaskItems", |_| items(item))
+}
+
+/// The peaks of some audio.
+pub fn waveform(components: &mut Components) -> Value {
+    components.named("Waveform", |_| {
+        let level = |doc: &str| json!({ "type": "number", "description": doc });
+        json!({
+            "type": "object", "required": ["points", "peaks"],
+            "properties": {
+                "points": { "type": "integer", "description": "How many peaks there are." },
+                "peaks": { "type": "array", "description": "From the first to the last sample; full scale is -1 to 1.", "items": {
+                    "type": "object", "required": ["min", "max", "rms"],
+                    "properties": { "min": level("The lowest sample."), "max": level("The highest sample."), "rms": level("Root of the mean square.") },
+                } },
+            },
+        })
+    })
+}
+
+/// A key that was just made.
+pub fn new_token(components: &mut Components) -> Value {
+    let row = of::<Token>(components);
+    components.named("NewToken", |_| {
+        let key = json!({ "type": "string", "description": "The key itself, shown this once: `pnt_<id>_<secret>`." });
+        json!({ "allOf": [row, { "type": "object", "required": ["token"], "properties": { "token": key } }] })
+    })
+}
+
+/// What stores a value of a config.
+pub fn config_create(components: &mut Components) -> Value {
+    components.named("ConfigCreate", |_| config(&["key", "value"]))
+}
+
+/// What changes a value of a config.
+pub fn config_change(components: &mut Components) -> Value {
+    components.named("ConfigChange", |_| config(&["value"]))
+}
+
+fn config(required: &[&str]) -> Value {
+    json!({
+        "type": "object", "required": required, "additionalProperties": false,
+        "properties": {
+            "key": { "type": "string", "minLength": 1, "maxLength": 255, "description": "The key in the plugin's config." },
+            "value": { "description": "Any JSON that the plugin's schema allows." },
+        },
+    })
+}
+
+/// That all is well.
+pub fn probe(components: &mut Components) -> Value {
+    components.named("Probe", |_| {
+        json!({ "type": "object", "required": ["status"], "properties": { "status": { "type": "string", "description": "`ok`." } } })
+    })
+}
+
+fn items(item: Value) -> Value {
+    json!({ "type": "object", "required": ["items"], "properties": { "items": { "type": "array", "items": item } } })
+}
+
+fn event() -> Value {
+    json!({
+        "type": "object",
+        "description": "An event as CloudEvents 1.0.",
+        "required": ["specversion", "id", "type", "source", "time", "data"],
+        "properties": {
+            "specversion": { "const": "1.0" },
+            "id": { "type": "string" },
+            "type": { "type": "string", "examples": ["recording.ended"] },
+            "source": { "type": "string" },
+            "subject": { "type": ["string", "null"] },
+            "time": { "type": "string", "format": "date-time" },
+            "datacontenttype": { "type": "string" },
+            "data": {},
+            "correlationid": { "type": "string" },
+            "causationid": { "type": ["string", "null"] },
+            "priority": { "type": "string", "enum": ["low", "normal", "high", "critical"] },
+        },
+    })
+}

@@ -1,0 +1,245 @@
+//! One row of the table of routes: what is served, to whom, and what the document says of it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, guard, web};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
+use crate::error::{Code, Error, Result};
+use crate::model::token::Scope;
+
+use super::call::{Access, Call};
+use super::openapi::schema::SchemaFn;
+use super::problem;
+use super::query::Param;
+use super::reply;
+
+/// The query parameters a route knows; none = it ignores its query.
+type Known = Option<Vec<&'static [Param]>>;
+type Runner =
+    Arc<dyn Fn(HttpRequest, Payload, Arc<Known>) -> LocalBoxFuture<'static, HttpResponse> + Send + Sync>;
+
+/// What a request brings.
+#[derive(Clone, Copy)]
+pub enum Takes {
+    /// Nothing.
+    Nothing,
+    /// A JSON object.
+    Json(SchemaFn),
+    /// A JSON object, or nothing.
+    JsonOrNothing(SchemaFn),
+    /// The bytes of a file.
+    Media,
+}
+
+/// What an answer brings.
+#[derive(Clone, Copy)]
+pub enum Gives {
+    /// Nothing.
+    Nothing,
+    /// JSON.
+    Json(SchemaFn),
+    /// The bytes of a file.
+    Media,
+    /// A page or a part of one.
+    Static,
+}
+
+/// One route.
+#[derive(Clone)]
+pub struct Route {
+    /// The method; GET answers HEAD too.
+    pub method: Method,
+    /// The path with its `{parts}`.
+    pub path: &'static str,
+    /// What generated clients call it.
+    pub operation: &'static str,
+    /// What it does, in a sentence.
+    pub summary: &'static str,
+    /// The scope the key needs, from the type of the handler.
+    pub scope: Option<Scope>,
+    /// The query parameters; none = the query is ignored.
+    pub query: Known,
+    /// What it takes.
+    pub takes: Takes,
+    /// Statuses of success and what they bring.
+    pub gives: Vec<(u16, Gives)>,
+    /// What can go wrong beside what its shape implies.
+    pub fails: &'static [Code],
+    /// Request headers it understands.
+    pub headers: Vec<&'static str>,
+    run: Runner,
+}
+
+macro_rules! verbs {
+    ($($verb:ident $method:ident;)*) => {$(
+        #[doc = concat!("A `", stringify!($method), "` route; its scope is that of the handler's argument.")]
+        pub fn $verb<A, H, F>(path: &'static str, operation: &'static str, handler: H, summary: &'static str) -> Route
+        where
+            A: Access,
+            H: Fn(Call<A>) -> F + Copy + Send + Sync + 'static,
+            F: Future<Output = Result<HttpResponse>> + 'static,
+        {
+            Route::new(Method::$method, path, operation, handler, summary)
+        }
+    )*};
+}
+
+verbs! { get GET; post POST; put PUT; patch PATCH; delete DELETE; }
+
+impl Route {
+    fn new<A, H, F>(
+        method: Method,
+        path: &'static str,
+        operation: &'static str,
+        handler: H,
+        summary: &'static str,
+    ) -> Self
+    where
+        A: Access,
+        H: Fn(Call<A>) -> F + Copy + Send + Sync + 'static,
+        F: Future<Output = Result<HttpResponse>> + 'static,
+    {
+        let run: Runner = Arc::new(move |req, payload, known| {
+            let answer = async move {
+                let work = async {
+                    let call = Call::<A>::open(req.clone(), payload, (*known).as_deref()).await?;
+                    handler(call).await
+                };
+                // A panic costs its own request an answer 500, and nobody else anything.
+                let done = AssertUnwindSafe(work).catch_unwind().await;
+                let done = done.unwrap_or_else(|panic| Err(Error::internal(panic_text(&*panic))));
+                done.unwrap_or_else(|error| problem::answer(error, &req))
+            };
+            answer.boxed_local()
+        });
+        Route {
+            method,
+            path,
+            operation,
+            summary,
+            scope: A::SCOPE,
+            query: Some(Vec::new()),
+            takes: Takes::Nothing,
+            gives: Vec::new(),
+            fails: &[],
+            headers: Vec::new(),
+            run,
+        }
+    }
+
+    /// Knows these query parameters too.
+    pub fn query(mut self, params: &'static [Param]) -> Self {
+        self.query.get_or_insert_default().push(params);
+        self
+    }
+
+    /// Ignores its query.
+    pub fn any_query(mut self) -> Self {
+        self.query = None;
+        self
+    }
+
+    /// Takes a body.
+    pub fn takes(mut self, takes: Takes) -> Self {
+        self.takes = takes;
+        self
+    }
+
+    /// Answers so when all went well.
+    pub fn gives(mut self, status: u16, gives: Gives) -> Self {
+        self.gives.push((status, gives));
+        self
+    }
+
+    /// Can fail so, beside what its shape implies.
+    pub fn fails(mut self, codes: &'static [Code]) -> Self {
+        self.fails = codes;
+        self
+    }
+
+    /// Understands these request headers.
+    pub fn headers(mut self, names: &[&'static str]) -> Self {
+        self.headers.extend_from_slice(names);
+        self
+    }
+
+    /// What actix calls.
+    fn to_actix(&self) -> actix_web::Route {
+        let (run, known) = (Arc::clone(&self.run), Arc::new(self.query.clone()));
+        web::route().to(move |req: HttpRequest, payload: web::Payload| {
+            run(req, payload.into_inner(), Arc::clone(&known))
+        })
+    }
+}
+
+/// Registers all routes, each with and without a trailing slash, and what answers other methods.
+pub fn register(routes: &[Route], app: &mut web::ServiceConfig) {
+    let mut paths: Vec<&'static str> = Vec::new();
+    for route in routes {
+        if !paths.contains(&route.path) {
+            paths.push(route.path);
+        }
+    }
+    for path in paths {
+        let here: Vec<&Route> = routes.iter().filter(|it| it.path == path).collect();
+        let mut resource = web::resource([path.to_owned(), format!("{path}/")]);
+        for route in &here {
+            let actix = route.to_actix();
+            resource = resource.route(match route.method == Method::GET {
+                true => actix.guard(guard::Any(guard::Get()).or(guard::Head())),
+                false => actix.method(route.method.clone()),
+            });
+        }
+        let allow = allow_header(&here);
+        resource = resource.default_service(web::to(move |req: HttpRequest| {
+            let allow = allow.clone();
+            async move { other_method(&req, &allow) }
+        }));
+        app.service(resource);
+    }
+}
+
+/// Answers a path that no route has.
+pub async fn not_found(req: HttpRequest) -> HttpResponse {
+    let detail = format!("There is no route `{} {}`.", req.method(), req.path().escape_debug());
+    problem::answer(Error::new(Code::NotFound, detail), &req)
+}
+
+/// The methods of a path, as the Allow header lists them.
+fn allow_header(here: &[&Route]) -> String {
+    let mut methods: Vec<&str> = Vec::new();
+    for route in here {
+        methods.push(route.method.as_str());
+        if route.method == Method::GET {
+            methods.push("HEAD");
+        }
+    }
+    methods.push("OPTIONS");
+    methods.join(", ")
+}
+
+fn other_method(req: &HttpRequest, allow: &str) -> HttpResponse {
+    let mut response = match req.method() == Method::OPTIONS {
+        true => reply::no_content(),
+        false => {
+            let detail = format!("`{}` takes {allow}.", req.path().escape_debug());
+            problem::answer(Error::new(Code::MethodNotAllowed, detail), req)
+        }
+    };
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|it| (*it).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("a handler panicked: {}", text.unwrap_or_default())
+}

@@ -1,0 +1,48 @@
+//! The actix server: workers, connections, deadlines.
+
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::web::Data;
+use actix_web::{App, HttpServer, web};
+
+use super::state::HttpState;
+use super::{middleware, route, routes};
+
+/// An idle connection is kept this long.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// The head of a request must be complete within this.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves on a listener that is bound already; runs once it is awaited, and stops by its handle.
+///
+/// # Errors
+/// The listener cannot be used.
+pub fn serve(state: HttpState, listener: TcpListener) -> io::Result<Server> {
+    let workers = state.settings.http_workers;
+    let connections = state.settings.max_connections.div_ceil(workers);
+    let shutdown_s = state.settings.shutdown_s;
+    let state = Data::new(state);
+    let table = routes();
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(state.clone())
+            .wrap(from_fn(middleware::lead))
+            .configure(|app| route::register(&table, app))
+            .default_service(web::to(route::not_found))
+    });
+    let server = server
+        .workers(workers)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .max_connections(connections)
+        // A client that goes away cancels what it asked for, the plugins' questions included.
+        .h1_allow_half_closed(false)
+        .shutdown_timeout(shutdown_s)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
