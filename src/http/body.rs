@@ -140,7 +140,10 @@ fn refuse_encoding(headers: &HeaderMap) -> Result<()> {
     match headers.get(header::CONTENT_ENCODING).map(|it| it.to_str().unwrap_or_default()) {
         None | Some("identity" | "") => Ok(()),
         Some(encoding) => {
-            let detail = format!("Content-Encoding `{}` is not taken; send the body as it is.", encoding.escape_debug());
+            let detail = format!(
+                "Content-Encoding `{}` is not taken; send the body as it is.",
+                encoding.escape_debug()
+            );
             Err(Error::new(Code::UnsupportedMediaType, detail))
         }
     }

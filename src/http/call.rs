@@ -80,7 +80,8 @@ impl<A: Access> Call<A> {
         payload: Payload,
         known: Option<&[&'static [Param]]>,
     ) -> Result<Self> {
-        let state = Data::<HttpState>::extract(&req).await.map_err(|fault| Error::internal(fault.to_string()))?;
+        let state =
+            Data::<HttpState>::extract(&req).await.map_err(|fault| Error::internal(fault.to_string()))?;
         let token = match A::SCOPE {
             None => None,
             Some(scope) => Some(authorise(&state, &req, scope).await?),
@@ -219,7 +220,12 @@ impl<A: Access> Call<A> {
         let once = match (self.header("Idempotency-Key")?, &self.token) {
             (Some(key), Some(token)) => {
                 let (method, path) = (self.req.method().as_str(), self.req.path());
-                Some(Idempotency::new(&self.state.services, &token.id, key, &[method.as_bytes(), path.as_bytes(), &bytes])?)
+                Some(Idempotency::new(
+                    &self.state.services,
+                    &token.id,
+                    key,
+                    &[method.as_bytes(), path.as_bytes(), &bytes],
+                )?)
             }
             _ => None,
         };
@@ -242,7 +248,8 @@ impl<A: Access> Call<A> {
         let id = &kept.body["id"];
         let id = id.as_str().map(str::to_owned).or_else(|| id.as_i64().map(|it| it.to_string()));
         if let (StatusCode::CREATED, Some(id)) = (status, id)
-            && let Ok(place) = HeaderValue::from_str(&format!("{}/{id}", self.req.path().trim_end_matches('/')))
+            && let Ok(place) =
+                HeaderValue::from_str(&format!("{}/{id}", self.req.path().trim_end_matches('/')))
         {
             response.headers_mut().insert(header::LOCATION, place);
         }

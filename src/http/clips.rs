@@ -15,24 +15,42 @@ use super::tracks::{answer, drawn, expected, points};
 
 /// What a list of clips can be ordered by; `-` is descending.
 const SORTS: &[&str] = &[
-    "created_at", "-created_at", "recorded_at", "-recorded_at", "title", "-title", "duration", "-duration", "id", "-id",
+    "created_at",
+    "-created_at",
+    "recorded_at",
+    "-recorded_at",
+    "title",
+    "-title",
+    "duration",
+    "-duration",
+    "id",
+    "-id",
 ];
 
 /// What a list of clips is narrowed by.
 pub(super) const FILTERS: &[Param] = &[
     param("game_name", Kind::Text, "Exactly this game."),
     param("processed", Kind::Flag, "Whether processing is done."),
-    param("status", Kind::OneOf(&["pending", "processing", "completed", "failed"]), "How far the processing is."),
+    param(
+        "status",
+        Kind::OneOf(&["pending", "processing", "completed", "failed"]),
+        "How far the processing is.",
+    ),
     Param { repeat: true, ..param("tag", Kind::Text, "Has this tag; several are all wanted.") },
     param("q", Kind::Text, "Words of title, description or tags."),
     param("recording_id", Kind::Text, "Cut from this recording."),
     param("from", Kind::Time, "Recorded (else created) at this time or later."),
     param("to", Kind::Time, "Recorded (else created) at this time or earlier."),
-    param("sort", Kind::OneOf(SORTS), "What the list is ordered by, `-` from the largest down; `-created_at` without."),
+    param(
+        "sort",
+        Kind::OneOf(SORTS),
+        "What the list is ordered by, `-` from the largest down; `-created_at` without.",
+    ),
 ];
 
 /// Whether the file goes too.
-pub(super) const FILES: &[Param] = &[param("files", Kind::Flag, "Also removes the file, if the server wrote it.")];
+pub(super) const FILES: &[Param] =
+    &[param("files", Kind::Flag, "Also removes the file, if the server wrote it.")];
 
 /// One page of clips.
 pub(super) async fn list(call: Call<scope::ClipsRead>) -> Result<HttpResponse> {

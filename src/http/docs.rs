@@ -33,7 +33,9 @@ pub(super) async fn document(call: Call<Open>) -> Result<HttpResponse> {
 pub(super) async fn index(_: Call<Open>) -> Result<HttpResponse> {
     // The page names its files relative to itself; it is shown with and without a slash at its end.
     let page = file("index.html")?.0;
-    let page = String::from_utf8_lossy(&page).replace("\"./", "\"/api/docs/").replace("\"index.css", "\"/api/docs/index.css");
+    let page = String::from_utf8_lossy(&page)
+        .replace("\"./", "\"/api/docs/")
+        .replace("\"index.css", "\"/api/docs/index.css");
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
         .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))

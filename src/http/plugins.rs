@@ -37,7 +37,15 @@ pub(super) const FILTERS: &[Param] = &[
     param(
         "state",
         Kind::OneOf(&[
-            "discovered", "disabled", "loading", "running", "failed", "draining", "quarantined", "missing", "unsupported",
+            "discovered",
+            "disabled",
+            "loading",
+            "running",
+            "failed",
+            "draining",
+            "quarantined",
+            "missing",
+            "unsupported",
         ]),
         "Doing this.",
     ),
@@ -68,13 +76,19 @@ const DISPLAY_NAME: Rule = rule("display_name", SHORT, "What people call it.");
 const DESCRIPTION: Rule = rule("description", FieldKind::Text { min: 0, max: 65_536 }, "What it does.");
 const VERSION: Rule = rule("version", SHORT, "Used where the manifest says none.");
 const AUTHOR: Rule = rule("author", SHORT, "Used where the manifest says none.");
-const TYPE: Rule = rule("plugin_type", FieldKind::Text { min: 1, max: 64 }, "`lua` runs; others are kept as unsupported.");
+const TYPE: Rule =
+    rule("plugin_type", FieldKind::Text { min: 1, max: 64 }, "`lua` runs; others are kept as unsupported.");
 const ENTRY_POINT: Rule = rule("entry_point", SHORT, "Taken and passed over: the folder decides what runs.");
-const INSTALL_PATH: Rule =
-    rule("install_path", FieldKind::Text { min: 0, max: 500 }, "Taken and passed over: no path of a client is ever run.");
+const INSTALL_PATH: Rule = rule(
+    "install_path",
+    FieldKind::Text { min: 0, max: 500 },
+    "Taken and passed over: no path of a client is ever run.",
+);
 const ENABLED: Rule = rule("enabled", FieldKind::Flag, "Whether it shall run.");
-const METADATA: Rule =
-    Rule { aliases: &["plugin_metadata"], ..rule("metadata", FieldKind::Metadata, "Free JSON; in a change a merge patch.") };
+const METADATA: Rule = Rule {
+    aliases: &["plugin_metadata"],
+    ..rule("metadata", FieldKind::Metadata, "Free JSON; in a change a merge patch.")
+};
 
 const fn rule(name: &'static str, kind: FieldKind, doc: &'static str) -> Rule {
     Rule { name, aliases: &[], kind, required: false, doc }
@@ -86,7 +100,10 @@ pub(super) async fn list(call: Call<scope::PluginsRead>) -> Result<HttpResponse>
         q: call.query.text("q"),
         plugin_type: call.query.text("type"),
         enabled: call.query.flag("enabled"),
-        state: call.query.get("state").and_then(|it| STATES.iter().copied().find(|state| state.as_str() == it)),
+        state: call
+            .query
+            .get("state")
+            .and_then(|it| STATES.iter().copied().find(|state| state.as_str() == it)),
     };
     let found = call.state.manager.list(&filter);
     let window = call.query.window();

@@ -29,7 +29,8 @@ fn respond(error: &Error, instance: &str, request_id: &str) -> HttpResponse {
         response.insert_header((header::RETRY_AFTER, seconds));
     }
     if status == StatusCode::UNAUTHORIZED {
-        response.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"panotti\"")));
+        response
+            .insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"panotti\"")));
     }
     if let (Code::RangeNotSatisfiable, Some((_, length))) =
         (error.code, error.members.iter().find(|(name, _)| *name == "length"))
@@ -135,7 +136,8 @@ mod tests {
 
     #[test]
     fn extra_members_never_replace_the_standard_ones() {
-        let error = Error::new(Code::OffsetMismatch, "d").with_member("expected_offset", 7).with_member("status", 1);
+        let error =
+            Error::new(Code::OffsetMismatch, "d").with_member("expected_offset", 7).with_member("status", 1);
         let document = document(&error, "/", "r");
         assert_eq!(document["expected_offset"], 7);
         assert_eq!(document["status"], 409);

@@ -198,9 +198,15 @@ mod tests {
 
     #[test]
     fn wrong_values_name_what_is_accepted() {
-        for text in
-            ["page=0", "page_size=1001", "page=x", "processed=maybe", "from=yesterday", "include=all", "page=1&page=2"]
-        {
+        for text in [
+            "page=0",
+            "page_size=1001",
+            "page=x",
+            "processed=maybe",
+            "from=yesterday",
+            "include=all",
+            "page=1&page=2",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
         assert!(read("from=2025-01-25T10:00:00").unwrap_err().detail.contains("no offset"));

@@ -19,14 +19,26 @@ use crate::http::state::HttpState;
 const SECRETS: &[&str] = &["authorization", "cookie", "x-api-key", "proxy-authorization", "set-cookie"];
 /// Shown, but not to be changed: they steer the connection, or decide who the request is meant for.
 const FIXED: &[&str] = &[
-    "host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "keep-alive", "x-request-id",
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+    "te",
+    "trailer",
+    "keep-alive",
+    "x-request-id",
 ];
 
 /// Asks `before_request`; an answer given by a plugin takes the place of the route's.
 ///
 /// # Errors
 /// The refusal of a plugin; 429 for a stranger that asks too much.
-pub async fn before(state: &HttpState, req: &mut ServiceRequest, meta: &Meta) -> Result<Option<HttpResponse>> {
+pub async fn before(
+    state: &HttpState,
+    req: &mut ServiceRequest,
+    meta: &Meta,
+) -> Result<Option<HttpResponse>> {
     if !state.services.hooks.listens(Hook::BeforeRequest) {
         return Ok(None);
     }
@@ -63,7 +75,14 @@ pub async fn after(state: &HttpState, response: &mut ServiceResponse<BoxBody>, m
     if stranger && req.peer_addr().is_some_and(|it| !state.strangers.may_ask(it.ip())) {
         return;
     }
-    let request = shown_request(req.method().as_str(), req.path(), req.query_string(), req.headers(), req.peer_addr(), meta);
+    let request = shown_request(
+        req.method().as_str(),
+        req.path(),
+        req.query_string(),
+        req.headers(),
+        req.peer_addr(),
+        meta,
+    );
     let mut shown = Map::new();
     shown.insert("status".into(), response.status().as_u16().into());
     shown.insert("headers".into(), Value::Object(shown_headers(response.headers())));
@@ -85,7 +104,8 @@ fn stranger_may_ask(state: &HttpState, req: &ServiceRequest) -> bool {
 }
 
 fn caller(path: &str, meta: &Meta, identity: &Identity) -> Caller {
-    let on_plugins = path.strip_prefix("/api/v1/plugins").is_some_and(|it| it.is_empty() || it.starts_with('/'));
+    let on_plugins =
+        path.strip_prefix("/api/v1/plugins").is_some_and(|it| it.is_empty() || it.starts_with('/'));
     Caller { unrefusable: on_plugins && identity.allows(Scope::Admin), ..meta.caller() }
 }
 

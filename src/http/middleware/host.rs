@@ -59,12 +59,20 @@ mod tests {
             allowed_hosts: vec!["clips.example".to_owned()],
             ..Settings::default()
         };
-        for host in
-            ["localhost:8000", "LOCALHOST", "127.0.0.1:1", "[::1]:8000", "[::1]", "192.168.1.5:80", "clips.example:443"]
-        {
+        for host in [
+            "localhost:8000",
+            "LOCALHOST",
+            "127.0.0.1:1",
+            "[::1]:8000",
+            "[::1]",
+            "192.168.1.5:80",
+            "clips.example:443",
+        ] {
             assert!(is_allowed(host, &settings), "{host}");
         }
-        for host in ["", "evil.example", "127.0.0.1.evil.example", "localhost.evil", "10.0.0.1", "clips.example.evil"] {
+        for host in
+            ["", "evil.example", "127.0.0.1.evil.example", "localhost.evil", "10.0.0.1", "clips.example.evil"]
+        {
             assert!(!is_allowed(host, &settings), "{host}");
         }
     }

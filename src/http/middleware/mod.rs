@@ -69,7 +69,9 @@ fn admit(state: &HttpState, req: &ServiceRequest) -> Result<Option<limiter::Plac
     host::check(req, &state.settings)?;
     match state.admission.enter() {
         Some(place) => Ok(Some(place)),
-        None => Err(Error::new(Code::Overloaded, "As many requests are being worked on as the server takes.")),
+        None => {
+            Err(Error::new(Code::Overloaded, "As many requests are being worked on as the server takes."))
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::model::recording::Track;
 use crate::http::plugins;
+use crate::model::recording::Track;
 use crate::model::token::Token;
 use crate::services::fields::{Purpose, Rule, schema};
 use crate::services::{clips, recordings, tokens};

@@ -83,9 +83,15 @@ fn parameters(route: &Route) -> Vec<Value> {
     let mut parameters = Vec::new();
     for name in parts_of(route.path) {
         let numeric = name == "id" && route.path.contains("/clips/") || name == "config_id";
-        let schema = if numeric { json!({ "type": "integer", "format": "int64" }) } else { json!({ "type": "string" }) };
+        let schema = if numeric {
+            json!({ "type": "integer", "format": "int64" })
+        } else {
+            json!({ "type": "string" })
+        };
         let doc = part_doc(name, route.path);
-        parameters.push(json!({ "name": name, "in": "path", "required": true, "description": doc, "schema": schema }));
+        parameters.push(
+            json!({ "name": name, "in": "path", "required": true, "description": doc, "schema": schema }),
+        );
     }
     for param in route.query.iter().flatten().copied().flatten() {
         parameters.push(query_parameter(param));
@@ -119,10 +125,14 @@ fn query_parameter(param: &Param) -> Value {
 fn request_body(takes: Takes, components: &mut Components) -> Option<Value> {
     let (required, description, content) = match takes {
         Takes::Nothing => return None,
-        Takes::Json(schema) => (true, "A JSON object.", json!({ "application/json": { "schema": schema(components) } })),
-        Takes::JsonOrNothing(schema) => {
-            (false, "A JSON object, or nothing.", json!({ "application/json": { "schema": schema(components) } }))
+        Takes::Json(schema) => {
+            (true, "A JSON object.", json!({ "application/json": { "schema": schema(components) } }))
         }
+        Takes::JsonOrNothing(schema) => (
+            false,
+            "A JSON object, or nothing.",
+            json!({ "application/json": { "schema": schema(components) } }),
+        ),
         Takes::Media => (true, "The bytes of the file.", json!({ "application/octet-stream": {} })),
     };
     Some(json!({ "required": required, "description": description, "content": content }))
@@ -180,7 +190,9 @@ fn failures(route: &Route) -> BTreeMap<u16, Vec<Code>> {
             Code::UnsupportedMediaType,
             Code::Invalid,
         ]),
-        Takes::Media => codes.extend([Code::IncompleteBody, Code::BodyTimeout, Code::TooLarge, Code::DiskFull]),
+        Takes::Media => {
+            codes.extend([Code::IncompleteBody, Code::BodyTimeout, Code::TooLarge, Code::DiskFull])
+        }
     }
     if route.headers.contains(&"If-Match") {
         codes.push(Code::PreconditionFailed);

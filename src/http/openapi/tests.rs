@@ -32,10 +32,8 @@ fn routes_and_document_are_the_same() {
     let document = document(&routes());
     let told: HashSet<(String, String)> =
         operations(&document).into_iter().map(|(path, method, _)| (path, method)).collect();
-    let served: HashSet<(String, String)> = routes()
-        .iter()
-        .map(|it| (open_path(it.path), it.method.as_str().to_ascii_lowercase()))
-        .collect();
+    let served: HashSet<(String, String)> =
+        routes().iter().map(|it| (open_path(it.path), it.method.as_str().to_ascii_lowercase())).collect();
     assert_eq!(told, served);
     assert_eq!(served.len(), routes().len(), "two routes are the same");
 }
@@ -100,7 +98,10 @@ fn path_parameters_are_those_of_the_path_and_required() {
         let told: HashSet<&str> = told.iter().map(|it| it["name"].as_str().unwrap()).collect();
         assert_eq!(told, in_path, "{method} {path}");
         for parameter in parameters {
-            assert!(parameter["description"].is_string() && parameter["schema"].is_object(), "{method} {path}");
+            assert!(
+                parameter["description"].is_string() && parameter["schema"].is_object(),
+                "{method} {path}"
+            );
         }
     }
 }
