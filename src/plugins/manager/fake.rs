@@ -15,7 +15,7 @@ use crate::hooks::{
     Answer, CallFailure, CallFuture, Dispatcher, Hook, HookCall, OnError, Registration, Reply, Subscription,
     Target,
 };
-use crate::lua::{GenerationStats, PluginSource};
+use crate::lua::{GenerationStats, HostOptions, LuaHost, PluginSource};
 use crate::model::call::Outcome;
 use crate::plugins::script::{Script, ScriptHost};
 use crate::store::{Store, StoreOptions};
@@ -149,10 +149,22 @@ pub(super) struct World {
 impl World {
     /// Writes files (`plugin/file`, text) and puts a manager over them, not yet started.
     pub(super) fn new(files: &[(&str, &str)]) -> Self {
+        let host = FakeHost::default();
+        let log = Arc::clone(&host.log);
+        Self::with_host(files, Arc::new(host), log)
+    }
+
+    /// The same over the real Lua host.
+    pub(super) fn with_lua(files: &[(&str, &str)]) -> Self {
+        let options = HostOptions { threads: 2, ..HostOptions::new(tokio::runtime::Handle::current()) };
+        Self::with_host(files, Arc::new(LuaHost::new(options).unwrap()), Log::default())
+    }
+
+    fn with_host(files: &[(&str, &str)], host: Arc<dyn ScriptHost>, log: Log) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = StoreOptions { ballast_bytes: 0, ..StoreOptions::at(folder.path().join("test.db")) };
         let store = Store::open(&store).unwrap();
-        let (manager, log) = manager(&folder, &store);
+        let manager = manager(&folder, &store, host);
         let world = World { folder, log, manager, store };
         world.put(files);
         world
@@ -168,8 +180,9 @@ impl World {
 
     /// The same folders and database under a new manager, as after a restart.
     pub(super) async fn restart(&mut self) {
-        let (manager, log) = manager(&self.folder, &self.store);
-        (self.manager, self.log) = (manager, log);
+        let host = FakeHost::default();
+        self.log = Arc::clone(&host.log);
+        self.manager = manager(&self.folder, &self.store, Arc::new(host));
         self.manager.start().await.unwrap();
     }
 
@@ -178,24 +191,22 @@ impl World {
     }
 }
 
-fn manager(folder: &tempfile::TempDir, store: &Store) -> (Manager, Log) {
+fn manager(folder: &tempfile::TempDir, store: &Store, host: Arc<dyn ScriptHost>) -> Manager {
     let settings = Settings {
         plugin_dirs: vec![folder.path().join("plugins")],
         data_dir: folder.path().to_owned(),
         startup_s: 2,
         ..Settings::default()
     };
-    let (host, clock) = (FakeHost::default(), Arc::new(SystemClock));
-    let log = Arc::clone(&host.log);
+    let clock = Arc::new(SystemClock);
     let dispatcher = Dispatcher::new(Duration::from_secs(3));
-    let manager = Manager::new(Parts {
+    Manager::new(Parts {
         settings: Arc::new(settings),
         journal: Journal::new(dispatcher.clone(), clock.clone(), 8),
         clock,
         store: store.clone(),
-        host: Arc::new(host),
+        host,
         dispatcher,
         env: vec![("PANOTTI_PLUGIN_LOCKED__A".to_owned(), "9".to_owned())],
-    });
-    (manager, log)
+    })
 }

@@ -179,4 +179,6 @@ impl Manager {
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod lua_tests;
+#[cfg(test)]
 mod tests;
