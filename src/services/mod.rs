@@ -152,3 +152,6 @@ fn check_version(wanted: Option<i64>, found: i64) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
