@@ -277,6 +277,12 @@ impl Generation {
         old.close();
     }
 
+    /// To see whether it is gone.
+    #[cfg(test)]
+    pub(super) fn weak_context(&self) -> Weak<ApiContext> {
+        Arc::downgrade(&self.vms[0].load().context)
+    }
+
     pub(super) fn source(&self) -> &PluginSource {
         &self.source
     }

@@ -31,6 +31,7 @@ pub mod convert;
 pub mod guards;
 pub mod require;
 mod chance;
+mod coroutines;
 pub mod effects;
 pub mod api;
 

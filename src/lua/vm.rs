@@ -15,6 +15,7 @@ use super::budget::{self, SLICE};
 use super::chance;
 use super::context::ApiContext;
 use super::convert::Shapes;
+use super::coroutines;
 use super::guards;
 use super::require::Modules;
 use super::watchdog::Gate;
@@ -77,6 +78,8 @@ impl Vm {
         chance::install(&lua, &actor.host.door)?;
         modules.install(&lua)?;
         api::install(&lua, &context, &shapes)?;
+        // After the modules, whose functions that wait use the plain ones.
+        coroutines::install(&lua)?;
         let runner = begin::runner(&lua)?;
         // `panotti` is not to be resolved when a chunk is compiled: its config changes while the plugin runs.
         let compiler = Compiler::new().set_optimization_level(1).set_debug_level(1);

@@ -264,3 +264,45 @@ fn a_retired_generation_lets_calls_finish_and_takes_no_more() {
     let failure = bench.ask(&plugin, Hook::OnClipCaptured, json!({})).unwrap_err();
     assert_eq!(failure.outcome, Outcome::Skipped);
 }
+
+#[test]
+fn waiting_works_inside_pcall_and_inside_the_scripts_own_coroutines() {
+    let bench = Bench::new();
+    let plugin = bench.load(
+        "panotti.on.on_clip_captured(function()
+            assert(pcall(panotti.sleep, 0.01))
+            local co = coroutine.create(function(a)
+                panotti.sleep(0.01)
+                local b = coroutine.yield(a + 1)
+                pcall(panotti.sleep, 0.01)
+                return a + b, 'x'
+            end)
+            local ok, got = coroutine.resume(co, 1)
+            assert(ok and got == 2)
+            local ok, sum, x = coroutine.resume(co, 10)
+            assert(ok and sum == 11 and x == 'x' and coroutine.status(co) == 'dead')
+            assert(not coroutine.resume(co))
+            local inner = coroutine.wrap(function() return coroutine.wrap(function() panotti.sleep(0.01) return 'deep' end)() end)
+            assert(inner() == 'deep')
+            local ok, err = pcall(coroutine.wrap(function() panotti.sleep(0.01) error('boom') end))
+            assert(not ok and err:find('boom'), err)
+            return { title = 'fine' }
+        end)",
+    );
+    assert_eq!(bench.patch(&plugin, json!({}))["title"], json!("fine"));
+}
+
+#[test]
+fn nothing_of_a_generation_is_left_when_it_is_gone() {
+    let bench = Bench::new();
+    let plugin = bench.load(
+        "local kept = {}
+        panotti.on.on_clip_captured(function() panotti.task.spawn(panotti.sleep, 3600) kept[#kept + 1] = panotti.task.mutex() end)
+        panotti.task.delay(3600, function() return kept end)",
+    );
+    bench.ask(&plugin, Hook::OnClipCaptured, json!({})).unwrap();
+    let context = plugin.weak_context();
+    bench.runtime.block_on(plugin.retire(Duration::ZERO));
+    drop(plugin);
+    until("its context is dropped with its VM", || context.strong_count() == 0);
+}
