@@ -234,6 +234,16 @@
 ---@field parse fun(text: string): number?, Failure? The seconds since 1970 of an RFC 3339 text (without offset: UTC), compact digits, or Unix seconds; nil and `not_time`.
 ---@field format fun(seconds?: number): string RFC 3339 in UTC of `seconds` since 1970; of now without it.
 
+--- What a plugin keeps between calls and restarts; each plugin sees its own keys alone. A call sees its own writes;
+--- they are stored when it has ended well, together with what it answers.
+---@class Panotti_kv
+---@field get fun(key: string): any, Failure? The value of a key; nil when there is none.
+---@field set fun(key: string, value: any, options?: { ttl: number? }) Keeps a value (any JSON, at most 1 MiB) under a key (1 to 512 bytes), for `ttl` seconds or for good. Of several calls the last to commit wins. A plugin keeps 100 000 keys and 64 MiB.
+---@field delete fun(key: string) Removes a key.
+---@field incr fun(key: string, by?: number): number?, Failure? Adds `by` (1 without it) to the number of a key (0 when there is none): the new number. Parallel calls add up. nil and `not_a_number` when it is none.
+---@field list fun(prefix?: string, options?: { limit: number?, after: string? }): string[]?, Failure? The keys that begin with `prefix`, sorted, at most `limit` (1000), those behind `after`. May wait.
+---@field cas fun(key: string, old: any, new: any): boolean?, Failure? Puts `new` in the place of `old` (nil: no key), at once: whether `old` was what is stored. May wait.
+
 --- What a handler of events is given.
 ---@class Event
 ---@field id string Unique and time-ordered.
@@ -259,6 +269,100 @@
 ---@field when table<string, any>? Only what fits, as for hooks.
 ---@field max_attempts number? Tries before the event is given up for this plugin.
 
+--- One page of recordings.
+---@class RecordingPage
+---@field items Recording[] The recordings, newest first.
+---@field total number How many there are.
+---@field page number This page, from 1.
+---@field page_size number Recordings on a page.
+---@field total_pages number Pages in all.
+
+--- Which recordings are wanted.
+---@class RecordingQuery
+---@field status string? `active` or `completed`.
+---@field from string? Started then or later, RFC 3339.
+---@field to string? Started then or earlier, RFC 3339.
+---@field q string? Part of the title or of the id.
+---@field page number? From 1.
+---@field page_size number? 1 to 1000; 50 without it.
+
+--- Recordings: what the REST API does, by the same rules and with the same hooks.
+---@class Panotti_recordings
+---@field get fun(id: string): Recording?, Failure? One recording; nil and `recording_not_found`. May wait. Needs the permission `recordings:read`.
+---@field list fun(query?: RecordingQuery): RecordingPage?, Failure? A page of recordings. May wait. Needs the permission `recordings:read`.
+---@field create fun(fields: table<string, any>): Recording?, Failure? Starts a recording as `POST /api/v1/recordings` does; its hooks are asked. May wait. Needs the permission `recordings:write`.
+---@field update fun(id: string, patch: table<string, any>): Recording?, Failure? Changes title and metadata by a merge patch; `panotti.json.null` removes a key. May wait. Needs the permission `recordings:write`.
+---@field delete fun(id: string, options?: { files: boolean? }): boolean?, Failure? Deletes a recording that has ended, with `files` also what the server wrote for it; true. May wait. Needs the permission `recordings:write`.
+
+--- One page of clips.
+---@class ClipPage
+---@field items Clip[] The clips, newest first.
+---@field total number How many there are; of filtered ones counting ends at 10 000.
+---@field total_is_more boolean? There are more than `total`.
+---@field page number This page, from 1.
+---@field page_size number Clips on a page.
+---@field total_pages number Pages in all.
+
+--- Which clips are wanted; all conditions must hold.
+---@class ClipQuery
+---@field game_name string? Exactly this game.
+---@field processed boolean? Whether processing is done.
+---@field status string? `pending`, `processing`, `completed` or `failed`.
+---@field tags string[]? All of these tags.
+---@field q string? Words of title, description and tags.
+---@field recording_id string? Cut from this recording.
+---@field from string? Recorded (else created) then or later, RFC 3339.
+---@field to string? Recorded (else created) then or earlier, RFC 3339.
+---@field sort string? `created_at`, `recorded_at`, `title`, `duration` or `id`; `-` before it for descending.
+---@field page number? From 1.
+---@field page_size number? 1 to 1000; 50 without it.
+
+--- Clips: what the REST API does, by the same rules and with the same hooks.
+---@class Panotti_clips
+---@field get fun(id: number): Clip?, Failure? One clip; nil and `clip_not_found`. May wait. Needs the permission `clips:read`.
+---@field list fun(query?: ClipQuery): ClipPage?, Failure? A page of clips. May wait. Needs the permission `clips:read`.
+---@field create fun(fields: table<string, any>): Clip?, Failure? Makes a clip as `POST /api/v1/clips` does: of a file, or cut from a recording, running or not: `{ recording_id = id, last = 30 }`, `{ recording_id = id, start = 5, ["end"] = 9 }`. May wait. Needs the permission `clips:write`.
+---@field update fun(id: number, patch: table<string, any>): Clip?, Failure? Changes fields of a clip; metadata merges. May wait. Needs the permission `clips:write`.
+---@field delete fun(id: number, options?: { files: boolean? }): boolean?, Failure? Deletes a clip, with `files` also a file that the server wrote; true. May wait. Needs the permission `clips:write`.
+
+--- What is known of a media file without listening.
+---@class Probe
+---@field container string Such as `wave`, `flac`, `isomp4`.
+---@field codec string Such as `pcm_s16le`, `aac`.
+---@field sample_rate number Samples a second.
+---@field channels number How many channels.
+---@field bits_per_sample number? Of lossless codecs.
+---@field frames number Samples of each channel.
+---@field duration number Seconds.
+
+--- How loud a file is, after EBU R 128; silence has no level.
+---@class Loudness
+---@field integrated number? Of the whole, in LUFS.
+---@field range number How much it varies, in LU.
+---@field true_peak number? The highest peak between the samples, in dBTP.
+---@field sample_peak number? The highest sample, in dBFS.
+---@field duration number Seconds measured.
+
+--- A passage in a file of its own.
+---@class Cut
+---@field path string The new file, for `panotti.media`.
+---@field duration number Seconds.
+---@field start number Where it begins in the source, in seconds.
+---@field finish number Where it ends in the source, in seconds.
+---@field sample_rate number Samples a second.
+---@field channels number How many channels.
+---@field size number Bytes.
+
+--- What the server hears in files. A path is one of the recording or clip that the call is about
+--- (`recording.tracks.system.path`, `clip.file_path`) or of a cut; others need the permission `media`.
+--- A file that cannot be read gives nil and `media_unavailable`, without audio `no_audio`.
+---@class Panotti_media
+---@field probe fun(path: string): Probe?, Failure? Codec, sample rate, channels and length. May wait.
+---@field peaks fun(path: string, points?: number): { { min: number, max: number, rms: number } }?, Failure? The waveform in `points` (1 to 20 000, 1000 without it) equal parts; full scale is -1 to 1. May wait.
+---@field loudness fun(path: string): Loudness?, Failure? How loud the whole is. May wait.
+---@field envelope fun(path: string, window?: number): number[]?, Failure? The level of each `window` (0.1 without it) seconds in dBFS; silence is -120. May wait.
+---@field cut fun(path: string, range: { start: number?, finish: number?, last: number? }): Cut?, Failure? Copies the passage from `start` to `finish`, or the `last` seconds, sample-exactly into a new WAV of the plugin's own. At most 256 MiB and 10 000 cuts are kept: nil and `too_large`. May wait.
+
 ---@class Panotti : Panotti_top
 ---@field on Panotti_on
 ---@field task Panotti_task
@@ -271,5 +375,9 @@
 ---@field url Panotti_url
 ---@field regex Panotti_regex
 ---@field time Panotti_time
+---@field kv Panotti_kv
 ---@field events Panotti_events
+---@field recordings Panotti_recordings
+---@field clips Panotti_clips
+---@field media Panotti_media
 panotti = {}

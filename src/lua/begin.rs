@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
-use crate::hooks::catalogue::Payload;
 use crate::hooks::{Hook, Reply, Target};
 use crate::model::call::{CallContext, Caller, Outcome};
 
@@ -80,7 +79,7 @@ pub(super) fn job(room: &mut Room, actor: &Arc<Actor>, job: Job) {
             match values.chain(made).collect::<mlua::Result<MultiValue>>() {
                 Ok(arguments) => {
                     let runner = vm.runner.clone();
-                    let state = task_state(actor, ctx, Some(deadline));
+                    let state = task_state(actor, ctx, None, Some(deadline));
                     room.begin(actor, state, &runner, arguments, End::Run, Some(waiting));
                 }
                 Err(_) => refuse(actor, waiting),
@@ -152,7 +151,7 @@ fn begin_task(
         task.end(Err(("cancelled", "the task was cancelled before it began".to_owned())));
         return;
     }
-    let state = task_state(actor, task.ctx.clone(), None);
+    let state = task_state(actor, task.ctx.clone(), task.payload.clone(), None);
     task.begin(&state);
     room.begin(actor, state, function, arguments, End::Task(task), None);
 }
@@ -162,12 +161,19 @@ fn refuse(actor: &Arc<Actor>, waiting: Waiting) {
     let _ = waiting.send(Err(gone(actor)));
 }
 
-fn task_state(actor: &Actor, mut ctx: CallContext, deadline: Option<Instant>) -> Arc<CallState> {
+fn task_state(
+    actor: &Actor,
+    mut ctx: CallContext,
+    payload: Option<Arc<serde_json::Value>>,
+    deadline: Option<Instant>,
+) -> Arc<CallState> {
     let budget = Budget::of(&actor.context.limits, CallKind::Task);
     let own = Instant::now() + budget.wall;
     let deadline = deadline.map_or(own, |it| it.min(own));
     ctx.caller.deadline = Some(deadline);
-    Arc::new(CallState::with_meter(CallKind::Task, ctx, Meter::new(budget, deadline)))
+    let mut state = CallState::with_meter(CallKind::Task, ctx, Meter::new(budget, deadline));
+    state.payload = payload;
+    Arc::new(state)
 }
 
 fn state_of(queued: &QueuedCall, meter: Meter) -> Arc<CallState> {
@@ -175,21 +181,7 @@ fn state_of(queued: &QueuedCall, meter: Meter) -> Arc<CallState> {
     // What the hook itself starts shares its deadline.
     ctx.caller.deadline = meter.deadline();
     let mut state = CallState::with_meter(queued.kind, ctx, meter);
-    let payload = &queued.call.payload;
-    let text = |key: &str| payload.get(key).and_then(|it| it.as_str()).map(str::to_owned);
-    match queued.hook.map(|it| it.info().payload) {
-        Some(Payload::Recording) => state.recording_id = text("id"),
-        Some(Payload::Clip) => {
-            state.clip_id = payload.get("id").and_then(serde_json::Value::as_i64);
-            state.recording_id = text("recording_id");
-        }
-        Some(_) => {}
-        None => match payload.get("subject").and_then(|it| it.as_str()).and_then(|it| it.split_once('/')) {
-            Some(("recording", id)) => state.recording_id = Some(id.to_owned()),
-            Some(("clip", id)) => state.clip_id = id.parse().ok(),
-            _ => {}
-        },
-    }
+    state.payload = Some(Arc::clone(&queued.call.payload));
     Arc::new(state)
 }
 

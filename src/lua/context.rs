@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use crate::clock::SharedClock;
 use crate::config::PluginLimits;
-use crate::model::call::{CallContext, Effects, Emitted, KvOp};
+use crate::model::call::{CallContext, Caller, Effects, Emitted, KvOp};
+use crate::services::Services;
 
 use super::budget::Meter;
 use super::permission::Permissions;
@@ -34,6 +35,8 @@ pub struct ApiContext {
     pub permissions: Permissions,
     /// What the plugin may use.
     pub limits: PluginLimits,
+    /// What the product can do.
+    pub services: Services,
     /// The wall clock.
     pub clock: SharedClock,
     /// Where heavy work goes (`spawn_blocking`), off the Lua pool.
@@ -56,6 +59,20 @@ impl ApiContext {
     pub fn call(&self) -> mlua::Result<Arc<CallState>> {
         let missing = || mlua::Error::runtime("this works only while the host is calling the plugin");
         self.current.get().ok_or_else(missing)
+    }
+
+    /// Who sets off what the running call starts: the plugin, one step deeper.
+    ///
+    /// # Errors
+    /// No call is running.
+    pub fn caller(&self) -> mlua::Result<Caller> {
+        let call = self.call()?;
+        let mut caller = call.ctx.caller.clone();
+        caller.source = format!("plugin/{}", self.plugin).into();
+        caller.causation_id = call.ctx.event_id.clone().or(caller.causation_id);
+        caller.depth = caller.depth.saturating_add(1);
+        caller.unrefusable = false;
+        Ok(caller)
     }
 
     /// Notes `mark` on the running call, if there is one.
@@ -138,10 +155,8 @@ pub struct CallState {
     pub kind: CallKind,
     /// The hook (`load`, `task`, `event`), the event, and who set it off.
     pub ctx: CallContext,
-    /// The recording the call is about: its files may be read.
-    pub recording_id: Option<String>,
-    /// The clip the call is about: its file may be read.
-    pub clip_id: Option<i64>,
+    /// What the call was given: its files may be heard.
+    pub payload: Option<Arc<Value>>,
     /// What commits when the call has ended well.
     pub effects: Mutex<Effects>,
     buffered_bytes: AtomicUsize,
@@ -158,8 +173,7 @@ impl CallState {
         CallState {
             kind,
             ctx,
-            recording_id: None,
-            clip_id: None,
+            payload: None,
             effects: Mutex::default(),
             buffered_bytes: AtomicUsize::new(0),
             meter: Meter::unlimited(),

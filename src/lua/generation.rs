@@ -373,6 +373,7 @@ pub(super) async fn start(
         config,
         permissions: source.permissions.clone(),
         limits: source.limits,
+        services: host.services(),
         clock: host.clock(),
         runtime: host.runtime().clone(),
         registry: Registry::default(),

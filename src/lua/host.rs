@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::clock::SharedClock;
 use crate::hooks::CallFailure;
 use crate::model::call::{Caller, PluginEffects};
+use crate::services::Services;
 
 use super::effects::{Door, LiveDoor};
 use super::generation::{Generation, PluginSource};
@@ -23,6 +24,8 @@ pub struct HostOptions {
     pub in_flight_total: usize,
     /// Where waiting happens.
     pub runtime: tokio::runtime::Handle,
+    /// What scripts can do with the product.
+    pub services: Services,
     /// The wall clock.
     pub clock: SharedClock,
     /// The shared modules, required as `@panotti/<name>`.
@@ -34,14 +37,15 @@ pub struct HostOptions {
 }
 
 impl HostOptions {
-    /// The usual number of threads, 10 000 calls at once, the machine's clock, no library; effects of tasks are dropped.
-    pub fn new(runtime: tokio::runtime::Handle) -> Self {
+    /// The usual number of threads, 10 000 calls at once, the product's clock, no library; effects of tasks are dropped.
+    pub fn new(runtime: tokio::runtime::Handle, services: Services) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         HostOptions {
             threads: (cores - 1).max(2),
             in_flight_total: 10_000,
             runtime,
-            clock: Arc::new(crate::clock::SystemClock),
+            clock: services.clock.clone(),
+            services,
             library: Arc::default(),
             sink: Arc::new(|_, _| {}),
             door: None,
@@ -119,6 +123,10 @@ impl LuaHost {
 
     pub(super) fn library(&self) -> Arc<Library> {
         Arc::clone(&self.options.library)
+    }
+
+    pub(super) fn services(&self) -> Services {
+        self.options.services.clone()
     }
 
     pub(super) fn clock(&self) -> SharedClock {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use mlua::MultiValue;
 use parking_lot::Mutex;
+use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::model::call::CallContext;
@@ -20,6 +21,8 @@ pub type Ended = Result<MultiValue, (&'static str, String)>;
 pub struct Task {
     /// The context of the call that started it.
     pub ctx: CallContext,
+    /// What that call was given.
+    pub payload: Option<Arc<Value>>,
     actor: Weak<Actor>,
     call: OnceLock<Arc<CallState>>,
     ended: Mutex<Option<Ended>>,
@@ -49,9 +52,10 @@ impl Drop for Held {
 
 impl Task {
     /// A task that has not begun.
-    pub fn new(actor: &Arc<Actor>, ctx: CallContext, held: Held) -> Arc<Self> {
+    pub fn new(actor: &Arc<Actor>, ctx: CallContext, payload: Option<Arc<Value>>, held: Held) -> Arc<Self> {
         Arc::new(Task {
             ctx,
+            payload,
             actor: Arc::downgrade(actor),
             call: OnceLock::new(),
             ended: Mutex::default(),

@@ -15,6 +15,8 @@ pub mod kv;
 pub mod recordings;
 pub mod tokens;
 pub mod tracks;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::Arc;
 

@@ -104,6 +104,22 @@ impl<'a> Args<'a> {
         self.convert(name, &value)
     }
 
+    /// Anything that has a JSON, or nothing.
+    pub fn optional_json(&mut self, name: &str) -> Result<Option<serde_json::Value>, Raise> {
+        match self.any() {
+            Value::Nil => Ok(None),
+            value => self.convert(name, &value).map(Some),
+        }
+    }
+
+    /// A table of named values.
+    pub fn object(&mut self, name: &str) -> Result<serde_json::Map<String, serde_json::Value>, Raise> {
+        match self.json(name)? {
+            serde_json::Value::Object(map) => Ok(map),
+            other => Err(self.wrong_because(name, &format!("must be a table of named values, got {}", kind(&other)))),
+        }
+    }
+
     /// A table of named values, or nothing; a name that is not `known` raises.
     pub fn options(&mut self, name: &str, known: &[&str]) -> Result<Options, Raise> {
         let value = self.any();
@@ -231,7 +247,7 @@ impl Options {
 
 fn kind(value: &serde_json::Value) -> &'static str {
     match value {
-        serde_json::Value::Null => "json.null",
+        serde_json::Value::Null => "nil or json.null",
         serde_json::Value::Bool(_) => "boolean",
         serde_json::Value::Number(_) => "number",
         serde_json::Value::String(_) => "string",

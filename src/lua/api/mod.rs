@@ -9,16 +9,21 @@ pub mod define;
 pub mod handle;
 pub mod stubs;
 mod base64;
+mod clips;
 mod events;
 mod hash;
 mod json;
+mod kv;
 mod log;
+mod media;
+mod recordings;
 mod regex;
 mod task;
 mod time;
 pub(crate) mod top;
 mod url;
 mod uuid;
+mod window;
 mod yaml;
 
 use std::sync::Arc;
@@ -71,7 +76,11 @@ pub const MODULES: &[Module] = &[
     table("url", include_str!("url.d.luau"), url::build),
     table("regex", include_str!("regex.d.luau"), regex::build),
     table("time", include_str!("time.d.luau"), time::build),
+    table("kv", include_str!("kv.d.luau"), kv::build),
     table("events", include_str!("events.d.luau"), events::build),
+    table("recordings", include_str!("recordings.d.luau"), recordings::build),
+    table("clips", include_str!("clips.d.luau"), clips::build),
+    table("media", include_str!("media.d.luau"), media::build),
 ];
 
 /// Puts `panotti` and `print` into a VM, before its sandbox closes.
@@ -97,5 +106,7 @@ pub fn install(lua: &Lua, ctx: &Arc<ApiContext>, shapes: &Arc<Shapes>) -> mlua::
     lua.globals().raw_set("panotti", build.close(panotti, &doc)?)
 }
 
+#[cfg(test)]
+mod service_tests;
 #[cfg(test)]
 mod tests;

@@ -149,7 +149,7 @@ fn task_of(actor: &Arc<Actor>, call: &CallState, held: Held) -> Arc<Task> {
     let mut ctx = call.ctx.clone();
     ctx.hook = "task";
     ctx.caller.deadline = None;
-    Task::new(actor, ctx, held)
+    Task::new(actor, ctx, call.payload.clone(), held)
 }
 
 fn spawn(home: &Weak<Actor>, ctx: &ApiContext, args: &mut Args) -> Result<Arc<Task>, Raise> {

@@ -10,6 +10,7 @@ use crate::lua::permission::Permissions;
 use crate::lua::rate::Rate;
 use crate::lua::registry::Registry;
 use crate::model::call::{CallContext, Caller};
+use crate::services::testing::World;
 
 use super::*;
 
@@ -18,12 +19,22 @@ pub(super) struct Vm {
     pub(super) lua: Lua,
     pub(super) call: Arc<CallState>,
     pub(super) ctx: Arc<ApiContext>,
+    pub(super) world: World,
 }
 
 impl Vm {
     pub(super) fn new(permissions: serde_json::Value) -> Vm {
+        Vm::about(permissions, |_| json!({}))
+    }
+
+    /// A VM in a call that was given what `payload` makes.
+    pub(super) fn about(
+        permissions: serde_json::Value,
+        payload: impl FnOnce(&World) -> serde_json::Value,
+    ) -> Vm {
+        let clock = Arc::new(ManualClock::at(1_767_225_600_000_000));
+        let world = World::new(RUNTIME.handle(), clock.clone());
         let lua = Lua::new_with(guards::libraries(), LuaOptions::new().catch_rust_panics(false)).unwrap();
-        let runtime = tokio::runtime::Handle::try_current().unwrap_or_else(|_| RUNTIME.handle().clone());
         let ctx = Arc::new(ApiContext {
             plugin: "quiet".into(),
             generation: 7,
@@ -31,32 +42,35 @@ impl Vm {
             config: Arc::new(json!({})),
             permissions: serde_json::from_value::<Permissions>(permissions).unwrap(),
             limits: Default::default(),
-            clock: Arc::new(ManualClock::at(1_767_225_600_000_000)),
-            runtime,
+            services: world.services.clone(),
+            clock,
+            runtime: RUNTIME.handle().clone(),
             registry: Registry::default(),
             log_rate: Rate::new(50, 500),
             emit_rate: Rate::new(20_000, 50_000),
             current: CurrentCall::default(),
         });
-        let call = Arc::new(CallState::new(CallKind::Fact, CallContext::new("event", Caller::server())));
+        let mut call = CallState::new(CallKind::Fact, CallContext::new("event", Caller::server()));
+        call.payload = Some(Arc::new(payload(&world)));
+        let call = Arc::new(call);
         ctx.current.enter(Some(call.clone()));
         lua.set_app_data(ctx.clone());
         guards::install(&lua).unwrap();
         let shapes = Arc::new(Shapes::install(&lua).unwrap());
         install(&lua, &ctx, &shapes).unwrap();
         lua.sandbox(true).unwrap();
-        Vm { lua, call, ctx }
+        Vm { lua, call, ctx, world }
     }
 
     /// Runs a script whose asserts are the test.
     pub(super) fn check(&self, source: &str) {
         let chunk = self.lua.load(source).set_name("=plugin.lua");
-        chunk.exec().unwrap_or_else(|err| panic!("{source}\n{err}"));
+        RUNTIME.block_on(chunk.exec_async()).unwrap_or_else(|err| panic!("{source}\n{err}"));
     }
 }
 
-static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> = std::sync::LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap()
+pub(super) static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> = std::sync::LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 });
 
 #[test]

@@ -306,3 +306,21 @@ fn nothing_of_a_generation_is_left_when_it_is_gone() {
     drop(plugin);
     until("its context is dropped with its VM", || context.strong_count() == 0);
 }
+
+#[test]
+fn what_a_hook_starts_waits_without_a_thread_and_may_hear_the_same_files() {
+    let bench = Bench::new();
+    let source = "panotti.on.after_recording_end(function(recording)
+        local task = panotti.task.spawn(function() return panotti.media.probe(recording.tracks.mic.path) end)
+        local probe, failure = task:join()
+        assert(probe == nil and failure.code == 'media_unavailable', failure and failure.code)
+        assert(panotti.recordings.create({ id = 'r2' }).id == 'r2' and panotti.kv.cas('k', nil, 1))
+        panotti.kv.set('seen', recording.id)
+    end)";
+    let mut plugin = plugin(&[("init.lua", source)], json!({}));
+    plugin.permissions = serde_json::from_value(json!({ "recordings": true })).unwrap();
+    let plugin = bench.runtime.block_on(bench.host.load(plugin)).unwrap_or_else(|it| panic!("{:?}", it.fault));
+    let payload = json!({ "id": "r1", "tracks": { "mic": { "path": "gone.wav", "origin": "client" } } });
+    let reply = bench.ask(&plugin, Hook::AfterRecordingEnd, payload).unwrap_or_else(|it| panic!("{:?}", it.fault));
+    assert_eq!(reply.effects.kv.len(), 1);
+}

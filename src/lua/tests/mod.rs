@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::clock::SystemClock;
 use crate::config::PluginLimits;
 use crate::hooks::{Answer, CallFailure, Hook, HookCall, Reply, Target};
 use crate::model::call::{CallContext, Caller};
+use crate::services::testing::World;
 
 use super::{Generation, HostOptions, LuaHost, PluginSource};
 
@@ -22,6 +24,7 @@ use super::{Generation, HostOptions, LuaHost, PluginSource};
 pub(super) struct Bench {
     pub(super) runtime: tokio::runtime::Runtime,
     pub(super) host: LuaHost,
+    _world: World,
 }
 
 impl Bench {
@@ -32,9 +35,11 @@ impl Bench {
     pub(super) fn with(change: impl FnOnce(&mut HostOptions)) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let mut options = HostOptions { threads: 2, ..HostOptions::new(runtime.handle().clone()) };
+        let world = World::new(runtime.handle(), Arc::new(SystemClock));
+        let defaults = HostOptions::new(runtime.handle().clone(), world.services.clone());
+        let mut options = HostOptions { threads: 2, ..defaults };
         change(&mut options);
-        Bench { host: LuaHost::new(options).unwrap(), runtime }
+        Bench { host: LuaHost::new(options).unwrap(), runtime, _world: world }
     }
 
     /// Loads `source` as the only file.

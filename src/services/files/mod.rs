@@ -17,7 +17,7 @@ use crate::model::clip::Clip;
 pub use blocking::Blocking;
 pub use kind::{content_type, sniff};
 pub use live::{Busy, Live, LiveState};
-pub use open::{OpenMedia, media_error};
+pub use open::{OpenMedia, media_error, open_in};
 pub use sink::{Expected, Sink, Written};
 
 /// Where media lie. Cheap to clone.

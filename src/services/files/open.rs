@@ -137,7 +137,11 @@ impl MediaFiles {
     }
 }
 
-fn open_in(dir: &Dir, inside: &Path, path: PathBuf) -> Result<OpenMedia> {
+/// Opens a file inside a folder.
+///
+/// # Errors
+/// [`Code::MediaUnavailable`] when it is not there.
+pub fn open_in(dir: &Dir, inside: &Path, path: PathBuf) -> Result<OpenMedia> {
     let file = dir.open(inside).map_err(|_| unavailable())?;
     let meta = file.metadata().map_err(|_| unavailable())?;
     if !meta.is_file() {

@@ -72,17 +72,14 @@ impl Seen {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct NotANumber;
 
-/// The keys of `stored` and of `ops` that begin with `prefix` and come after `after`, sorted, at most `limit`.
-/// `stored` must hold the first `limit + ops.len()` such keys that are stored.
-pub(super) fn list(
-    stored: Vec<String>,
+/// Of the keys that begin with `prefix` and come after `after`, those that `ops` wrote: whether they are there now.
+pub(super) fn written(
     ops: &[KvOp],
     prefix: &str,
     after: Option<&str>,
-    limit: usize,
     now_us: i64,
-) -> Vec<String> {
-    let mut keys: BTreeMap<String, bool> = stored.into_iter().map(|key| (key, true)).collect();
+) -> BTreeMap<String, bool> {
+    let mut written = BTreeMap::new();
     for op in ops {
         let (KvOp::Set { key, .. } | KvOp::Delete { key } | KvOp::Incr { key, .. }) = op;
         if key.starts_with(prefix) && after.is_none_or(|it| key.as_str() > it) {
@@ -91,9 +88,16 @@ pub(super) fn list(
                 KvOp::Delete { .. } => false,
                 KvOp::Incr { .. } => true,
             };
-            keys.insert(key.clone(), there);
+            written.insert(key.clone(), there);
         }
     }
+    written
+}
+
+/// The first `limit` keys of both, sorted. `stored` holds the first `limit + written.len()` that are stored.
+pub(super) fn list(stored: Vec<String>, written: BTreeMap<String, bool>, limit: usize) -> Vec<String> {
+    let mut keys: BTreeMap<String, bool> = stored.into_iter().map(|key| (key, true)).collect();
+    keys.extend(written);
     keys.into_iter().filter(|(_, there)| *there).map(|(key, _)| key).take(limit).collect()
 }
 
@@ -145,8 +149,9 @@ mod tests {
     fn a_list_has_the_stored_keys_and_the_written_ones_in_order() {
         let ops = [set("p/d", json!(1)), KvOp::Delete { key: "p/b".into() }, incr("p/a", 1.0), set("q", json!(1))];
         let stored = vec!["p/b".to_owned(), "p/c".to_owned()];
-        assert_eq!(list(stored.clone(), &ops, "p/", None, 10, 0), ["p/a", "p/c", "p/d"]);
-        assert_eq!(list(stored.clone(), &ops, "p/", Some("p/b"), 10, 0), ["p/c", "p/d"]);
-        assert_eq!(list(stored, &ops, "p/", None, 2, 0), ["p/a", "p/c"]);
+        let listed = |after, limit| list(stored.clone(), written(&ops, "p/", after, 0), limit);
+        assert_eq!(listed(None, 10), ["p/a", "p/c", "p/d"]);
+        assert_eq!(listed(None, 2), ["p/a", "p/c"]);
+        assert_eq!(written(&ops, "p/", Some("p/b"), 0).into_keys().collect::<Vec<_>>(), ["p/d"]);
     }
 }

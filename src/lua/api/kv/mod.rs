@@ -1,0 +1,158 @@
+//! `panotti.kv`: what a plugin keeps between calls and restarts.
+
+mod overlay;
+
+use mlua::{Table, Value};
+
+use crate::lua::context::ApiContext;
+use crate::model::call::KvOp;
+use crate::services::kv;
+
+use super::args::Args;
+use super::define::{Build, Outcome, Raise, Reply};
+use overlay::{NotANumber, Seen, see};
+
+/// Bytes of a key.
+const MAX_KEY_BYTES: usize = 512;
+/// Keys that one plugin keeps.
+const MAX_KEYS: i64 = 100_000;
+/// Bytes of keys and values that one plugin keeps.
+const MAX_BYTES: i64 = 64 << 20;
+/// Keys that one list answers.
+const MAX_LISTED: i64 = 1000;
+
+pub(super) fn build(build: &Build) -> mlua::Result<Table> {
+    let module = build.lua.create_table()?;
+    let shapes = build.shapes.clone();
+    let get = build.function("panotti.kv.get", move |_, ctx, args| {
+        let key = key(args)?;
+        Ok(match seen(ctx, &key)?.over(|| kv::get(&ctx.services, &ctx.plugin, &key)) {
+            Ok(Ok(Some(serde_json::Value::Null))) => Reply::Lua(shapes.null()),
+            Ok(Ok(Some(value))) => Reply::Json(value),
+            Ok(Ok(None)) => Reply::Lua(Value::Nil),
+            Ok(Err(NotANumber)) => not_a_number(&key),
+            Err(error) => error.into(),
+        })
+    })?;
+    module.raw_set("get", get)?;
+    module.raw_set("set", build.function("panotti.kv.set", |_, ctx, args| set(ctx, args))?)?;
+    let delete = build.function("panotti.kv.delete", |_, ctx, args| {
+        let key = key(args)?;
+        ctx.call()?.write(KvOp::Delete { key }).map_err(Raise::Limit)?;
+        Ok(Reply::Nothing)
+    })?;
+    module.raw_set("delete", delete)?;
+    module.raw_set("incr", build.function("panotti.kv.incr", |_, ctx, args| incr(ctx, args))?)?;
+    module.raw_set("list", build.waiting("panotti.kv.list", list)?)?;
+    let cas = build.waiting("panotti.kv.cas", |ctx, args| {
+        let key = key(args)?;
+        let (old, new) = (args.optional_json("old")?, args.optional_json("new")?);
+        if !matches!(seen(ctx, &key)?, Seen::Stored(0.0)) {
+            return Err(Raise::Wrong(format!(
+                "this call has written '{key}' already, which commits when it ends; compare and set it first"
+            )));
+        }
+        let (services, plugin) = (ctx.services.clone(), ctx.plugin.clone());
+        Ok(async move {
+            Ok(match kv::cas(&services, &plugin, &key, old, new).await {
+                Ok(done) => Reply::Lua(Value::Boolean(done)),
+                Err(error) => error.into(),
+            })
+        })
+    })?;
+    module.raw_set("cas", cas)?;
+    Ok(module)
+}
+
+fn key(args: &mut Args) -> Result<String, Raise> {
+    let key = args.text("key")?;
+    if key.is_empty() || key.len() > MAX_KEY_BYTES {
+        return Err(args.wrong_because("key", &format!("must have 1 to {MAX_KEY_BYTES} bytes, got {}", key.len())));
+    }
+    Ok(key)
+}
+
+/// What the running call has made of `key` so far.
+fn seen(ctx: &ApiContext, key: &str) -> Result<Seen, Raise> {
+    let call = ctx.call()?;
+    let effects = call.effects.lock();
+    Ok(see(&effects.kv, key, ctx.clock.now_us()))
+}
+
+fn set(ctx: &ApiContext, args: &mut Args) -> Outcome {
+    let key = key(args)?;
+    let Some(value) = args.optional_json("value")? else {
+        return Err(args.wrong_because("value", "must not be nil; panotti.kv.delete removes a key"));
+    };
+    let options = args.options("options", &["ttl"])?;
+    let ttl = options.number("ttl", 0.0)?;
+    let expires_at_us = ttl.map(|seconds| ctx.clock.now_us().saturating_add((seconds * 1e6) as i64));
+    if let Some(failed) = check_quota(ctx)? {
+        return Ok(failed);
+    }
+    ctx.call()?.write(KvOp::Set { key, value, expires_at_us }).map_err(Raise::Limit)?;
+    Ok(Reply::Nothing)
+}
+
+fn incr(ctx: &ApiContext, args: &mut Args) -> Outcome {
+    let key = key(args)?;
+    let by = args.optional_number("by")?.unwrap_or(1.0);
+    let before = match seen(ctx, &key)?.over(|| kv::get(&ctx.services, &ctx.plugin, &key)) {
+        Ok(Ok(None)) => 0.0,
+        Ok(Ok(Some(value))) => match value.as_f64() {
+            Some(it) => it,
+            None => return Ok(not_a_number(&key)),
+        },
+        Ok(Err(NotANumber)) => return Ok(not_a_number(&key)),
+        Err(error) => return Ok(error.into()),
+    };
+    if let Some(failed) = check_quota(ctx)? {
+        return Ok(failed);
+    }
+    ctx.call()?.write(KvOp::Incr { key, by }).map_err(Raise::Limit)?;
+    Ok(Reply::Lua(Value::Number(before + by)))
+}
+
+fn list(
+    ctx: &ApiContext,
+    args: &mut Args,
+) -> Result<impl Future<Output = Outcome> + Send + 'static + use<>, Raise> {
+    let prefix = args.optional_text("prefix")?.unwrap_or_default();
+    let options = args.options("options", &["limit", "after"])?;
+    let limit = options.integer("limit", 1..=MAX_LISTED)?.unwrap_or(MAX_LISTED);
+    let after = options.text("after")?.map(str::to_owned);
+    let now_us = ctx.clock.now_us();
+    let written = overlay::written(&ctx.call()?.effects.lock().kv, &prefix, after.as_deref(), now_us);
+    // Keys that this call has deleted are still among the stored ones.
+    let asked = limit + i64::try_from(written.len()).unwrap_or(limit);
+    let (services, plugin) = (ctx.services.clone(), ctx.plugin.clone());
+    Ok(async move {
+        let stored = kv::list(&services, &plugin, &prefix, after.as_deref(), asked).await;
+        let limit = usize::try_from(limit).unwrap_or_default();
+        Ok(Reply::from(stored.map(|stored| overlay::list(stored, written, limit).into())))
+    })
+}
+
+/// Refuses a call's first write when the plugin keeps too much already; what one call adds is bounded by itself.
+fn check_quota(ctx: &ApiContext) -> Result<Option<Reply>, Raise> {
+    if !ctx.call()?.effects.lock().kv.is_empty() {
+        return Ok(None);
+    }
+    let usage = match kv::usage(&ctx.services, &ctx.plugin) {
+        Ok(usage) => usage,
+        Err(error) => return Ok(Some(error.into())),
+    };
+    if usage.keys < MAX_KEYS && usage.bytes < MAX_BYTES {
+        return Ok(None);
+    }
+    Err(Raise::Limit(format!(
+        "the plugin keeps {} keys and {} bytes; the limit is {MAX_KEYS} keys and {} MiB: delete some first",
+        usage.keys,
+        usage.bytes,
+        MAX_BYTES >> 20
+    )))
+}
+
+fn not_a_number(key: &str) -> Reply {
+    Reply::Failed { code: "not_a_number", message: format!("The value of '{key}' is not a number.") }
+}

@@ -1,0 +1,160 @@
+//! The modules that reach the product: keys, recordings, clips, media.
+
+use serde_json::{Value, json};
+
+use crate::lua::context::Mark;
+use crate::model::call::{Caller, Effects, KvOp, PluginEffects};
+
+use super::tests::{RUNTIME, Vm};
+
+fn commit(vm: &Vm, effects: Effects) {
+    let journal = vm.world.services.journal.clone();
+    let effects = vec![PluginEffects { plugin: "quiet".into(), effects }];
+    let written =
+        vm.world.services.store.write(move |tx| journal.commit_effects(tx, effects, &Caller::server()));
+    RUNTIME.block_on(written).unwrap();
+}
+
+/// Two seconds of a tone that is loud in the second one.
+fn wav() -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::new(&mut bytes, spec).unwrap();
+    for frame in 0..16_000 {
+        let level = if frame < 8000 { 100.0 } else { 20_000.0 };
+        writer.write_sample(((f64::from(frame) * 0.3).sin() * level) as i16).unwrap();
+    }
+    writer.finalize().unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn a_call_sees_its_own_keys_which_commit_when_it_ends() {
+    let vm = Vm::new(json!({}));
+    let set = |key: &str, value: Value| KvOp::Set { key: key.into(), value, expires_at_us: None };
+    commit(&vm, Effects { kv: vec![set("n", json!(40)), set("p/b", json!(1)), set("t", json!("text"))], events: vec![] });
+    vm.check(
+        "local kv, null = panotti.kv, panotti.json.null
+        assert(kv.get('none') == nil and kv.get('n') == 40)
+        assert(kv.incr('n') == 41 and kv.incr('n', 1.5) == 42.5 and kv.get('n') == 42.5 and kv.incr('new') == 1)
+        kv.set('p/a', {list = panotti.json.array(), none = null}) kv.set('p/c', false, {ttl = 60}) kv.delete('p/b')
+        assert(panotti.json.encode(kv.get('p/a')) == '{\"list\":[],\"none\":null}' and kv.get('p/c') == false)
+        assert(kv.get('p/b') == nil and table.concat(kv.list('p/'), ' ') == 'p/a p/c')
+        assert(table.concat(kv.list('', {limit = 2, after = 'n'}), ' ') == 'new p/a')
+        local value, err = kv.incr('t')
+        assert(value == nil and err.code == 'not_a_number')
+        kv.set('z', null) assert(kv.get('z') == null)
+        for _, f in {function() kv.set('a') end, function() kv.set('', 1) end, function() kv.set(1, 1) end,
+            function() kv.get(('k'):rep(513)) end, function() kv.incr('n', 'x') end, function() kv.set('a', print) end,
+            function() kv.set('a', 1, {ttl = -1}) end} do assert(not pcall(f)) end",
+    );
+    let effects = std::mem::take(&mut *vm.call.effects.lock());
+    assert_eq!(effects.kv.iter().filter(|it| matches!(it, KvOp::Incr { .. })).count(), 3);
+    commit(&vm, effects);
+    vm.check("assert(panotti.kv.get('n') == 42.5 and panotti.kv.get('p/b') == nil and panotti.kv.get('p/c') == false)");
+}
+
+#[test]
+fn compare_and_set_commits_at_once() {
+    let vm = Vm::new(json!({}));
+    vm.check(
+        "local kv = panotti.kv
+        assert(kv.cas('k', nil, {a = 1}) == true and kv.cas('k', nil, 2) == false)
+        assert(kv.get('k').a == 1 and kv.cas('k', {a = 1}, 2) == true and kv.cas('k', 2, nil) == true and kv.get('k') == nil)
+        kv.set('k', 1)
+        local ok, err = pcall(kv.cas, 'k', 1, 2)
+        assert(not ok and err:find('has written', 1, true), err)",
+    );
+}
+
+#[test]
+fn one_call_cannot_write_without_end() {
+    let vm = Vm::new(json!({}));
+    vm.check("local s = ('x'):rep(2^20 - 9) assert(not pcall(function() for i = 1, 100 do panotti.kv.set('k', s) end end))");
+    assert!(vm.call.is_marked(Mark::Limit));
+}
+
+#[test]
+fn recordings_and_clips_are_made_by_the_services_of_the_product() {
+    let vm = Vm::new(json!({"recordings": true, "clips": ["read", "write"]}));
+    vm.check(
+        "local recordings, clips = panotti.recordings, panotti.clips
+        local r, err = recordings.create({id = 'r1', title = 'One', metadata = {a = 1, b = 2}})
+        assert(r and r.id == 'r1' and r.status == 'active' and r.metadata.a == 1, err and err.message)
+        assert(recordings.update('r1', {metadata = {b = panotti.json.null}}).metadata.b == nil)
+        assert(recordings.get('r1').title == 'One' and recordings.list({status = 'active', q = 'One'}).total == 1)
+        assert(recordings.list({status = 'completed', from = '2026-01-01T00:00:00Z'}).total == 0)
+        r, err = recordings.get('r2') assert(r == nil and err.code == 'recording_not_found')
+        r, err = recordings.create({titel = 'x'}) assert(r == nil and err.code == 'invalid', err and err.code)
+        r, err = recordings.delete('r1') assert(r == nil and err.code == 'recording_active')
+        local c, why = clips.create({title = 'Ace', file_path = '/x/y.mp4', tags = {'ace'}})
+        assert(c and c.id == 1 and c.tags[1] == 'ace' and c.processed == false, why and why.message)
+        assert(clips.update(1, {tags = panotti.json.array()}).tags[1] == nil and clips.get('1').title == 'Ace')
+        assert(clips.list({q = 'ace', sort = '-title', page_size = 1}).items[1].id == 1 and clips.list({tags = {'no'}}).total == 0)
+        assert(clips.delete(1) == true and select(2, clips.get(1)).code == 'clip_not_found')
+        for _, f in {function() recordings.list({status = 'x'}) end, function() recordings.list({page = 0}) end,
+            function() clips.get('a') end, function() clips.list({sort = 'x'}) end, function() recordings.create('x') end,
+            function() recordings.list({from = 'yesterday'}) end} do assert(not pcall(f)) end",
+    );
+}
+
+#[test]
+fn what_is_not_permitted_is_not_there_and_says_what_to_ask_for() {
+    let vm = Vm::new(json!({"recordings": ["read"]}));
+    vm.check(
+        "local ok, err = pcall(function() return panotti.recordings.create({}) end)
+        assert(err:find(\"needs the permission 'recordings:write': add `permissions: { recordings: [write] }`\", 1, true), err)
+        assert(panotti.recordings.list().total == 0)",
+    );
+    assert!(vm.call.is_marked(Mark::Denied));
+}
+
+#[test]
+fn a_call_hears_the_files_it_is_about_and_no_others() {
+    let vm = Vm::about(json!({}), |world| {
+        let folder = world.recordings_dir();
+        std::fs::write(folder.join("mine.wav"), wav()).unwrap();
+        std::fs::write(folder.join("other.wav"), wav()).unwrap();
+        std::fs::write(folder.join("text.wav"), "no audio").unwrap();
+        json!({"id": "r1", "tracks": {
+            "system": {"path": folder.join("mine.wav"), "origin": "client"},
+            "text": {"path": folder.join("text.wav"), "origin": "client"},
+            "outside": {"path": "/etc/hostname", "origin": "client"}}})
+    });
+    let folder = vm.world.recordings_dir().to_string_lossy().into_owned();
+    vm.check(&format!(
+        "local media, path = panotti.media, '{folder}/mine.wav'
+        local p, err = media.probe(path)
+        assert(p and p.codec == 'pcm_s16le' and p.duration == 2 and p.channels == 1 and p.frames == 16000, err and err.message)
+        assert(#media.peaks(path, 10) == 10 and media.peaks(path, 2)[2].max > 0.5)
+        local levels = media.envelope(path, 0.5)
+        assert(#levels == 4 and levels[4] - levels[1] > 40)
+        assert(media.loudness(path).duration == 2 and media.loudness(path).sample_peak < 0)
+        local cut = media.cut(path, {{start = 1, finish = 1.5}})
+        assert(cut.duration == 0.5 and media.probe(cut.path).frames == 4000 and media.cut(path, {{last = 1}}).start == 1)
+        assert(select(2, media.cut(path, {{start = 5, finish = 6}})).code == 'out_of_range')
+        assert(select(2, media.probe('{folder}/text.wav')).code == 'no_audio')
+        assert(select(2, media.probe('/etc/hostname')).code == 'media_unavailable')
+        assert(not pcall(media.peaks, path, 0) and not pcall(media.cut, path, {{start = 1}}) and not pcall(media.envelope, path, 0))"
+    ));
+    assert!(!vm.call.is_marked(Mark::Denied));
+    vm.check(&format!("assert(not pcall(panotti.media.probe, '{folder}/other.wav'))"));
+    assert!(vm.call.is_marked(Mark::Denied));
+    vm.check("for _, p in {'../x', '/etc/passwd', panotti.plugin.name, ''} do assert(not pcall(panotti.media.probe, p)) end");
+}
+
+#[test]
+fn with_the_permission_all_media_of_the_server_are_heard_and_nothing_else() {
+    let vm = Vm::new(json!({"media": true}));
+    std::fs::write(vm.world.recordings_dir().join("other.wav"), wav()).unwrap();
+    vm.check(
+        "assert(panotti.media.probe('other.wav').duration == 2)
+        assert(select(2, panotti.media.probe('/etc/passwd')).code == 'media_unavailable')
+        assert(select(2, panotti.media.probe('../data/test.db')).code == 'media_unavailable')",
+    );
+}
