@@ -116,7 +116,10 @@ impl<'a> Args<'a> {
     pub fn object(&mut self, name: &str) -> Result<serde_json::Map<String, serde_json::Value>, Raise> {
         match self.json(name)? {
             serde_json::Value::Object(map) => Ok(map),
-            other => Err(self.wrong_because(name, &format!("must be a table of named values, got {}", kind(&other)))),
+            other => {
+                Err(self
+                    .wrong_because(name, &format!("must be a table of named values, got {}", kind(&other))))
+            }
         }
     }
 

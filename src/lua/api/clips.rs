@@ -84,6 +84,9 @@ fn filter(options: &Options) -> Result<ClipFilter, Raise> {
 fn sort(options: &Options) -> Result<ClipSort, Raise> {
     let Some(name) = options.text("sort")? else { return Ok(ClipSort::default()) };
     ClipSort::from_name(name).ok_or_else(|| {
-        options.wrong("sort", "must be created_at, recorded_at, title, duration or id, with - before it for descending")
+        options.wrong(
+            "sort",
+            "must be created_at, recorded_at, title, duration or id, with - before it for descending",
+        )
     })
 }

@@ -25,7 +25,9 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let create = build.waiting("panotti.recordings.create", |ctx, args| {
         let (services, caller, fields) = (ctx.services.clone(), ctx.caller()?, args.object("fields")?);
         Ok(async move {
-            answer(recordings::start(&services, &caller, fields, Dialect::V1, None).await.map(|it| it.recording))
+            answer(
+                recordings::start(&services, &caller, fields, Dialect::V1, None).await.map(|it| it.recording),
+            )
         })
     })?;
     module.raw_set("create", create)?;
@@ -35,11 +37,14 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
         Ok(async move { answer(recordings::patch(&services, &caller, &id, patch, None).await) })
     })?;
     module.raw_set("update", update)?;
-    let delete = build.waiting("panotti.recordings.delete", |ctx, args| {
-        let (services, caller, id) = (ctx.services.clone(), ctx.caller()?, args.text("id")?);
-        let files = args.options("options", &["files"])?.boolean("files")?.unwrap_or(false);
-        Ok(async move { answer(recordings::delete(&services, &caller, &id, files, None).await.map(|()| true)) })
-    })?;
+    let delete =
+        build.waiting("panotti.recordings.delete", |ctx, args| {
+            let (services, caller, id) = (ctx.services.clone(), ctx.caller()?, args.text("id")?);
+            let files = args.options("options", &["files"])?.boolean("files")?.unwrap_or(false);
+            Ok(async move {
+                answer(recordings::delete(&services, &caller, &id, files, None).await.map(|()| true))
+            })
+        })?;
     module.raw_set("delete", delete)?;
     Ok(module)
 }

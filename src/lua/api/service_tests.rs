@@ -37,7 +37,13 @@ fn wav() -> Vec<u8> {
 fn a_call_sees_its_own_keys_which_commit_when_it_ends() {
     let vm = Vm::new(json!({}));
     let set = |key: &str, value: Value| KvOp::Set { key: key.into(), value, expires_at_us: None };
-    commit(&vm, Effects { kv: vec![set("n", json!(40)), set("p/b", json!(1)), set("t", json!("text"))], events: vec![] });
+    commit(
+        &vm,
+        Effects {
+            kv: vec![set("n", json!(40)), set("p/b", json!(1)), set("t", json!("text"))],
+            events: vec![],
+        },
+    );
     vm.check(
         "local kv, null = panotti.kv, panotti.json.null
         assert(kv.get('none') == nil and kv.get('n') == 40)

@@ -319,8 +319,10 @@ fn what_a_hook_starts_waits_without_a_thread_and_may_hear_the_same_files() {
     end)";
     let mut plugin = plugin(&[("init.lua", source)], json!({}));
     plugin.permissions = serde_json::from_value(json!({ "recordings": true })).unwrap();
-    let plugin = bench.runtime.block_on(bench.host.load(plugin)).unwrap_or_else(|it| panic!("{:?}", it.fault));
+    let plugin =
+        bench.runtime.block_on(bench.host.load(plugin)).unwrap_or_else(|it| panic!("{:?}", it.fault));
     let payload = json!({ "id": "r1", "tracks": { "mic": { "path": "gone.wav", "origin": "client" } } });
-    let reply = bench.ask(&plugin, Hook::AfterRecordingEnd, payload).unwrap_or_else(|it| panic!("{:?}", it.fault));
+    let reply =
+        bench.ask(&plugin, Hook::AfterRecordingEnd, payload).unwrap_or_else(|it| panic!("{:?}", it.fault));
     assert_eq!(reply.effects.kv.len(), 1);
 }

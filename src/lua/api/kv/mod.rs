@@ -67,7 +67,9 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
 fn key(args: &mut Args) -> Result<String, Raise> {
     let key = args.text("key")?;
     if key.is_empty() || key.len() > MAX_KEY_BYTES {
-        return Err(args.wrong_because("key", &format!("must have 1 to {MAX_KEY_BYTES} bytes, got {}", key.len())));
+        return Err(
+            args.wrong_because("key", &format!("must have 1 to {MAX_KEY_BYTES} bytes, got {}", key.len()))
+        );
     }
     Ok(key)
 }

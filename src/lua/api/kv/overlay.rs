@@ -127,7 +127,14 @@ mod tests {
 
     #[test]
     fn the_last_write_of_a_key_counts_and_increments_add_up() {
-        let ops = [set("a", json!(1)), incr("a", 2.0), incr("b", 1.5), incr("b", 0.5), set("c", json!("x")), set("a2", json!(9))];
+        let ops = [
+            set("a", json!(1)),
+            incr("a", 2.0),
+            incr("b", 1.5),
+            incr("b", 0.5),
+            set("c", json!("x")),
+            set("a2", json!(9)),
+        ];
         assert_eq!(value(&ops, "a", Some(json!(100))), Ok(Some(json!(3))));
         assert_eq!(value(&ops, "b", Some(json!(40))), Ok(Some(json!(42))));
         assert_eq!(value(&ops, "b", None), Ok(Some(json!(2))));
@@ -147,7 +154,8 @@ mod tests {
 
     #[test]
     fn a_list_has_the_stored_keys_and_the_written_ones_in_order() {
-        let ops = [set("p/d", json!(1)), KvOp::Delete { key: "p/b".into() }, incr("p/a", 1.0), set("q", json!(1))];
+        let ops =
+            [set("p/d", json!(1)), KvOp::Delete { key: "p/b".into() }, incr("p/a", 1.0), set("q", json!(1))];
         let stored = vec!["p/b".to_owned(), "p/c".to_owned()];
         let listed = |after, limit| list(stored.clone(), written(&ops, "p/", after, 0), limit);
         assert_eq!(listed(None, 10), ["p/a", "p/c", "p/d"]);

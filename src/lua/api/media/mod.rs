@@ -35,12 +35,14 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     module.raw_set("probe", probe)?;
     let loudness = build.waiting("panotti.media.loudness", |ctx, args| {
         let which = Which::read(ctx, args)?;
-        Ok(measure(ctx, which, |path, len| media::loudness(path, len).map(|it| {
-            json!({
-                "integrated": it.integrated_lufs, "range": it.range_lu, "true_peak": it.true_peak_dbfs,
-                "sample_peak": it.sample_peak_dbfs, "duration": it.duration_s,
+        Ok(measure(ctx, which, |path, len| {
+            media::loudness(path, len).map(|it| {
+                json!({
+                    "integrated": it.integrated_lufs, "range": it.range_lu, "true_peak": it.true_peak_dbfs,
+                    "sample_peak": it.sample_peak_dbfs, "duration": it.duration_s,
+                })
             })
-        })))
+        }))
     })?;
     module.raw_set("loudness", loudness)?;
     let peaks = build.waiting("panotti.media.peaks", |ctx, args| {
@@ -62,10 +64,9 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
         });
         Ok(async move {
             match work.await {
-                Ok(Reply::Json(Value::Array(levels))) if levels.len() > MAX_WINDOWS => Err(Raise::Limit(format!(
-                    "{} windows are more than {MAX_WINDOWS}; take longer ones",
-                    levels.len()
-                ))),
+                Ok(Reply::Json(Value::Array(levels))) if levels.len() > MAX_WINDOWS => Err(Raise::Limit(
+                    format!("{} windows are more than {MAX_WINDOWS}; take longer ones", levels.len()),
+                )),
                 other => other,
             }
         })

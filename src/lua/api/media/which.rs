@@ -103,6 +103,7 @@ fn cut_name<'a>(services: &Services, plugin: &str, path: &'a str) -> Option<&'a 
 fn open_cut(services: &Services, plugin: &str, path: &str) -> Result<OpenMedia> {
     let gone = || Error::new(Code::MediaUnavailable, "The plugin has no such cut.");
     let name = cut_name(services, plugin, path).ok_or_else(gone)?;
-    let dir = Dir::open_ambient_dir(cuts_folder(services, plugin), ambient_authority()).map_err(|_| gone())?;
+    let dir =
+        Dir::open_ambient_dir(cuts_folder(services, plugin), ambient_authority()).map_err(|_| gone())?;
     open_in(&dir, name, PathBuf::from(path)).map_err(|_| gone())
 }
