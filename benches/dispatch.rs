@@ -2,14 +2,19 @@
 #![allow(clippy::print_stderr, clippy::unwrap_used, missing_docs)]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use panotti::config::PluginLimits;
+use panotti::clock::{SharedClock, SystemClock};
+use panotti::config::{PluginLimits, Settings};
+use panotti::events::Journal;
 use panotti::hooks::{Dispatcher, Hook, HookCall, HookHandler, Member, Table, Target};
 use panotti::lua::{Generation, HostOptions, LuaHost, PluginSource};
 use panotti::model::call::{CallContext, Caller};
+use panotti::services::Services;
+use panotti::store::{Store, StoreOptions};
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 
@@ -22,13 +27,26 @@ const AT_ONCE: usize = 256;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let host = LuaHost::new(HostOptions::new(runtime.handle().clone())).unwrap();
+    let folder = tempfile::TempDir::new().unwrap();
+    let services = services(&runtime, folder.path());
+    let host = LuaHost::new(HostOptions::new(runtime.handle().clone(), services)).unwrap();
     let mut criterion = Criterion::default().configure_from_args().without_plots();
     one_call(&mut criterion, &runtime, &host);
     chains(&mut criterion, &runtime, &host);
     criterion.final_summary();
     busy(&runtime, &host);
     waiting(&runtime, &host);
+}
+
+/// The product over an empty folder; the hooks measured here do not touch it.
+fn services(runtime: &Runtime, folder: &Path) -> Services {
+    let _inside = runtime.enter();
+    let settings = Settings { data_dir: folder.to_owned(), recordings_dir: folder.to_owned(), ..Settings::default() };
+    let store = Store::open(&StoreOptions::at(folder.join("bench.db"))).unwrap();
+    let clock: SharedClock = Arc::new(SystemClock);
+    let hooks = Dispatcher::new(Duration::from_secs(3));
+    let journal = Journal::new(hooks.clone(), clock.clone(), 8);
+    Services::new(store, journal, hooks, clock, Arc::new(settings)).unwrap()
 }
 
 fn load(runtime: &Runtime, host: &LuaHost, name: &str, source: &str) -> Arc<Generation> {
