@@ -18,6 +18,7 @@ use crate::hooks::{
 use crate::lua::{GenerationStats, HostOptions, LuaHost, PluginSource};
 use crate::model::call::Outcome;
 use crate::plugins::script::{Script, ScriptHost};
+use crate::services::testing::World as Product;
 use crate::store::{Store, StoreOptions};
 
 use super::{Manager, Parts};
@@ -144,6 +145,8 @@ pub(super) struct World {
     pub(super) log: Log,
     pub(super) manager: Manager,
     pub(super) store: Store,
+    /// What the scripts of the real host reach; lives as long as they may.
+    _product: Option<Product>,
 }
 
 impl World {
@@ -156,8 +159,12 @@ impl World {
 
     /// The same over the real Lua host.
     pub(super) fn with_lua(files: &[(&str, &str)]) -> Self {
-        let options = HostOptions { threads: 2, ..HostOptions::new(tokio::runtime::Handle::current()) };
-        Self::with_host(files, Arc::new(LuaHost::new(options).unwrap()), Log::default())
+        let runtime = tokio::runtime::Handle::current();
+        let product = Product::new(&runtime, Arc::new(SystemClock));
+        let options = HostOptions { threads: 2, ..HostOptions::new(runtime, product.services.clone()) };
+        let mut world = Self::with_host(files, Arc::new(LuaHost::new(options).unwrap()), Log::default());
+        world._product = Some(product);
+        world
     }
 
     fn with_host(files: &[(&str, &str)], host: Arc<dyn ScriptHost>, log: Log) -> Self {
@@ -165,7 +172,7 @@ impl World {
         let store = StoreOptions { ballast_bytes: 0, ..StoreOptions::at(folder.path().join("test.db")) };
         let store = Store::open(&store).unwrap();
         let manager = manager(&folder, &store, host);
-        let world = World { folder, log, manager, store };
+        let world = World { folder, log, manager, store, _product: None };
         world.put(files);
         world
     }
