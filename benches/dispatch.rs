@@ -41,7 +41,8 @@ fn main() {
 /// The product over an empty folder; the hooks measured here do not touch it.
 fn services(runtime: &Runtime, folder: &Path) -> Services {
     let _inside = runtime.enter();
-    let settings = Settings { data_dir: folder.to_owned(), recordings_dir: folder.to_owned(), ..Settings::default() };
+    let settings =
+        Settings { data_dir: folder.to_owned(), recordings_dir: folder.to_owned(), ..Settings::default() };
     let store = Store::open(&StoreOptions::at(folder.join("bench.db"))).unwrap();
     let clock: SharedClock = Arc::new(SystemClock);
     let hooks = Dispatcher::new(Duration::from_secs(3));
