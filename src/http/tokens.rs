@@ -3,9 +3,10 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
+use crate::model::token::{Scope, Token};
 use crate::services::tokens;
 
 use super::call::{Call, scope};
@@ -20,6 +21,10 @@ pub(super) async fn list(call: Call<scope::TokensManage>) -> Result<HttpResponse
 /// Makes a key; nothing may keep the answer, for it holds the secret.
 pub(super) async fn create(mut call: Call<scope::TokensManage>) -> Result<HttpResponse> {
     let body = call.json().await?;
+    if let Some(scope) = beyond(call.token.as_deref(), &body) {
+        let detail = format!("A key cannot make another one that may do more: it has no scope `{}`.", scope.name());
+        return Err(Error::new(Code::ScopeMissing, detail).with_member("scope", scope.name()));
+    }
     let made = tokens::create(&call.state.services, &call.actor(), body).await?;
     let mut answer = serde_json::to_value(&made.token).map_err(Error::internal)?;
     if let Value::Object(answer) = &mut answer {
@@ -33,8 +38,41 @@ pub(super) async fn create(mut call: Call<scope::TokensManage>) -> Result<HttpRe
     Ok(response)
 }
 
+/// The first scope asked for that the asking key does not have itself.
+fn beyond(own: Option<&Token>, body: &Map<String, Value>) -> Option<Scope> {
+    let asked = body.get("scopes").and_then(Value::as_array).into_iter().flatten();
+    let mut asked = asked.filter_map(|it| Scope::from_name(it.as_str()?));
+    asked.find(|scope| !own.is_some_and(|own| own.allows(*scope)))
+}
+
 /// Revokes a key.
 pub(super) async fn revoke(call: Call<scope::TokensManage>) -> Result<HttpResponse> {
     tokens::revoke(&call.state.services, &call.actor(), call.part("id")).await?;
     Ok(reply::no_content())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_key_makes_no_other_that_may_do_more() {
+        let key = |scopes: &[Scope]| Token {
+            id: "a".into(),
+            name: "a".into(),
+            scopes: scopes.to_vec(),
+            created_at: Timestamp(0),
+            expires_at: None,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        let body = json!({ "scopes": ["clips:read", "admin"] });
+        let body = body.as_object().unwrap();
+        let manager = key(&[Scope::TokensManage, Scope::ClipsRead]);
+        assert_eq!(beyond(Some(&manager), body), Some(Scope::Admin));
+        assert_eq!(beyond(Some(&key(&[Scope::Admin])), body), None);
+        assert_eq!(beyond(None, body), Some(Scope::ClipsRead));
+    }
 }

@@ -4,9 +4,9 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use futures_util::StreamExt;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::model::recording::Track;
 use crate::services::files::{Expected, OpenMedia};
 use crate::services::recordings::{self, Include};
@@ -148,10 +148,9 @@ pub(super) fn expected<A: Access>(call: &Call<A>) -> Result<Expected> {
 
 /// A track with its name.
 fn named(name: &str, track: &Track) -> Result<Value> {
-    let mut value = serde_json::to_value(track).map_err(Error::internal)?;
-    match &mut value {
-        Value::Object(map) => map.insert("name".to_owned(), name.into()),
-        _ => return Err(Error::new(Code::Internal, "A track is an object.")),
-    };
-    Ok(value)
+    let mut named = Map::from_iter([("name".to_owned(), Value::from(name))]);
+    if let Value::Object(row) = serde_json::to_value(track).map_err(Error::internal)? {
+        named.extend(row);
+    }
+    Ok(Value::Object(named))
 }

@@ -59,7 +59,7 @@ pub async fn before(
         }
         Err(error) => return Err(error),
     };
-    apply(&before, &headers_of(&asked.payload), req.headers_mut());
+    apply(&before, &asked, req.headers_mut());
     Ok(settle(state, asked, &caller).await)
 }
 
@@ -92,7 +92,7 @@ pub async fn after(state: &HttpState, response: &mut ServiceResponse<BoxBody>, m
     let before = headers_of(&shown);
     match state.services.hooks.ask(Hook::AfterRequest, shown, &caller, &check).await {
         Ok(asked) => {
-            apply(&before, &headers_of(&asked.payload), response.headers_mut());
+            apply(&before, &asked, response.headers_mut());
             settle(state, asked, &caller).await;
         }
         Err(error) => log::warn!(request_id = &*meta.request_id(); "after_request: {}", error.detail),
@@ -195,13 +195,17 @@ fn may_change(name: &str) -> bool {
     !SECRETS.contains(&name.as_str()) && !FIXED.contains(&name.as_str())
 }
 
-/// Carries over what plugins changed from `before` to `after`.
-fn apply(before: &Map<String, Value>, after: &Map<String, Value>, headers: &mut HeaderMap) {
+/// Carries over what plugins changed.
+fn apply(before: &Map<String, Value>, asked: &Asked, headers: &mut HeaderMap) {
+    let after = headers_of(&asked.payload);
     let gone = before.keys().filter(|it| !after.contains_key(*it)).map(|it| (it, None));
     let set = after.iter().filter(|(name, value)| before.get(*name) != Some(*value));
     for (name, value) in gone.chain(set.map(|(name, value)| (name, value.as_str()))) {
         if !may_change(name) {
-            log::warn!("a plugin may not change the header `{}`: dropped", name.escape_debug());
+            let pointer = format!("/headers/{name}");
+            let by = asked.changes.iter().rfind(|(it, _)| *it == pointer);
+            let plugin = by.map_or("", |(_, plugin)| plugin);
+            log::warn!(plugin; "may not change the header `{}`: dropped", name.escape_debug());
             continue;
         }
         let Ok(name) = HeaderName::try_from(name.as_str()) else { continue };
@@ -243,7 +247,8 @@ mod tests {
         let before = shown_headers(&headers);
         let after = map(json!({ "X-New": "1", "host": "evil", "authorization": "Bearer x" }));
         assert!(check(&map(json!({ "headers": after }))).is_ok());
-        apply(&before, &after, &mut headers);
+        let payload = map(json!({ "headers": after }));
+        apply(&before, &Asked { payload, ..Asked::default() }, &mut headers);
         assert_eq!(shown_headers(&headers), map(json!({ "x-new": "1", "host": "h" })));
         assert!(!headers.contains_key("authorization"));
     }
