@@ -22,7 +22,8 @@ pub(super) async fn list(call: Call<scope::TokensManage>) -> Result<HttpResponse
 pub(super) async fn create(mut call: Call<scope::TokensManage>) -> Result<HttpResponse> {
     let body = call.json().await?;
     if let Some(scope) = beyond(call.token.as_deref(), &body) {
-        let detail = format!("A key cannot make another one that may do more: it has no scope `{}`.", scope.name());
+        let detail =
+            format!("A key cannot make another one that may do more: it has no scope `{}`.", scope.name());
         return Err(Error::new(Code::ScopeMissing, detail).with_member("scope", scope.name()));
     }
     let made = tokens::create(&call.state.services, &call.actor(), body).await?;
