@@ -15,6 +15,7 @@ use super::context::{CallKind, CallState};
 use super::convert::to_lua;
 use super::effects::Door;
 use super::fault;
+use super::prelude;
 use super::room::{Room, gone};
 use super::strand::{Done, End, Job, QueuedCall};
 use super::task::Task;
@@ -255,6 +256,5 @@ end";
 
 /// Makes the runner of a VM.
 pub(super) fn runner(lua: &Lua) -> mlua::Result<Function> {
-    let compiler = mlua::chunk::Compiler::new().set_debug_level(0);
-    lua.load(RUNNER).set_name("=task").set_compiler(compiler).call(())
+    prelude::run(lua, "task", RUNNER, ())
 }

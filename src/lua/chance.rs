@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mlua::Lua;
-use mlua::chunk::Compiler;
 
 use super::effects::Door;
+use super::prelude;
 
 const GLUE: &str = "local random, seed, now, elapsed = ...
 local floor, type, tonumber, error, date, time = math.floor, type, tonumber, error, os.date, os.time
@@ -55,8 +55,7 @@ pub(super) fn install(lua: &Lua, door: &Arc<dyn Door>) -> mlua::Result<()> {
     let (clock, stopwatch) = (Arc::clone(door), Arc::clone(door));
     let now = lua.create_function(move |_, ()| Ok(clock.now_us() as f64 / 1e6))?;
     let elapsed = lua.create_function(move |_, ()| Ok(stopwatch.monotonic().as_secs_f64()))?;
-    let compiler = Compiler::new().set_optimization_level(2).set_debug_level(0);
-    lua.load(GLUE).set_name("=chance").set_compiler(compiler).call((random, seed, now, elapsed))
+    prelude::run(lua, "chance", GLUE, (random, seed, now, elapsed))
 }
 
 /// SplitMix64: small, good enough for scripts, the same numbers for the same seed.

@@ -1,10 +1,10 @@
 //! Closes the standard library of a VM: bounds what an interrupt cannot reach, takes away what is not for plugins.
 
 use memchr::memmem;
-use mlua::chunk::Compiler;
 use mlua::{Lua, LuaString, MultiValue, StdLib, Table, Value};
 
 use super::context::{Mark, current_call};
+use super::prelude;
 
 /// The standard libraries of a VM: no vectors, no 64-bit integer type, nothing of the machine.
 pub fn libraries() -> StdLib {
@@ -60,13 +60,12 @@ pub fn install(lua: &Lua) -> mlua::Result<()> {
         }
         Ok(())
     })?;
-    // Without line numbers a fault of a wrapped function is not placed in this chunk.
-    let compiler = Compiler::new().set_optimization_level(2).set_debug_level(0);
-    lua.load(PRELUDE).set_name("=guards").set_compiler(compiler).call::<()>((
+    let functions = (
         lua.create_function(find)?,
         lua.create_function(split)?,
         limit,
-    ))?;
+    );
+    prelude::run::<()>(lua, "guards", PRELUDE, functions)?;
     for name in ["require", "loadstring", "getfenv", "setfenv", "newproxy", "gcinfo"] {
         globals.raw_set(name, Value::Nil)?;
     }

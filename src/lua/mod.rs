@@ -30,6 +30,7 @@ pub mod answer;
 pub mod convert;
 pub mod guards;
 pub mod require;
+mod prelude;
 mod chance;
 mod coroutines;
 pub mod effects;

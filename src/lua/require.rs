@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mlua::{Function, Lua, MultiValue, Value};
 use parking_lot::Mutex;
 
-use super::guards;
+use super::{guards, prelude};
 
 /// Source text of one file, at most.
 pub const MAX_FILE_BYTES: usize = 256 << 10;
@@ -42,8 +42,7 @@ impl Modules {
         let host = lua.create_function(move |lua, name: Value| modules.require(lua, name))?;
         // The host answers (true, value) or (false, message): an error raised here points at the script's line.
         let glue = "local host = ... return function(name) local ok, value = host(name) if ok then return value end error(value, 2) end";
-        let compiler = mlua::chunk::Compiler::new().set_debug_level(0);
-        let require: Function = lua.load(glue).set_name("=require").set_compiler(compiler).call(host)?;
+        let require: Function = prelude::run(lua, "require", glue, host)?;
         lua.globals().raw_set("require", require)
     }
 
@@ -90,6 +89,7 @@ impl Modules {
         lua.load(bytes).set_name(format!("={path}")).set_mode(mlua::chunk::ChunkMode::Text).into_function()
     }
 
+    #[allow(clippy::disallowed_methods)] // runs within the call that requires
     fn require(&self, lua: &Lua, name: Value) -> mlua::Result<(bool, Value)> {
         let fail = |text: String| Ok((false, Value::String(lua.create_string(text)?)));
         let name = match &name {

@@ -6,11 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 
-use mlua::chunk::Compiler;
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
 use crate::error::Error;
 use crate::lua::context::{ApiContext, Mark};
+use crate::lua::prelude;
 use crate::lua::convert::{Shapes, to_lua};
 
 use super::args::Args;
@@ -89,12 +89,11 @@ pub struct Build<'a> {
     printer: Function,
 }
 
+#[allow(clippy::disallowed_methods)] // the host's own glue, while a VM is built
 impl<'a> Build<'a> {
     /// Ready to build modules into `lua`.
     pub fn new(lua: &'a Lua, ctx: &'a Arc<ApiContext>, shapes: &'a Arc<Shapes>) -> mlua::Result<Self> {
-        let compiler = Compiler::new().set_optimization_level(2).set_debug_level(0);
-        let chunk = lua.load(GLUE).set_name("=panotti").set_compiler(compiler);
-        let (wrap, strict, printer) = chunk.call(())?;
+        let (wrap, strict, printer) = prelude::run(lua, "panotti", GLUE, ())?;
         Ok(Build { lua, ctx, shapes, wrap, strict, printer })
     }
 

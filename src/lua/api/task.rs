@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use mlua::chunk::Compiler;
 use mlua::{AnyUserData, MultiValue, Table, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -12,6 +11,7 @@ use crate::lua::actor::{Actor, Run};
 use crate::lua::context::{ApiContext, CallState};
 use crate::lua::effects::Door;
 use crate::lua::fault;
+use crate::lua::prelude;
 use crate::lua::strand::{Done, Job};
 use crate::lua::task::{Held, Task};
 use crate::lua::vm::Home;
@@ -79,8 +79,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     )?;
     host.raw_set("run", build.waiting("panotti.task.run", move |ctx, args| run(&home, ctx, args))?)?;
     locks(build, &host)?;
-    let compiler = Compiler::new().set_debug_level(0);
-    build.lua.load(GLUE).set_name("=panotti").set_compiler(compiler).call(host)
+    prelude::run(build.lua, "panotti", GLUE, host)
 }
 
 fn actor(home: &Weak<Actor>) -> Result<Arc<Actor>, Raise> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlua::chunk::Compiler;
 use mlua::{Lua, Table, Value};
 
 use crate::hooks::Hook;
@@ -12,6 +11,7 @@ use crate::lua::context::{ApiContext, CallKind};
 use crate::lua::convert::{Budget, Shapes, from_lua, to_lua};
 use crate::lua::declared;
 use crate::lua::effects::{Door, LiveDoor};
+use crate::lua::prelude;
 use crate::lua::vm::Home;
 
 use super::args::Args;
@@ -117,9 +117,8 @@ fn on(build: &Build) -> mlua::Result<Table> {
             Ok(_) => format!("panotti.on: '{name}' cannot be read"),
         })
     })?;
-    let compiler = Compiler::new().set_debug_level(0);
     let on: Table =
-        build.lua.load(ON).set_name("=panotti").set_compiler(compiler).call((entries, call, missing))?;
+        prelude::run(build.lua, "panotti", ON, (entries, call, missing))?;
     on.set_readonly(true);
     Ok(on)
 }
