@@ -60,11 +60,7 @@ pub fn install(lua: &Lua) -> mlua::Result<()> {
         }
         Ok(())
     })?;
-    let functions = (
-        lua.create_function(find)?,
-        lua.create_function(split)?,
-        limit,
-    );
+    let functions = (lua.create_function(find)?, lua.create_function(split)?, limit);
     prelude::run::<()>(lua, "guards", PRELUDE, functions)?;
     for name in ["require", "loadstring", "getfenv", "setfenv", "newproxy", "gcinfo"] {
         globals.raw_set(name, Value::Nil)?;

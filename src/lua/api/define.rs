@@ -10,8 +10,8 @@ use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
 use crate::error::Error;
 use crate::lua::context::{ApiContext, Mark};
-use crate::lua::prelude;
 use crate::lua::convert::{Shapes, to_lua};
+use crate::lua::prelude;
 
 use super::args::Args;
 use super::stubs::{ModuleDoc, find_similar};

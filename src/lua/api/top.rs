@@ -117,8 +117,7 @@ fn on(build: &Build) -> mlua::Result<Table> {
             Ok(_) => format!("panotti.on: '{name}' cannot be read"),
         })
     })?;
-    let on: Table =
-        prelude::run(build.lua, "panotti", ON, (entries, call, missing))?;
+    let on: Table = prelude::run(build.lua, "panotti", ON, (entries, call, missing))?;
     on.set_readonly(true);
     Ok(on)
 }
