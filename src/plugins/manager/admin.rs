@@ -62,35 +62,37 @@ impl Manager {
     /// # Errors
     /// [`Code::PluginExists`] for a registered name, [`Code::NoSuchFolder`] when no folder bears it.
     pub async fn register(&self, new: NewPlugin, by: &str) -> Result<PluginView> {
-        self.not_stopping()?;
-        let _changing = self.0.changing.lock().await;
-        if self.named(&new.name).is_some_and(|it| it.read(|it| it.row.registered)) {
-            return Err(Error::new(
-                Code::PluginExists,
-                format!("The plugin `{}` is registered already.", new.name),
-            ));
-        }
-        self.scan().await?;
-        let Some(slot) = self.named(&new.name).filter(|it| it.read(|it| it.folder.is_some())) else {
-            let shown: String = new.name.chars().take(80).collect();
-            let detail = format!("No plugin folder is named `{}`.", shown.escape_debug());
-            return Err(Error::new(Code::NoSuchFolder, detail));
-        };
-        let mut row = slot.read(|it| it.row.clone());
-        row.registered = true;
-        row.display_name = new.display_name;
-        row.description = new.description;
-        row.version = new.version.or(row.version);
-        row.author = new.author.or(row.author);
-        row.plugin_type = new.plugin_type.unwrap_or_else(|| "lua".to_owned());
-        row.enabled = new.enabled;
-        row.metadata = new.metadata;
-        self.store(&slot, row, "plugin.register", by, Value::Null).await?;
-        if self.look_at(&slot).await {
-            self.bring_up(vec![Arc::clone(&slot)], self.load_deadline()).await;
-        }
-        self.settle().await;
-        Ok(slot.view())
+        let by = by.to_owned();
+        self.alone(move |manager| async move {
+            if manager.named(&new.name).is_some_and(|it| it.read(|it| it.row.registered)) {
+                return Err(Error::new(
+                    Code::PluginExists,
+                    format!("The plugin `{}` is registered already.", new.name),
+                ));
+            }
+            manager.scan().await?;
+            let Some(slot) = manager.named(&new.name).filter(|it| it.read(|it| it.folder.is_some())) else {
+                let shown: String = new.name.chars().take(80).collect();
+                let detail = format!("No plugin folder is named `{}`.", shown.escape_debug());
+                return Err(Error::new(Code::NoSuchFolder, detail));
+            };
+            let mut row = slot.read(|it| it.row.clone());
+            row.registered = true;
+            row.display_name = new.display_name;
+            row.description = new.description;
+            row.version = new.version.or(row.version);
+            row.author = new.author.or(row.author);
+            row.plugin_type = new.plugin_type.unwrap_or_else(|| "lua".to_owned());
+            row.enabled = new.enabled;
+            row.metadata = new.metadata;
+            manager.store(&slot, row, "plugin.register", &by, Value::Null).await?;
+            if manager.look_at(&slot).await {
+                manager.bring_up(vec![Arc::clone(&slot)], manager.load_deadline()).await;
+            }
+            manager.settle().await;
+            Ok(slot.view())
+        })
+        .await
     }
 
     /// Changes what is said of a plugin; `enabled` starts or stops it.
@@ -98,46 +100,48 @@ impl Manager {
     /// # Errors
     /// [`Code::PluginNotFound`]; [`Code::PluginLoadFailed`] as [`Manager::enable`].
     pub async fn update(&self, id: &str, change: PluginPatch, by: &str) -> Result<PluginView> {
-        self.not_stopping()?;
-        let _changing = self.0.changing.lock().await;
-        let slot = self.registered(id)?;
-        let old = slot.read(|it| it.row.clone());
-        let mut row = old.clone();
-        if let Some(name) = change.display_name {
-            row.display_name = name;
-        }
-        if let Some(text) = change.description {
-            row.description = text;
-        }
-        if let Some(version) = change.version {
-            row.version = version;
-        }
-        if let Some(author) = change.author {
-            row.author = author;
-        }
-        if let Some(plugin_type) = change.plugin_type {
-            row.plugin_type = plugin_type;
-        }
-        if let Some(metadata) = &change.metadata {
-            patch::merge(&mut row.metadata, metadata);
-        }
-        let type_changed = row.plugin_type != old.plugin_type;
-        if row != old {
-            self.store(&slot, row, "plugin.update", by, Value::Null).await?;
-        }
-        if type_changed {
-            self.take_down(&slot, true).await;
-            if self.look_at(&slot).await {
-                self.bring_up(vec![Arc::clone(&slot)], self.load_deadline()).await;
+        let (id, by) = (id.to_owned(), by.to_owned());
+        self.alone(move |manager| async move {
+            let slot = manager.registered(&id)?;
+            let old = slot.read(|it| it.row.clone());
+            let mut row = old.clone();
+            if let Some(name) = change.display_name {
+                row.display_name = name;
             }
-            self.settle().await;
-        }
-        match change.enabled {
-            Some(true) => self.switch_on(&slot, by).await?,
-            Some(false) => self.switch_off(&slot, by).await?,
-            None => {}
-        }
-        Ok(slot.view())
+            if let Some(text) = change.description {
+                row.description = text;
+            }
+            if let Some(version) = change.version {
+                row.version = version;
+            }
+            if let Some(author) = change.author {
+                row.author = author;
+            }
+            if let Some(plugin_type) = change.plugin_type {
+                row.plugin_type = plugin_type;
+            }
+            if let Some(metadata) = &change.metadata {
+                patch::merge(&mut row.metadata, metadata);
+            }
+            let type_changed = row.plugin_type != old.plugin_type;
+            if row != old {
+                manager.store(&slot, row, "plugin.update", &by, Value::Null).await?;
+            }
+            if type_changed {
+                manager.take_down(&slot, true).await;
+                if manager.look_at(&slot).await {
+                    manager.bring_up(vec![Arc::clone(&slot)], manager.load_deadline()).await;
+                }
+                manager.settle().await;
+            }
+            match change.enabled {
+                Some(true) => manager.switch_on(&slot, &by).await?,
+                Some(false) => manager.switch_off(&slot, &by).await?,
+                None => {}
+            }
+            Ok(slot.view())
+        })
+        .await
     }
 
     /// Lets a plugin run, now and after a restart; one that runs is left alone.
@@ -145,11 +149,13 @@ impl Manager {
     /// # Errors
     /// [`Code::PluginLoadFailed`] with the fault; it is disabled then.
     pub async fn enable(&self, id: &str, by: &str) -> Result<PluginView> {
-        self.not_stopping()?;
-        let _changing = self.0.changing.lock().await;
-        let slot = self.registered(id)?;
-        self.switch_on(&slot, by).await?;
-        Ok(slot.view())
+        let (id, by) = (id.to_owned(), by.to_owned());
+        self.alone(move |manager| async move {
+            let slot = manager.registered(&id)?;
+            manager.switch_on(&slot, &by).await?;
+            Ok(slot.view())
+        })
+        .await
     }
 
     /// Stops a plugin, now and after a restart; plugins that need it stop, too.
@@ -157,11 +163,13 @@ impl Manager {
     /// # Errors
     /// [`Code::PluginNotFound`].
     pub async fn disable(&self, id: &str, by: &str) -> Result<PluginView> {
-        self.not_stopping()?;
-        let _changing = self.0.changing.lock().await;
-        let slot = self.registered(id)?;
-        self.switch_off(&slot, by).await?;
-        Ok(slot.view())
+        let (id, by) = (id.to_owned(), by.to_owned());
+        self.alone(move |manager| async move {
+            let slot = manager.registered(&id)?;
+            manager.switch_off(&slot, &by).await?;
+            Ok(slot.view())
+        })
+        .await
     }
 
     /// Stops a plugin and forgets its row and config; the folder stays and shows as discovered. A purge also
@@ -170,25 +178,27 @@ impl Manager {
     /// # Errors
     /// [`Code::PluginNotFound`].
     pub async fn delete(&self, id: &str, purge: bool, by: &str) -> Result<()> {
-        self.not_stopping()?;
-        let _changing = self.0.changing.lock().await;
-        let slot = self.slot(id)?;
-        self.take_down(&slot, true).await;
-        let act = act(&slot, "plugin.delete", by, json!({ "purge": purge }));
-        let row = self.0.registry.forget(slot.read(|it| it.row.clone()), purge, act).await?;
-        slot.vitals.forget_error();
-        let has_folder = slot.change(|it| {
-            it.row = row;
-            it.stored.clear();
-            it.wants_others = false;
-            it.state = PluginState::Discovered;
-            it.folder.is_some()
-        });
-        if !has_folder {
-            self.0.slots.write().remove(&slot.name);
-        }
-        self.settle().await;
-        Ok(())
+        let (id, by) = (id.to_owned(), by.to_owned());
+        self.alone(move |manager| async move {
+            let slot = manager.slot(&id)?;
+            manager.take_down(&slot, true).await;
+            let act = act(&slot, "plugin.delete", &by, json!({ "purge": purge }));
+            let row = manager.0.registry.forget(slot.read(|it| it.row.clone()), purge, act).await?;
+            slot.vitals.forget_error();
+            let has_folder = slot.change(|it| {
+                it.row = row;
+                it.stored.clear();
+                it.wants_others = false;
+                it.state = PluginState::Discovered;
+                it.folder.is_some()
+            });
+            if !has_folder {
+                manager.0.slots.write().remove(&slot.name);
+            }
+            manager.settle().await;
+            Ok(())
+        })
+        .await
     }
 
     async fn switch_on(&self, slot: &Arc<Slot>, by: &str) -> Result<()> {

@@ -76,7 +76,7 @@ impl Manager {
                 self.publish();
                 self.tell(slot, "plugin.reloaded").await;
                 if let Some(former) = former {
-                    tokio::spawn(former.script.retire(DRAIN));
+                    self.spawn(former.script.retire(DRAIN));
                 }
                 Ok(())
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::error::{Code, Error, Result};
 use crate::hooks::Hook;
@@ -33,21 +34,25 @@ impl Manager {
     /// # Errors
     /// [`Code::KeyExists`], or 422 with every fault of the value.
     pub async fn config_create(&self, id: &str, key: &str, value: Value, by: &str) -> Result<ConfigItem> {
-        let changing = self.0.changing.lock().await;
-        let slot = self.registered(id)?;
-        let stored = slot.read(|it| it.stored.clone());
-        if stored.iter().any(|it| it.key == key) {
-            let detail = format!("The plugin `{}` has a stored value for `{key}`.", slot.name);
-            return Err(Error::new(Code::KeyExists, detail));
-        }
-        check(&slot, key, &value, &stored)?;
-        let act = act(&slot, "plugin.config.create", by, json!({ "key": key }));
-        let plugin = slot.read(|it| it.row.id);
-        let row = self.0.registry.add_config(plugin, key.to_owned(), value, act).await?;
-        slot.change(|it| it.stored.push(row.clone()));
-        drop(changing);
-        self.bring_in(&slot).await;
-        Ok(slot.layers().stored_item(&row))
+        let (id, key, by) = (id.to_owned(), key.to_owned(), by.to_owned());
+        let stored = self.alone(move |manager| async move {
+            let slot = manager.registered(&id)?;
+            let stored = slot.read(|it| it.stored.clone());
+            if stored.iter().any(|it| it.key == key) {
+                let detail = format!("The plugin `{}` has a stored value for `{key}`.", slot.name);
+                return Err(Error::new(Code::KeyExists, detail));
+            }
+            check(&slot, &key, &value, &stored)?;
+            let act = act(&slot, "plugin.config.create", &by, json!({ "key": &key }));
+            let plugin = slot.read(|it| it.row.id);
+            let row = manager.0.registry.add_config(plugin, key, value, act).await?;
+            slot.change(|it| it.stored.push(row.clone()));
+            let taken = manager.bring_in(&slot);
+            Ok((slot.layers().stored_item(&row), taken))
+        });
+        let (item, taken) = stored.await?;
+        let _ = tokio::time::timeout(PATIENCE, taken).await;
+        Ok(item)
     }
 
     /// Changes a stored value and hands it to the running plugin.
@@ -61,22 +66,26 @@ impl Manager {
         value: Value,
         by: &str,
     ) -> Result<ConfigItem> {
-        let changing = self.0.changing.lock().await;
-        let slot = self.registered(id)?;
-        let stored = slot.read(|it| it.stored.clone());
-        let old = find(&slot, &stored, config_id)?;
-        check(&slot, &old.key, &value, &stored)?;
-        let act = act(&slot, "plugin.config.update", by, json!({ "key": old.key }));
-        let plugin = slot.read(|it| it.row.id);
-        let row = self.0.registry.set_config(plugin, config_id, value, act).await?;
-        slot.change(|it| {
-            if let Some(known) = it.stored.iter_mut().find(|it| it.id == config_id) {
-                known.clone_from(&row);
-            }
+        let (id, by) = (id.to_owned(), by.to_owned());
+        let stored = self.alone(move |manager| async move {
+            let slot = manager.registered(&id)?;
+            let stored = slot.read(|it| it.stored.clone());
+            let old = find(&slot, &stored, config_id)?;
+            check(&slot, &old.key, &value, &stored)?;
+            let act = act(&slot, "plugin.config.update", &by, json!({ "key": old.key }));
+            let plugin = slot.read(|it| it.row.id);
+            let row = manager.0.registry.set_config(plugin, config_id, value, act).await?;
+            slot.change(|it| {
+                if let Some(known) = it.stored.iter_mut().find(|it| it.id == config_id) {
+                    known.clone_from(&row);
+                }
+            });
+            let taken = manager.bring_in(&slot);
+            Ok((slot.layers().stored_item(&row), taken))
         });
-        drop(changing);
-        self.bring_in(&slot).await;
-        Ok(slot.layers().stored_item(&row))
+        let (item, taken) = stored.await?;
+        let _ = tokio::time::timeout(PATIENCE, taken).await;
+        Ok(item)
     }
 
     /// Drops a stored value: the manifest's or the schema's counts again, in the running plugin, too.
@@ -84,23 +93,25 @@ impl Manager {
     /// # Errors
     /// [`Code::ConfigNotFound`].
     pub async fn config_delete(&self, id: &str, config_id: i64, by: &str) -> Result<()> {
-        let changing = self.0.changing.lock().await;
-        let slot = self.registered(id)?;
-        let old = find(&slot, &slot.read(|it| it.stored.clone()), config_id)?;
-        let act = act(&slot, "plugin.config.delete", by, json!({ "key": old.key }));
-        let plugin = slot.read(|it| it.row.id);
-        self.0.registry.drop_config(plugin, config_id, act).await?;
-        slot.change(|it| it.stored.retain(|it| it.id != config_id));
-        drop(changing);
-        self.bring_in(&slot).await;
+        let (id, by) = (id.to_owned(), by.to_owned());
+        let taken = self.alone(move |manager| async move {
+            let slot = manager.registered(&id)?;
+            let old = find(&slot, &slot.read(|it| it.stored.clone()), config_id)?;
+            let act = act(&slot, "plugin.config.delete", &by, json!({ "key": old.key }));
+            let plugin = slot.read(|it| it.row.id);
+            manager.0.registry.drop_config(plugin, config_id, act).await?;
+            slot.change(|it| it.stored.retain(|it| it.id != config_id));
+            let taken = manager.bring_in(&slot);
+            Ok(taken)
+        });
+        let _ = tokio::time::timeout(PATIENCE, taken.await?).await;
         Ok(())
     }
 
-    /// Hands the config to the running plugin, and waits for that for a moment.
-    async fn bring_in(&self, slot: &Arc<Slot>) {
+    /// Hands the config to the running plugin as soon as no other change is under way.
+    fn bring_in(&self, slot: &Arc<Slot>) -> JoinHandle<()> {
         let (manager, slot) = (self.clone(), Arc::clone(slot));
-        let work = tokio::spawn(async move { manager.take_up_config(&slot).await });
-        let _ = tokio::time::timeout(PATIENCE, work).await;
+        self.spawn(async move { manager.take_up_config(&slot).await })
     }
 
     async fn take_up_config(&self, slot: &Arc<Slot>) {

@@ -105,16 +105,17 @@ impl Manager {
     /// Lets a generation be the one that runs; answers the former one.
     pub(super) fn install(&self, slot: &Arc<Slot>, live: Arc<Live>) -> Option<Arc<Live>> {
         slot.vitals.forget_error();
-        let watcher =
-            tokio::spawn(watch(self.clone(), Arc::downgrade(slot), Arc::clone(&live))).abort_handle();
-        slot.change(|it| {
+        let known = subscribed(&live);
+        let former = slot.change(|it| {
             it.state = PluginState::Running;
             it.wants_others = false;
-            if let Some(former) = it.watcher.replace(watcher) {
-                former.abort();
-            }
-            it.live.replace(live)
-        })
+            it.live.replace(Arc::clone(&live))
+        });
+        let watcher = self.spawn(watch(self.clone(), Arc::downgrade(slot), live, known)).abort_handle();
+        if let Some(former) = slot.change(|it| it.watcher.replace(watcher)) {
+            former.abort();
+        }
+        former
     }
 
     /// Tells of a plugin's generation on the journal.
@@ -141,21 +142,24 @@ impl Manager {
     }
 }
 
-/// Publishes the table again whenever a running plugin has changed its subscriptions.
-async fn watch(manager: Manager, slot: std::sync::Weak<Slot>, live: Arc<Live>) {
-    let slots = || live.script.subscriptions().iter().map(|it| it.slot).collect::<Vec<u32>>();
-    let mut known = slots();
+/// The subscriptions of a generation, as the table is told of them.
+fn subscribed(live: &Live) -> Vec<u32> {
+    live.script.subscriptions().iter().map(|it| it.slot).collect()
+}
+
+/// Publishes the table again whenever a running plugin has other subscriptions than the `known` ones.
+async fn watch(manager: Manager, slot: std::sync::Weak<Slot>, live: Arc<Live>, mut known: Vec<u32>) {
     loop {
         let mut changed = live.script.changed();
         // Listen first, then look: a change in between must not go unseen.
-        if futures_util::poll!(&mut changed).is_pending() && slots() == known {
+        if futures_util::poll!(&mut changed).is_pending() && subscribed(&live) == known {
             changed.await;
         }
         let current = slot.upgrade().and_then(|it| it.live());
         if current.is_none_or(|it| it.generation != live.generation) {
             return;
         }
-        known = slots();
+        known = subscribed(&live);
         manager.publish();
     }
 }

@@ -13,8 +13,8 @@ mod start;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -75,6 +75,8 @@ struct Shared {
     /// Held while the table is made, so that a later one never gives way to an earlier one.
     publishing: Mutex<()>,
     stopping: AtomicBool,
+    /// The runtime the plugins were started on.
+    runtime: OnceLock<tokio::runtime::Handle>,
 }
 
 impl Manager {
@@ -95,6 +97,7 @@ impl Manager {
             changing: tokio::sync::Mutex::default(),
             publishing: Mutex::default(),
             stopping: AtomicBool::new(false),
+            runtime: OnceLock::new(),
         }))
     }
 
@@ -166,6 +169,32 @@ impl Manager {
             let shown: String = id.chars().take(80).collect();
             Error::new(Code::PluginNotFound, format!("There is no plugin `{}`.", shown.escape_debug()))
         })
+    }
+
+    /// Makes a change to its end, even when whoever asked for it goes away; one at a time, none while stopping.
+    async fn alone<T, F>(&self, change: impl FnOnce(Manager) -> F + Send + 'static) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let manager = self.clone();
+        let work = self.spawn(async move {
+            let _changing = manager.0.changing.lock().await;
+            manager.not_stopping()?;
+            change(manager.clone()).await
+        });
+        work.await.unwrap_or_else(|fault| Err(Error::internal(fault)))
+    }
+
+    /// Runs `work` where the server lives: the runtime of a request may end before it.
+    fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        match self.0.runtime.get() {
+            Some(runtime) => runtime.spawn(work),
+            None => tokio::spawn(work),
+        }
     }
 
     /// Puts what runs now into the dispatcher's table.

@@ -51,17 +51,19 @@ impl Manager {
     /// # Errors
     /// The rows cannot be stored.
     pub async fn rescan(&self) -> Result<Rescan> {
-        let _changing = self.0.changing.lock().await;
-        let (rescan, candidates) = self.scan().await?;
-        for slot in self.slots() {
-            if slot.read(|it| it.folder.is_none() && it.live.is_some()) {
-                self.take_down(&slot, true).await;
-                slot.change(|it| it.state = PluginState::Missing);
+        self.alone(move |manager| async move {
+            let (rescan, candidates) = manager.scan().await?;
+            for slot in manager.slots() {
+                if slot.read(|it| it.folder.is_none() && it.live.is_some()) {
+                    manager.take_down(&slot, true).await;
+                    slot.change(|it| it.state = PluginState::Missing);
+                }
             }
-        }
-        self.bring_up(candidates, self.load_deadline()).await;
-        self.settle().await;
-        Ok(rescan)
+            manager.bring_up(candidates, manager.load_deadline()).await;
+            manager.settle().await;
+            Ok(rescan)
+        })
+        .await
     }
 
     /// When plugins that are loaded now must be ready.

@@ -36,7 +36,7 @@ impl Manager {
         self.last_words(&live, self.load_deadline()).await;
         log::info!(plugin = &*slot.name, generation = live.generation; "stopped");
         let (slot, generation) = (Arc::clone(slot), live.generation);
-        let drained = tokio::spawn(async move {
+        let drained = self.spawn(async move {
             live.script.retire(DRAIN).await;
             slot.change(|it| {
                 if it.state == PluginState::Draining && it.generation == generation {

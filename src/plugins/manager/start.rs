@@ -24,6 +24,7 @@ impl Manager {
     /// # Errors
     /// The rows cannot be read or stored; a plugin that fails is no error.
     pub async fn start(&self) -> Result<()> {
+        let _ = self.0.runtime.set(tokio::runtime::Handle::current());
         let deadline = self.load_deadline();
         let _changing = self.0.changing.lock().await;
         for (row, stored) in self.0.registry.all().await? {
@@ -33,7 +34,7 @@ impl Manager {
         // A deleted plugin without a folder is nobody's concern any more.
         self.0.slots.write().retain(|_, slot| slot.read(|it| it.row.registered || it.folder.is_some()));
         self.bring_up(candidates, deadline).await;
-        tokio::spawn(ask_health(Arc::downgrade(&self.0)));
+        self.spawn(ask_health(Arc::downgrade(&self.0)));
         Ok(())
     }
 

@@ -269,3 +269,15 @@ async fn a_failing_on_load_is_a_fault_and_a_failing_on_startup_is_not() {
     assert_eq!(status.last_error.unwrap().hook.as_deref(), Some("on_startup"));
     assert_eq!(status.counts["runtime"], 1);
 }
+
+#[tokio::test]
+async fn a_change_goes_on_when_whoever_asked_for_it_goes_away() {
+    let world = started(&[("a/init.lua", "on_startup"), ("a/plugin.yaml", "enabled: false")]).await;
+    let mut asked = Box::pin(world.manager.enable("a", "t"));
+    assert!(futures_util::poll!(&mut asked).is_pending());
+    drop(asked);
+    // One change at a time: this one waits for the former.
+    world.manager.rescan().await.unwrap();
+    assert_eq!(state(&world, "a"), PluginState::Running);
+    assert_eq!(world.store.read(|it| it.plugin_named("a")).unwrap().unwrap().enabled, Some(true));
+}
