@@ -3,5 +3,8 @@
 pub mod banner;
 pub mod lock;
 pub mod logging;
+mod serve;
 pub mod server_file;
 pub mod signals;
+
+pub use serve::run;

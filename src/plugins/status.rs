@@ -93,6 +93,15 @@ pub struct LastError {
 }
 
 impl LastError {
+    /// `init.lua:3: what happened`, for one line of text.
+    pub fn line(&self) -> String {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}: {}", self.message),
+            (Some(file), None) => format!("{file}: {}", self.message),
+            _ => self.message.clone(),
+        }
+    }
+
     /// A fault with its generation and moment.
     pub fn new(fault: ScriptFault, generation: u64, at: Timestamp) -> Self {
         LastError {

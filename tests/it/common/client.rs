@@ -32,6 +32,17 @@ impl Answer {
         if self.body.is_empty() { Value::Null } else { self.json() }
     }
 
+    /// Checks the status of an answer that is not JSON.
+    #[track_caller]
+    pub fn expect_bytes(&self, status: u16) {
+        assert_eq!(
+            self.status,
+            status,
+            "{}",
+            String::from_utf8_lossy(&self.body[..self.body.len().min(500)])
+        );
+    }
+
     /// The problem document, after checking status, code and content type.
     #[track_caller]
     pub fn problem(&self, status: u16, code: &str) -> Value {

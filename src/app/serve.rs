@@ -1,0 +1,191 @@
+//! The life of the server process: build, load plugins, open the door, wait for a signal, stop in order.
+
+use std::future::Future;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::Settings;
+use crate::error::{Code, Error, Result};
+use crate::events::{Deliverer, DelivererOptions, Journal};
+use crate::hooks::Dispatcher;
+use crate::http::{self, HttpState};
+use crate::lua::{HostOptions, LuaHost};
+use crate::model::plugin::PluginState;
+use crate::plugins::manager::{Manager, Parts as PluginParts};
+use crate::plugins::{LastError, PluginFilter};
+use crate::services::{Services, tokens, tracks};
+use crate::store::{Store, StoreOptions};
+
+use super::banner::{Banner, PluginLine, banner, base_url};
+use super::lock;
+use super::server_file::ServerFile;
+use super::signals::{self, Stop};
+
+/// So many VMs that do not come back make the server unfit.
+const STUCK_IS_UNFIT: usize = 2;
+
+/// So many changes waiting for the writer make the server unfit.
+const QUEUE_IS_UNFIT: usize = 4000;
+
+/// The file with the first key, in the data folder.
+const KEY_FILE: &str = "admin.token";
+
+/// Runs the server until it is told to stop. The port is bound when everything behind it is ready.
+///
+/// # Errors
+/// What keeps the server from starting, in words for the admin.
+pub async fn run(settings: Settings) -> Result<()> {
+    let stop = signals::listen().map_err(|err| cannot("listen for signals", &err))?;
+    let settings = Arc::new(settings);
+    let _lock = lock::lock_data_dir(&settings.data_dir).map_err(|err| cannot("use the data folder", &err))?;
+    let parts = Parts::build(&settings).await?;
+    let served = match parts.manager.start().await {
+        Ok(()) if !stop.is_asked() => parts.serve(&settings, stop).await,
+        started => started,
+    };
+    ServerFile::remove(&settings.data_dir);
+    parts.stop(Duration::from_secs(settings.shutdown_s)).await;
+    served
+}
+
+/// Everything behind the door.
+struct Parts {
+    services: Services,
+    host: LuaHost,
+    manager: Manager,
+    deliverer: Deliverer,
+}
+
+impl Parts {
+    async fn build(settings: &Arc<Settings>) -> Result<Self> {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let store = Store::open(&StoreOptions::at(settings.database_path()))?;
+        let hooks = Dispatcher::new(Duration::from_millis(settings.chain_wall_ms));
+        let depth = i16::try_from(settings.limits.event_depth).unwrap_or(i16::MAX);
+        let journal = Journal::new(hooks.clone(), Arc::clone(&clock), depth);
+        let services =
+            Services::new(store, journal, hooks.clone(), Arc::clone(&clock), Arc::clone(settings))?;
+        let recovered = tracks::recover(&services).await?;
+        log::debug!("media looked after: {recovered:?}");
+        tokens::ensure_admin_token(&services, &settings.data_dir.join(KEY_FILE)).await?;
+        let host = lua_host(&services)?;
+        let manager = Manager::new(PluginParts {
+            settings: Arc::clone(settings),
+            clock: Arc::clone(&clock),
+            store: services.store.clone(),
+            journal: services.journal.clone(),
+            host: Arc::new(host.clone()),
+            dispatcher: hooks.clone(),
+            env: std::env::vars().collect(),
+        });
+        let deliverer = Deliverer::new(DelivererOptions {
+            store: services.store.clone(),
+            journal: services.journal.clone(),
+            hooks,
+            deferred: Arc::new(services.clone()),
+            clock,
+            per_plugin: settings.limits.max_concurrent_tasks,
+        });
+        Ok(Parts { host, manager, deliverer: deliverer.await?, services })
+    }
+
+    /// Opens the door and keeps it open until a stop is asked for.
+    async fn serve(&self, settings: &Arc<Settings>, stop: Stop) -> Result<()> {
+        let address = settings.address();
+        let listener =
+            TcpListener::bind(address).map_err(|err| cannot(&format!("listen on {address}"), &err))?;
+        let address = listener.local_addr().map_err(Error::internal)?;
+        let (host, store) = (self.host.clone(), self.services.store.clone());
+        let ready = Arc::new(move || host.stuck() < STUCK_IS_UNFIT && store.waiting() < QUEUE_IS_UNFIT);
+        let state = HttpState::new(self.services.clone(), self.manager.clone(), ready);
+        let server = http::serve(state, listener).map_err(Error::internal)?;
+        let door = server.handle();
+        let delivering = self.deliver();
+        ServerFile::write(&settings.data_dir, &base_url(address)).map_err(Error::internal)?;
+        self.greet(settings, address);
+        tokio::select! {
+            ended = server => ended.map_err(Error::internal)?,
+            () = stop.asked() => {
+                let deadline = Instant::now() + Duration::from_secs(settings.shutdown_s);
+                within(deadline, "requests under way", door.stop(true)).await;
+            }
+        }
+        delivering.abort();
+        Ok(())
+    }
+
+    fn deliver(&self) -> JoinHandle<()> {
+        let deliverer = self.deliverer.clone();
+        tokio::spawn(async move { deliverer.run().await })
+    }
+
+    /// Journal, plugins, database: in this order, all within one deadline.
+    async fn stop(self, time: Duration) {
+        let deadline = Instant::now() + time;
+        within(deadline, "deliveries under way", self.deliverer.stop()).await;
+        self.manager.stop(deadline.into_std()).await;
+        within(deadline, "the Lua pool", self.host.shutdown()).await;
+        let store = self.services.store.clone();
+        let close = tokio::task::spawn_blocking(move || store.close());
+        within(deadline, "the database", async move { drop(close.await) }).await;
+        log::info!("stopped");
+    }
+
+    #[expect(clippy::print_stdout, reason = "the banner is what a person reads after the start")]
+    fn greet(&self, settings: &Settings, address: std::net::SocketAddr) {
+        let plugins = self.manager.list(&PluginFilter::default()).into_iter().map(|it| PluginLine {
+            fault: it.last_error.as_ref().filter(|_| it.state == PluginState::Failed).map(LastError::line),
+            state: it.state.as_str().to_owned(),
+            name: it.name,
+        });
+        let about = Banner {
+            version: env!("CARGO_PKG_VERSION"),
+            address,
+            data_dir: settings.data_dir.clone(),
+            database_url: settings.database_url.clone(),
+            plugins: plugins.collect(),
+            key_file: settings.data_dir.join(KEY_FILE),
+        };
+        print!("{}", banner(&about));
+        log::info!("listening on {}", base_url(address));
+    }
+}
+
+/// The host of scripts; what their tasks leave behind goes to the journal.
+fn lua_host(services: &Services) -> Result<LuaHost> {
+    let settings = &services.settings;
+    let runtime = tokio::runtime::Handle::current();
+    let (own, background) = (services.clone(), runtime.clone());
+    let sink = move |effects, caller| {
+        let own = own.clone();
+        background.spawn(async move {
+            if let Err(err) = own.commit_effects(vec![effects], &caller).await {
+                log::error!("what a task left behind is lost: {err}");
+            }
+        });
+    };
+    let options = HostOptions {
+        threads: settings.lua_threads,
+        in_flight_total: settings.in_flight_total,
+        clock: Arc::clone(&services.clock),
+        sink: Arc::new(sink),
+        ..HostOptions::new(runtime)
+    };
+    LuaHost::new(options).map_err(Error::internal)
+}
+
+/// Waits for `work` at most until `deadline`; says what was not waited for.
+async fn within(deadline: Instant, what: &str, work: impl Future<Output = ()>) {
+    if timeout_at(deadline, work).await.is_err() {
+        log::warn!("not waited for any longer: {what}");
+    }
+}
+
+fn cannot(what: &str, why: &std::io::Error) -> Error {
+    Error::new(Code::Internal, format!("cannot {what}: {why}"))
+}

@@ -1,0 +1,191 @@
+//! What hooks may change, refuse and answer, seen by the client.
+
+use serde_json::json;
+
+use crate::common::Server;
+use crate::common::server::wait_for;
+
+fn clip(server: &Server, title: &str) -> serde_json::Value {
+    server.post("/api/v1/clips", json!({"title": title, "file_path": "/x.mp4"})).expect(201)
+}
+
+#[test]
+fn what_a_hook_changes_is_stored_with_the_clip_and_who_changed_it_is_known() {
+    let server = Server::with()
+        .plugin(
+            "first",
+            r#"panotti.on.on_clip_captured(function(clip)
+                 return { tags = { "a" }, metadata = { first = true, deep = { x = 1 } }, duration = 99, id = 7 }
+               end, { priority = 10 })"#,
+        )
+        .plugin(
+            "second",
+            r#"panotti.on.on_clip_captured(function(clip)
+                 clip.tags[#clip.tags + 1] = "b"
+                 clip.metadata.deep.y = 2
+                 return clip
+               end)"#,
+        )
+        .start();
+    let made = clip(&server, "t");
+    let got = server.get(&format!("/api/v1/clips/{}", made["id"])).expect(200);
+    assert_eq!(got["tags"], json!(["a", "b"]));
+    assert_eq!(got["metadata"], json!({"first": true, "deep": {"x": 1, "y": 2}}));
+    assert_eq!((&got["id"], &got["duration"]), (&made["id"], &json!(null)));
+    assert_eq!(got["provenance"]["/metadata/first"]["plugin"], "first");
+    assert_eq!(got["provenance"]["/tags"]["plugin"], "second");
+    assert_eq!(made, got);
+    server.wait_for_log("the dropped field", |line| {
+        line["plugin"] == "first" && line["message"].as_str().unwrap_or_default().contains("duration")
+    });
+}
+
+#[test]
+fn a_broken_hook_costs_nothing_unless_it_is_a_gate_that_fails_closed() {
+    let server = Server::with()
+        .plugin("broken", "panotti.on.before_recording_start(function(r) return r.nothing.here end)")
+        .start();
+    server.post("/api/v1/recordings", json!({"id": "a"})).expect(201);
+    let status = server.get("/api/v1/plugins/broken/status").expect(200);
+    let error = &status["last_error"];
+    assert_eq!(
+        (&error["outcome"], &error["file"], &error["line"]),
+        (&json!("runtime"), &json!("init.lua"), &json!(1))
+    );
+    assert!(error["excerpt"].as_str().unwrap().contains("r.nothing.here"), "{error}");
+
+    let server = Server::with()
+        .plugin(
+            "gate",
+            "panotti.on.before_recording_start(function() error('cannot know') end, { on_error = 'deny' })",
+        )
+        .start();
+    let problem = server.post("/api/v1/recordings", json!({"id": "a"})).problem(422, "hook_denied");
+    assert!(problem["detail"].as_str().unwrap().contains("gate"), "{problem}");
+    server.get("/api/v1/recordings/a").problem(404, "recording_not_found");
+}
+
+#[test]
+fn a_refusal_may_choose_its_status() {
+    let server = Server::with()
+        .plugin(
+            "quota",
+            "panotti.on.before_recording_start(function() return panotti.deny('five a day', { status = 429 }) end)",
+        )
+        .start();
+    server.post("/api/v1/recordings", json!({})).problem(429, "hook_denied");
+}
+
+#[test]
+fn before_request_may_answer_refuse_and_patch_headers_and_after_request_sees_the_answer() {
+    let server = Server::with()
+        .plugin(
+            "door",
+            r#"
+            panotti.on.before_request(function(request)
+              if request.path == "/api/v1/closed" then return panotti.deny("closed today", { status = 403 }) end
+              if request.path == "/teapot" then
+                return panotti.respond{ status = 418, headers = { ["x-pot"] = "tea" }, json = { short = true } }
+              end
+              assert(request.headers["x-api-key"] == nil, "secrets are shown")
+            end)
+            panotti.on.after_request(function(response)
+              return { headers = { ["x-seen"] = response.request.method .. " " .. response.status } }
+            end)
+            "#,
+        )
+        .start();
+    let refused = server.get("/api/v1/closed");
+    refused.problem(403, "hook_denied");
+    let pot = server.get("/teapot");
+    assert_eq!((pot.status, pot.header("x-pot")), (418, Some("tea")));
+    assert_eq!(pot.json(), json!({"short": true}));
+    let list = server.get("/api/v1/clips");
+    list.expect(200);
+    assert_eq!(list.header("x-seen"), Some("GET 200"));
+    let missing = server.get("/api/v1/clips/999");
+    missing.problem(404, "clip_not_found");
+    assert_eq!(missing.header("x-seen"), Some("GET 404"));
+    assert_eq!(server.get("/healthz").header("x-seen"), None);
+}
+
+#[test]
+fn nobody_can_lock_the_admin_out_of_the_plugins() {
+    let server = Server::with()
+        .plugin("jailer", "panotti.on.before_request(function() return panotti.deny('no') end)")
+        .start();
+    server.get("/api/v1/clips").problem(422, "hook_denied");
+    server.post("/api/v1/plugins/jailer/disable", json!({})).expect(200);
+    server.get("/api/v1/clips").expect(200);
+}
+
+#[test]
+fn processed_becomes_true_once_and_its_hook_runs_once() {
+    let server = Server::with()
+        .plugin(
+            "counter",
+            r#"panotti.on.on_clip_processed(function(clip)
+                 panotti.kv.incr("processed")
+                 panotti.log.info("processed", { id = clip.id })
+                 return { metadata = { done = true } }
+               end)"#,
+        )
+        .start();
+    let made = clip(&server, "t");
+    let path = format!("/api/v1/clips/{}", made["id"]);
+    let racers: Vec<_> = (0..8)
+        .map(|_| {
+            let (client, path) = (server.client(), path.clone());
+            std::thread::spawn(move || client.patch(&path, json!({"processed": true})).expect(200))
+        })
+        .collect();
+    for racer in racers {
+        assert_eq!(racer.join().unwrap()["processed"], true);
+    }
+    let got = server.get(&path).expect(200);
+    assert_eq!((&got["processing_status"], &got["metadata"]["done"]), (&json!("completed"), &json!(true)));
+    let hooks = server.log_lines().iter().filter(|line| line["message"] == "processed").count();
+    assert_eq!(hooks, 1);
+    server.patch(&path, json!({"processing_status": "pending"})).problem(409, "illegal_transition");
+}
+
+#[test]
+fn plugins_that_the_time_does_not_reach_are_asked_later_and_do_not_overwrite_the_client() {
+    let server = Server::with()
+        .plugin("slow", "panotti.on.on_clip_captured(function() panotti.sleep(0.6) end, { priority = 10 })")
+        .plugin(
+            "late",
+            r#"panotti.on.on_clip_captured(function(clip)
+                 panotti.sleep(0.3)
+                 return { title = "from late", tags = { "late" } }
+               end)"#,
+        )
+        .env("PANOTTI_CHAIN_WALL_MS", 300)
+        .start();
+    let made = clip(&server, "mine");
+    assert_eq!(made["tags"], json!([]));
+    let path = format!("/api/v1/clips/{}", made["id"]);
+    server.patch(&path, json!({"title": "the client's"})).expect(200);
+    let got = wait_for("the late plugin", || {
+        Some(server.get(&path).expect(200)).filter(|it| it["tags"] == json!(["late"]))
+    });
+    assert_eq!(got["title"], "the client's");
+}
+
+#[test]
+fn the_effective_chain_and_its_reasons_can_be_read() {
+    let server = Server::with()
+        .plugin("zeta", "panotti.on.on_clip_captured(function() end, { priority = 5 })")
+        .plugin("alpha", "panotti.on.on_clip_captured(function() end, { after = { 'zeta' } })")
+        .start();
+    let hook = server.get("/api/v1/hooks/on_clip_captured").expect(200);
+    let chain: Vec<_> = hook["chain"].as_array().unwrap().iter().map(|it| it["plugin"].clone()).collect();
+    assert_eq!(chain, ["zeta", "alpha"]);
+    assert!(hook["chain"][1]["why"].as_str().unwrap().contains("after zeta"), "{hook}");
+    server.get("/api/v1/hooks/on_nothing").problem(404, "hook_not_found");
+    let all = server.get("/api/v1/hooks").expect(200);
+    assert!(
+        all["items"].as_array().unwrap().iter().any(|it| it["name"] == "before_recording_start"),
+        "{all}"
+    );
+}
