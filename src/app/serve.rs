@@ -16,6 +16,7 @@ use crate::hooks::Dispatcher;
 use crate::http::{self, HttpState};
 use crate::lua::{HostOptions, LuaHost};
 use crate::model::plugin::PluginState;
+use crate::model::time::Timestamp;
 use crate::plugins::manager::{Manager, Parts as PluginParts};
 use crate::plugins::{LastError, PluginFilter};
 use crate::services::{Services, tokens, tracks};
@@ -31,6 +32,10 @@ const STUCK_IS_UNFIT: usize = 2;
 
 /// So many changes waiting for the writer make the server unfit.
 const QUEUE_IS_UNFIT: usize = 4000;
+
+/// How often what has had its time is forgotten, and how many rows at once.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+const SWEEP_BATCH: i64 = 500;
 
 /// The file with the first key, in the data folder.
 const KEY_FILE: &str = "admin.token";
@@ -105,7 +110,7 @@ impl Parts {
         let state = HttpState::new(self.services.clone(), self.manager.clone(), ready);
         let server = http::serve(state, listener).map_err(Error::internal)?;
         let door = server.handle();
-        let delivering = self.deliver();
+        let background = [self.deliver(), tokio::spawn(sweep(self.services.clone()))];
         ServerFile::write(&settings.data_dir, &base_url(address)).map_err(Error::internal)?;
         self.greet(settings, address);
         tokio::select! {
@@ -115,7 +120,9 @@ impl Parts {
                 within(deadline, "requests under way", door.stop(true)).await;
             }
         }
-        delivering.abort();
+        for task in background {
+            task.abort();
+        }
         Ok(())
     }
 
@@ -156,6 +163,20 @@ impl Parts {
     }
 }
 
+/// Forgets what has had its time: kept answers and keys of scripts, a bounded batch at a time, in idle time.
+async fn sweep(services: Services) {
+    let kept_us =
+        i64::try_from(services.settings.idempotency_hours).unwrap_or(i64::MAX).saturating_mul(3_600_000_000);
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let now = services.now();
+        services.store.write_idle(move |tx| {
+            tx.forget_answers(Timestamp(now.0.saturating_sub(kept_us)), SWEEP_BATCH)?;
+            tx.kv_sweep(now, SWEEP_BATCH).map(drop)
+        });
+    }
+}
+
 /// The host of scripts; what their tasks leave behind goes to the journal.
 fn lua_host(services: &Services) -> Result<LuaHost> {
     let settings = &services.settings;
@@ -172,9 +193,8 @@ fn lua_host(services: &Services) -> Result<LuaHost> {
     let options = HostOptions {
         threads: settings.lua_threads,
         in_flight_total: settings.in_flight_total,
-        clock: Arc::clone(&services.clock),
         sink: Arc::new(sink),
-        ..HostOptions::new(runtime)
+        ..HostOptions::new(runtime, services.clone())
     };
     LuaHost::new(options).map_err(Error::internal)
 }

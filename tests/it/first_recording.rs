@@ -110,7 +110,7 @@ fn an_event_between_commit_and_hook_survives_a_power_cut() {
     server.wait_for_log("the first run", |line| line["message"] == "begun");
     let server = server.kill_and_restart();
     let line = server.wait_for_log("the second run", |line| line["message"] == "done");
-    assert_eq!(line["attempt"], 2);
+    assert_eq!(line["fields"]["attempt"], 2, "{line}");
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn a_spinning_hook_is_stopped_and_everybody_elses_requests_go_on() {
 #[test]
 fn a_hook_that_eats_memory_is_stopped_and_the_plugin_can_be_called_again() {
     let server = Server::with()
+        .plugin_file("eater", "plugin.yaml", "limits: { memory_mib: 16, question_cpu_ms: 2000 }")
         .plugin(
             "eater",
             r#"panotti.on.on_clip_captured(function(clip)

@@ -4,5 +4,4 @@ pub mod audio;
 pub mod client;
 pub mod server;
 
-pub use client::Answer;
-pub use server::{Builder, Server};
+pub use server::Server;
