@@ -62,9 +62,11 @@ pub fn pointers(patch: &Map<String, Value>) -> Vec<String> {
     found
 }
 
-/// Numbers are equal by value: a script's 45 and 45.0 are one.
+/// Numbers are equal by value: a script's 45 and 45.0 are one. What is too large for a script's numbers comes
+/// back as its digits.
 fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
+        (Value::String(digits), Value::Number(b)) => !b.is_f64() && *digits == b.to_string() && digits.len() > 15,
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
         (Value::Object(a), Value::Object(b)) => {
@@ -93,6 +95,13 @@ mod tests {
             &map(json!({"a": {"c": 3}, "tags": [3], "gone": null, "new": {"x": null, "y": 1}})),
         );
         assert_eq!(Value::Object(target), json!({"a": {"b": 1, "c": 3}, "tags": [3], "new": {"y": 1}}));
+    }
+
+    #[test]
+    fn a_number_that_a_script_saw_as_digits_has_not_changed() {
+        let given = map(json!({"id": 9007199254740993i64, "n": 5, "list": [u64::MAX, 1]}));
+        let seen = map(json!({"id": "9007199254740993", "n": "5", "list": ["18446744073709551615", 1.0]}));
+        assert_eq!(reduce(seen, &given), map(json!({"n": "5"})));
     }
 
     #[test]

@@ -3,9 +3,23 @@
 use mlua::{MultiValue, Value};
 use serde_json::Map;
 
+use crate::hooks::catalogue::Payload;
 use crate::hooks::{Answer, Hook};
 
 use super::convert::{Budget, ConvertFault, Shapes, from_lua};
+
+/// Gives a new `{}` of a script the type that the field has: it is `[]` where a list is kept.
+pub(super) fn shape_empty(fields: &mut Map<String, serde_json::Value>, payload: Payload) {
+    for (name, kind, _) in payload.fields() {
+        let is_list = kind.starts_with('{') && !kind.starts_with("{[");
+        if is_list && let Some(value @ serde_json::Value::Object(_)) = fields.get_mut(*name) {
+            let is_empty = value.as_object().is_some_and(Map::is_empty);
+            if is_empty {
+                *value = serde_json::Value::Array(Vec::new());
+            }
+        }
+    }
+}
 
 /// What `panotti.deny` returns.
 #[derive(Debug, Clone)]
@@ -50,7 +64,10 @@ pub fn read(shapes: &Shapes, hook: Option<Hook>, values: &MultiValue) -> Result<
                 convert(first).map(|_| Answer::Nothing)
             }
             Value::Table(_) if !hook.info().may_patch.is_empty() => match convert(first)? {
-                serde_json::Value::Object(patch) => Ok(Answer::Patch(patch)),
+                serde_json::Value::Object(mut patch) => {
+                    shape_empty(&mut patch, hook.info().payload);
+                    Ok(Answer::Patch(patch))
+                }
                 serde_json::Value::Array(items) if items.is_empty() => Ok(Answer::Patch(Map::new())),
                 _ => Err(ConvertFault {
                     path: String::new(),

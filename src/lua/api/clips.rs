@@ -1,7 +1,10 @@
 //! `panotti.clips`: what the REST API does with clips, by the same services.
 
 use mlua::{Table, Value};
+use serde_json::Map;
 
+use crate::hooks::catalogue::Payload;
+use crate::lua::answer::shape_empty;
 use crate::services::clips::{self, ClipFilter, ClipSort};
 
 use super::args::{Args, Options};
@@ -38,13 +41,13 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     })?;
     module.raw_set("list", list)?;
     let create = build.waiting("panotti.clips.create", |ctx, args| {
-        let (services, caller, fields) = (ctx.services.clone(), ctx.caller()?, args.object("fields")?);
+        let (services, caller, fields) = (ctx.services.clone(), ctx.caller()?, fields(args, "fields")?);
         Ok(async move { answer(clips::create(&services, &caller, fields, None).await) })
     })?;
     module.raw_set("create", create)?;
     let update = build.waiting("panotti.clips.update", |ctx, args| {
         let (services, caller) = (ctx.services.clone(), ctx.caller()?);
-        let (id, patch) = (id(args)?, args.object("patch")?);
+        let (id, patch) = (id(args)?, fields(args, "patch")?);
         Ok(async move { answer(clips::update(&services, &caller, id, patch, None).await) })
     })?;
     module.raw_set("update", update)?;
@@ -65,6 +68,13 @@ fn id(args: &mut Args) -> Result<i64, Raise> {
         _ => None,
     };
     id.filter(|it| *it > 0).ok_or_else(|| args.wrong_because("id", "must be the number of a clip"))
+}
+
+/// The fields of a clip; a new `{}` is a list where one is kept.
+fn fields(args: &mut Args, name: &str) -> Result<Map<String, serde_json::Value>, Raise> {
+    let mut fields = args.object(name)?;
+    shape_empty(&mut fields, Payload::Clip);
+    Ok(fields)
 }
 
 fn filter(options: &Options) -> Result<ClipFilter, Raise> {

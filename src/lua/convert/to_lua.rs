@@ -26,18 +26,6 @@ pub fn to_lua(lua: &Lua, shapes: &Shapes, value: &Value) -> mlua::Result<mlua::V
     })
 }
 
-/// `value` as a script sees it: integers beyond 2^53 are strings. What a script returns is to be compared with this.
-pub fn as_seen(value: &Value) -> Value {
-    match value {
-        Value::Number(it) if double(it).is_none() => Value::String(it.to_string()),
-        Value::Array(items) => items.iter().map(as_seen).collect(),
-        Value::Object(map) => {
-            map.iter().map(|(key, it)| (key.clone(), as_seen(it))).collect::<Map<_, _>>().into()
-        }
-        other => other.clone(),
-    }
-}
-
 fn array(lua: &Lua, shapes: &Shapes, items: &[Value], depth: usize) -> mlua::Result<Table> {
     check(depth)?;
     let table = lua.create_table_with_capacity(items.len(), 0)?;
