@@ -66,7 +66,9 @@ pub fn pointers(patch: &Map<String, Value>) -> Vec<String> {
 /// back as its digits.
 fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::String(digits), Value::Number(b)) => !b.is_f64() && *digits == b.to_string() && digits.len() > 15,
+        (Value::String(digits), Value::Number(b)) => {
+            !b.is_f64() && *digits == b.to_string() && digits.len() > 15
+        }
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
         (Value::Object(a), Value::Object(b)) => {

@@ -330,6 +330,7 @@ fn what_a_hook_starts_waits_without_a_thread_and_may_hear_the_same_files() {
 #[test]
 fn a_new_empty_table_is_a_list_where_the_field_is_one() {
     let bench = Bench::new();
-    let plugin = bench.load("panotti.on.on_clip_captured(function() return { tags = {}, metadata = {} } end)");
+    let plugin =
+        bench.load("panotti.on.on_clip_captured(function() return { tags = {}, metadata = {} } end)");
     assert_eq!(bench.patch(&plugin, json!({ "tags": ["a"] })), json!({ "tags": [], "metadata": {} }));
 }
