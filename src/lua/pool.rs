@@ -139,16 +139,17 @@ impl Pool {
 
     /// Takes one of the slots for calls under way; none left: the plugin is woken when there is one.
     pub(super) fn take_slot(&self) -> bool {
-        let taken = self
-            .in_flight
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |it| {
-                (it < self.in_flight_total).then_some(it + 1)
-            })
-            .is_ok();
-        if !taken {
-            self.starved.store(true, Ordering::Release);
+        if self.try_take_slot() {
+            return true;
         }
-        taken
+        self.starved.store(true, Ordering::Release);
+        // The last one may have been given back before the flag could be seen.
+        self.try_take_slot()
+    }
+
+    fn try_take_slot(&self) -> bool {
+        let free = |it: usize| (it < self.in_flight_total).then_some(it + 1);
+        self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Acquire, free).is_ok()
     }
 
     /// Takes a slot even when there is none.
