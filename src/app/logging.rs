@@ -52,7 +52,7 @@ fn text_line(time: &str, record: &Record<'_>, colours: bool) -> String {
     let mut line =
         format!("{dim}{time}{off} {bold}{:<5}{off} {dim}{}{off} ", record.level(), short(record.target()));
     escape_into(&mut line, &record.args().to_string());
-    for (key, value) in fields(record) {
+    for (key, value) in fields(record).into_iter().flat_map(opened) {
         line.push(' ');
         line.push_str(dim);
         escape_into(&mut line, &key);
@@ -71,6 +71,14 @@ fn text_line(time: &str, record: &Record<'_>, colours: bool) -> String {
     }
     line.push('\n');
     line
+}
+
+/// What a script gave as `fields`, field by field; for a person the word itself says nothing.
+fn opened((key, value): (String, serde_json::Value)) -> Vec<(String, serde_json::Value)> {
+    match value {
+        serde_json::Value::Object(object) if key == "fields" => object.into_iter().collect(),
+        value => vec![(key, value)],
+    }
 }
 
 /// One record for machines: time, level, target, message and every field, flat.

@@ -40,10 +40,9 @@ fn write(ctx: &ApiContext, level: Level, text: &str, fields: &serde_json::Value)
     let call = ctx.current.get();
     let hook = call.as_ref().map_or("", |it| it.ctx.hook);
     let request_id = call.as_ref().and_then(|it| it.ctx.caller.request_id.clone()).unwrap_or_default();
-    let fields = match fields {
-        serde_json::Value::Null => String::new(),
-        fields => escape(&fields.to_string(), &mut room),
-    };
+    // Fields that fit stay data for whoever reads the log; the rest is shown as far as it goes.
+    let text_of_fields = fields.to_string();
+    let cut = (text_of_fields.len() > room).then(|| escape(&text_of_fields, &mut room));
     let plugin = &*ctx.plugin;
     let mut pairs: Vec<(&str, log::kv::Value)> =
         vec![("plugin", plugin.into()), ("generation", ctx.generation.into())];
@@ -53,8 +52,10 @@ fn write(ctx: &ApiContext, level: Level, text: &str, fields: &serde_json::Value)
     if !request_id.is_empty() {
         pairs.push(("request_id", (&*request_id).into()));
     }
-    if !fields.is_empty() {
-        pairs.push(("fields", fields.as_str().into()));
+    match &cut {
+        Some(cut) => pairs.push(("fields", cut.as_str().into())),
+        None if !fields.is_null() => pairs.push(("fields", log::kv::Value::from_serde(fields))),
+        None => {}
     }
     if dropped > 0 {
         pairs.push(("dropped_lines", dropped.into()));
