@@ -2,6 +2,7 @@
 
 use log::{Level, Record};
 use mlua::Table;
+use serde_json::Value as Json;
 
 use crate::lua::context::ApiContext;
 
@@ -30,7 +31,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     Ok(module)
 }
 
-fn write(ctx: &ApiContext, level: Level, text: &str, fields: &serde_json::Value) {
+fn write(ctx: &ApiContext, level: Level, text: &str, fields: &Json) {
     if !log::log_enabled!(target: TARGET, level) {
         return;
     }
@@ -40,9 +41,7 @@ fn write(ctx: &ApiContext, level: Level, text: &str, fields: &serde_json::Value)
     let call = ctx.current.get();
     let hook = call.as_ref().map_or("", |it| it.ctx.hook);
     let request_id = call.as_ref().and_then(|it| it.ctx.caller.request_id.clone()).unwrap_or_default();
-    // Fields that fit stay data for whoever reads the log; the rest is shown as far as it goes.
-    let text_of_fields = fields.to_string();
-    let cut = (text_of_fields.len() > room).then(|| escape(&text_of_fields, &mut room));
+    let fields = clean(fields, &mut room);
     let plugin = &*ctx.plugin;
     let mut pairs: Vec<(&str, log::kv::Value)> =
         vec![("plugin", plugin.into()), ("generation", ctx.generation.into())];
@@ -52,10 +51,8 @@ fn write(ctx: &ApiContext, level: Level, text: &str, fields: &serde_json::Value)
     if !request_id.is_empty() {
         pairs.push(("request_id", (&*request_id).into()));
     }
-    match &cut {
-        Some(cut) => pairs.push(("fields", cut.as_str().into())),
-        None if !fields.is_null() => pairs.push(("fields", log::kv::Value::from_serde(fields))),
-        None => {}
+    if !fields.is_null() {
+        pairs.push(("fields", log::kv::Value::from_serde(&fields)));
     }
     if dropped > 0 {
         pairs.push(("dropped_lines", dropped.into()));
@@ -63,6 +60,25 @@ fn write(ctx: &ApiContext, level: Level, text: &str, fields: &serde_json::Value)
     let mut record = Record::builder();
     record.level(level).target(TARGET).key_values(&pairs);
     log::logger().log(&record.args(format_args!("{text}")).build());
+}
+
+/// The fields, each text in them escaped; once `room` is used up the rest is left out.
+fn clean(value: &Json, room: &mut usize) -> Json {
+    match value {
+        Json::String(text) => escape(text, room).into(),
+        Json::Array(items) => {
+            items.iter().map_while(|it| (*room > 0).then(|| clean(it, room))).collect()
+        }
+        Json::Object(map) => {
+            let fields = map.iter().map_while(|(key, it)| (*room > 0).then(|| (escape(key, room), clean(it, room))));
+            Json::Object(fields.collect())
+        }
+        scalar => {
+            // About what it takes in the line.
+            *room = room.saturating_sub(8);
+            scalar.clone()
+        }
+    }
 }
 
 /// `text` in at most `room` bytes, without what could forge lines, move the cursor or turn the reading around.
@@ -103,5 +119,9 @@ mod tests {
         let mut room = 4;
         assert_eq!(escape("äöü", &mut room), "äö…");
         assert_eq!(room, 0);
+        let mut room = 40;
+        let fields = clean(&serde_json::json!({"a\n": ["x\u{7}", 1], "b": null, "long": "y".repeat(99), "z": 1}), &mut room);
+        assert_eq!(fields["a\\n"], serde_json::json!(["x\\u{7}", 1]));
+        assert!(fields.get("z").is_none() && room == 0, "{fields}");
     }
 }
