@@ -66,11 +66,10 @@ fn write(ctx: &ApiContext, level: Level, text: &str, fields: &Json) {
 fn clean(value: &Json, room: &mut usize) -> Json {
     match value {
         Json::String(text) => escape(text, room).into(),
-        Json::Array(items) => {
-            items.iter().map_while(|it| (*room > 0).then(|| clean(it, room))).collect()
-        }
+        Json::Array(items) => items.iter().map_while(|it| (*room > 0).then(|| clean(it, room))).collect(),
         Json::Object(map) => {
-            let fields = map.iter().map_while(|(key, it)| (*room > 0).then(|| (escape(key, room), clean(it, room))));
+            let fields =
+                map.iter().map_while(|(key, it)| (*room > 0).then(|| (escape(key, room), clean(it, room))));
             Json::Object(fields.collect())
         }
         scalar => {
@@ -120,7 +119,10 @@ mod tests {
         assert_eq!(escape("äöü", &mut room), "äö…");
         assert_eq!(room, 0);
         let mut room = 40;
-        let fields = clean(&serde_json::json!({"a\n": ["x\u{7}", 1], "b": null, "long": "y".repeat(99), "z": 1}), &mut room);
+        let fields = clean(
+            &serde_json::json!({"a\n": ["x\u{7}", 1], "b": null, "long": "y".repeat(99), "z": 1}),
+            &mut room,
+        );
         assert_eq!(fields["a\\n"], serde_json::json!(["x\\u{7}", 1]));
         assert!(fields.get("z").is_none() && room == 0, "{fields}");
     }
