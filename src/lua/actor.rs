@@ -1,26 +1,25 @@
 //! One VM of a plugin as an actor: a bounded queue, a set of live coroutines, polled by one thread at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use mlua::Function;
 use parking_lot::Mutex;
-use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::model::call::{CallContext, Outcome};
+use crate::model::call::Outcome;
 
 use super::Shared;
 use super::budget;
 use super::context::ApiContext;
 use super::fault;
+use super::parked::Parked;
 use super::pool::Pool;
 use super::require::Modules;
 use super::room::Room;
 use super::strand::{Done, Failed, Job, QueuedCall};
-use super::task::Task;
+use super::supervisor::Supervisor;
 use super::vm::Memory;
 use super::watchdog::Gate;
 
@@ -35,28 +34,6 @@ const IDLE: u8 = 0;
 const QUEUED: u8 = 1;
 const RUNNING: u8 = 2;
 const NEWS: u8 = 3;
-
-/// Who takes over when a VM cannot go on.
-pub trait Supervisor: Send + Sync {
-    /// The VM of `actor` is broken, full or stuck; a fresh one is needed.
-    fn broke(&self, actor: &Arc<Actor>, why: &str);
-    /// Calls a function of a module in another VM of the plugin.
-    fn run(&self, run: Run) -> oneshot::Receiver<Result<Done, Failed>>;
-}
-
-/// A call of a module's function in another VM.
-pub struct Run {
-    /// What `require` takes.
-    pub module: String,
-    /// A key of the table that the module returned.
-    pub function: String,
-    /// The arguments.
-    pub arguments: Vec<Value>,
-    /// The call that asks.
-    pub ctx: CallContext,
-    /// When it ends.
-    pub deadline: Instant,
-}
 
 /// The one who waits for a call.
 pub type Waiting = oneshot::Sender<Result<Done, Failed>>;
@@ -79,7 +56,7 @@ pub struct Actor {
     pub(super) waiting: Mutex<Vec<Option<Waiting>>>,
     pub(super) counts: Counts,
     /// Functions of delayed tasks.
-    parked: Mutex<Parked>,
+    pub(super) parked: Parked,
     gate: OnceLock<Arc<Gate>>,
     memory: OnceLock<Arc<Memory>>,
     epoch: Instant,
@@ -99,12 +76,6 @@ pub struct Counts {
     pub ended: AtomicU64,
     /// CPU time of ended calls.
     pub cpu_ns: AtomicU64,
-}
-
-#[derive(Default)]
-struct Parked {
-    next: u64,
-    tasks: BTreeMap<u64, (Function, Arc<Task>)>,
 }
 
 #[derive(Default)]
@@ -135,7 +106,7 @@ impl Actor {
             room: Mutex::default(),
             waiting: Mutex::default(),
             counts: Counts::default(),
-            parked: Mutex::default(),
+            parked: Parked::default(),
             gate: OnceLock::new(),
             memory: OnceLock::new(),
             epoch: Instant::now(),
@@ -338,28 +309,6 @@ impl Actor {
                     return;
                 }
             }
-        }
-    }
-
-    /// Keeps the function of a delayed task until it is due.
-    pub(super) fn park(&self, function: Function, task: Arc<Task>) -> u64 {
-        let mut parked = self.parked.lock();
-        parked.next += 1;
-        let number = parked.next;
-        parked.tasks.insert(number, (function, task));
-        number
-    }
-
-    /// Takes the function of a delayed task.
-    pub(super) fn unpark(&self, number: u64) -> Option<(Function, Arc<Task>)> {
-        self.parked.lock().tasks.remove(&number)
-    }
-
-    /// Forgets delayed tasks; on the pool, as all that drops something of the VM.
-    pub(super) fn drop_parked(&self) {
-        let parked = std::mem::take(&mut self.parked.lock().tasks);
-        for (_, task) in parked.into_values() {
-            task.cancel();
         }
     }
 

@@ -8,7 +8,7 @@ use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 use crate::hooks::{Hook, Reply, Target};
 use crate::model::call::{CallContext, Caller, Outcome};
 
-use super::actor::{Actor, Run, Waiting};
+use super::actor::{Actor, Waiting};
 use super::api;
 use super::budget::{Budget, Meter};
 use super::context::{CallKind, CallState};
@@ -18,6 +18,7 @@ use super::fault;
 use super::prelude;
 use super::room::{Room, gone};
 use super::strand::{Done, End, Job, QueuedCall};
+use super::supervisor::Run;
 use super::task::Task;
 use super::vm::Vm;
 
@@ -87,7 +88,7 @@ pub(super) fn job(room: &mut Room, actor: &Arc<Actor>, job: Job) {
             }
         }
         Job::Task { function, arguments, task } => begin_task(room, actor, &function, arguments, task),
-        Job::Due(number) => match actor.unpark(number) {
+        Job::Due(number) => match actor.parked.take(number) {
             Some((function, task)) => begin_task(room, actor, &function, MultiValue::new(), task),
             None => actor.end_call(Duration::ZERO),
         },

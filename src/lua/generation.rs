@@ -16,7 +16,7 @@ use crate::hooks::{
 };
 
 use super::LuaHost;
-use super::actor::{Actor, Run, Supervisor};
+use super::actor::Actor;
 use super::begin::kind_of;
 use super::context::{ApiContext, CallKind, CurrentCall};
 use super::permission::Permissions;
@@ -24,6 +24,7 @@ use super::rate::Rate;
 use super::registry::Registry;
 use super::require::Modules;
 use super::strand::{Done, Failed, Job, QueuedCall};
+use super::supervisor::{Run, Supervisor};
 use super::workers::Workers;
 
 /// A plugin's files and what it may do: what a generation is made of.

@@ -12,6 +12,8 @@ pub mod pool;
 pub mod actor;
 pub mod room;
 pub mod strand;
+pub mod supervisor;
+pub mod parked;
 mod begin;
 pub mod call;
 mod finish;

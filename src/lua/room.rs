@@ -251,7 +251,7 @@ impl Room {
             }
         }
         if closed && self.slots.iter().all(|it| it.strand.is_none()) && self.todo.is_empty() {
-            actor.drop_parked();
+            actor.parked.clear();
             self.vm = None;
             self.broken = true;
         } else if closed {
@@ -271,7 +271,7 @@ impl Room {
             return;
         }
         let vm = self.vm.take();
-        actor.drop_parked();
+        actor.parked.clear();
         for slot in 0..self.slots.len() {
             if let Some(strand) = self.slots[slot].strand.take() {
                 self.end(actor, slot, strand, None);

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use crate::hooks::{CallFailure, Hook, HookCall, Reply};
 use crate::model::call::Effects;
 
-use super::actor::{Actor, Run, Waiting};
+use super::actor::{Actor, Waiting};
 use super::context::{CallKind, CallState};
+use super::supervisor::Run;
 use super::task::Task;
 
 /// What a call came to.

@@ -5,9 +5,10 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::actor::{Actor, Run, Supervisor};
+use super::actor::Actor;
 use super::generation::{Generation, start};
 use super::strand::{Done, Failed, Job};
+use super::supervisor::{Run, Supervisor};
 
 /// VMs without the plugin's hooks: made when needed, kept for the next one.
 pub struct Workers {

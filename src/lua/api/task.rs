@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use mlua::{AnyUserData, MultiValue, Table, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::lua::actor::{Actor, Run};
+use crate::lua::actor::Actor;
 use crate::lua::context::{ApiContext, CallState};
 use crate::lua::effects::Door;
 use crate::lua::fault;
 use crate::lua::prelude;
 use crate::lua::strand::{Done, Job};
+use crate::lua::supervisor::Run;
 use crate::lua::task::{Held, Task};
 use crate::lua::vm::Home;
 
@@ -183,7 +184,7 @@ fn delay(
         .ok_or_else(|| Raise::Limit(format!("{max} timers are set already (limits.timers = {max})")))?;
     let task = task_of(&actor, &*ctx.call()?, held);
     // The function stays with the actor: nothing of a VM may be dropped elsewhere.
-    let number = actor.park(function, Arc::clone(&task));
+    let number = actor.parked.put(function, Arc::clone(&task));
     let (wait, waiting) =
         (door.sleep(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)), task.clone());
     let home = Weak::clone(home);
