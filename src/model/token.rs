@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::time::Timestamp;
 
 macro_rules! scopes {
-    ($($variant:ident $name:literal $doc:literal;)*) => {
+    ($($variant:ident $name:tt $doc:tt;)*) => {
         /// What a key allows.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
         pub enum Scope { $(#[doc = $doc] #[serde(rename = $name)] $variant),* }

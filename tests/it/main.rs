@@ -3,9 +3,18 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 mod architecture;
+mod clips;
+mod command_line;
 mod common;
+mod compat;
 mod crash;
+mod errors;
 mod first_recording;
 mod hooks;
+mod keys;
 mod limits;
-mod command_line;
+mod openapi;
+mod plugins;
+mod recordings;
+mod requests;
+mod tracks;
