@@ -18,7 +18,10 @@ fn a_clip_is_created_read_merged_and_deleted() {
     let made = server.post("/api/v1/clips", body);
     assert_eq!(made.header("location"), Some("/api/v1/clips/1"));
     let made = made.expect(201);
-    assert_eq!((&made["id"], &made["metadata"]["a"]["b"], &made["processed"]), (&json!(1), &json!(1), &json!(false)));
+    assert_eq!(
+        (&made["id"], &made["metadata"]["a"]["b"], &made["processed"]),
+        (&json!(1), &json!(1), &json!(false))
+    );
     let merged = server.put("/api/v1/clips/1", json!({ "metadata": { "a": { "c": 2 } } })).expect(200);
     assert_eq!(merged["metadata"], json!({ "a": { "b": 1, "c": 2 } }));
     assert_eq!(merged["title"], "Ace");
@@ -32,7 +35,13 @@ fn paths_work_with_and_without_a_slash_at_their_end() {
     let server = Server::start();
     let body = json!({ "title": "Ace", "file_path": "/a.mp4" });
     server.post("/api/v1/clips/", body).expect(201);
-    for path in ["/api/v1/clips", "/api/v1/clips/", "/api/v1/clips/1/", "/api/v1/clips/stats", "/api/v1/clips/stats/summary/"] {
+    for path in [
+        "/api/v1/clips",
+        "/api/v1/clips/",
+        "/api/v1/clips/1/",
+        "/api/v1/clips/stats",
+        "/api/v1/clips/stats/summary/",
+    ] {
         server.get(path).expect(200);
     }
     assert_eq!(server.get("/api/v1/clips/stats/summary").expect(200)["total_clips"], 1);
@@ -79,7 +88,10 @@ fn processing_moves_forward_and_processed_completes_from_anywhere() {
     server.patch(path, json!({ "processing_status": "processing" })).expect(200);
     server.patch(path, json!({ "processing_status": "failed" })).expect(200);
     server.patch(path, json!({ "processing_status": "processing" })).problem(409, "illegal_transition");
-    assert_eq!(server.patch(path, json!({ "processed": true })).expect(200)["processing_status"], "completed");
+    assert_eq!(
+        server.patch(path, json!({ "processed": true })).expect(200)["processing_status"],
+        "completed"
+    );
 }
 
 #[test]
@@ -88,7 +100,8 @@ fn a_cut_holds_exactly_the_samples_asked_for() {
     server.post("/api/v1/recordings", json!({ "id": "r1", "title": "Talk" })).expect(201);
     let audio = wav(8_000, 4.0, tone(440.0, 0.5));
     server.put_track("r1", "system", &audio).expect(201);
-    let made = server.post("/api/v1/clips", json!({ "recording_id": "r1", "start": 1.0, "end": 2.5 })).expect(201);
+    let made =
+        server.post("/api/v1/clips", json!({ "recording_id": "r1", "start": 1.0, "end": 2.5 })).expect(201);
     assert_eq!((&made["duration"], &made["recording_id"]), (&json!(1.5), &json!("r1")));
     let content = server.get("/api/v1/clips/1/content");
     content.expect_bytes(200);

@@ -59,9 +59,8 @@ fn a_head_is_a_get_without_its_body() {
 #[test]
 fn a_body_that_is_no_json_object_says_what_it_is() {
     let server = Server::start();
-    let send = |kind: &str, body: &[u8]| {
-        server.send("POST", "/api/v1/clips", &[("Content-Type", kind)], Some(body))
-    };
+    let send =
+        |kind: &str, body: &[u8]| server.send("POST", "/api/v1/clips", &[("Content-Type", kind)], Some(body));
     let broken = send("application/json", b"{\n \"title\": }").problem(400, "not_json");
     assert_eq!((&broken["line"], &broken["column"]), (&json!(2), &json!(11)));
     send("application/json", b"").problem(422, "invalid");
@@ -91,7 +90,8 @@ fn a_body_that_never_comes_is_given_up() {
     let server = Server::with().env("PANOTTI_BODY_TIMEOUT_S", 1).start();
     let key = std::fs::read_to_string(server.folder().join("data/admin.token")).unwrap();
     let head = format!("POST /api/v1/clips HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {}\r\n", key.trim());
-    let answer = raw(&server, &format!("{head}Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{{\"ti"));
+    let answer =
+        raw(&server, &format!("{head}Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{{\"ti"));
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("body_timeout"), "{answer}");
 }
 

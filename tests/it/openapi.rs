@@ -29,7 +29,8 @@ fn the_page_names_only_files_that_are_served() {
     let page = server.get("/api/docs");
     page.expect_bytes(200);
     let page = String::from_utf8(page.body).unwrap();
-    let files: Vec<&str> = page.split("\"/api/docs/").skip(1).map(|it| it.split('"').next().unwrap()).collect();
+    let files: Vec<&str> =
+        page.split("\"/api/docs/").skip(1).map(|it| it.split('"').next().unwrap()).collect();
     assert!(files.len() >= 5, "{page}");
     for file in files {
         server.get(&format!("/api/docs/{file}")).expect_bytes(200);
@@ -44,7 +45,8 @@ fn no_route_of_the_document_is_open_by_accident() {
     let nobody = server.with_key(None);
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let filled = path.replace("{track}", "t").replace("{hook}", "on_load").replace("{file}", "index.css");
+            let filled =
+                path.replace("{track}", "t").replace("{hook}", "on_load").replace("{file}", "index.css");
             let filled = filled.replace("{id}", "1").replace("{config_id}", "1");
             let answer = nobody.send(&method.to_uppercase(), &filled, &[], None);
             let is_open = operation["security"].as_array().is_some_and(Vec::is_empty);
@@ -57,7 +59,8 @@ fn no_route_of_the_document_is_open_by_accident() {
 fn answers_fit_their_schemas() {
     let server = Server::start();
     server.post("/api/v1/recordings", serde_json::json!({ "id": "r1", "title": "T" })).expect(201);
-    let clip = serde_json::json!({ "title": "A", "file_path": "/a", "tags": ["x"], "metadata": { "n": null } });
+    let clip =
+        serde_json::json!({ "title": "A", "file_path": "/a", "tags": ["x"], "metadata": { "n": null } });
     server.post("/api/v1/clips", clip).expect(201);
     let document = server.get("/api/openapi.json").expect(200);
     for (path, filled) in [
@@ -73,7 +76,9 @@ fn answers_fit_their_schemas() {
         ("/api/v1/tokens", "/api/v1/tokens"),
         ("/health", "/health"),
     ] {
-        let mut schema = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"].clone();
+        let mut schema =
+            document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+                .clone();
         schema["components"] = document["components"].clone();
         check(&schema, &server.get(filled).expect(200), filled);
     }
@@ -85,6 +90,7 @@ fn answers_fit_their_schemas() {
 #[track_caller]
 fn check(schema: &Value, answer: &Value, what: &str) {
     let validator = jsonschema::validator_for(schema).unwrap();
-    let faults: Vec<String> = validator.iter_errors(answer).map(|it| format!("{}: {it}", it.instance_path())).collect();
+    let faults: Vec<String> =
+        validator.iter_errors(answer).map(|it| format!("{}: {it}", it.instance_path())).collect();
     assert!(faults.is_empty(), "{what}: {faults:#?}\n{answer:#}");
 }

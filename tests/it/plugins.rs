@@ -17,7 +17,10 @@ fn a_plugin_is_found_by_number_and_name_and_changed_in_parts() {
     let tag = read.header("etag").unwrap();
     let change = json!({ "display_name": "Quiet", "plugin_metadata": { "a": 1 } });
     let changed = server.json_with("PUT", "/api/v1/plugins/quiet", &[("If-Match", tag)], change.clone());
-    assert_eq!((&changed.expect(200)["display_name"], &changed.json()["enabled"]), (&json!("Quiet"), &json!(true)));
+    assert_eq!(
+        (&changed.expect(200)["display_name"], &changed.json()["enabled"]),
+        (&json!("Quiet"), &json!(true))
+    );
     let stale = server.json_with("PUT", "/api/v1/plugins/quiet", &[("If-Match", tag)], change);
     stale.problem(412, "precondition_failed");
     server.get("/api/v1/plugins/nobody").problem(404, "plugin_not_found");
@@ -58,7 +61,8 @@ fn config_rows_are_unique_by_key_and_reach_the_plugin() {
     let row = server.post(rows, json!({ "key": "name", "value": "one" })).expect(201);
     server.post(rows, json!({ "key": "name", "value": "two" })).problem(409, "key_exists");
     server.post(rows, json!({ "key": 1, "colour": 2 })).problem(422, "invalid");
-    let title = |id: &str| server.post("/api/v1/recordings", json!({ "id": id })).expect(201)["title"].clone();
+    let title =
+        |id: &str| server.post("/api/v1/recordings", json!({ "id": id })).expect(201)["title"].clone();
     assert_eq!(title("a"), "one");
     let place = format!("{rows}/{}", row["id"]);
     server.put(&place, json!({ "value": "two" })).expect(200);

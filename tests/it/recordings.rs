@@ -76,7 +76,8 @@ fn a_change_needs_the_version_it_was_made_for() {
     let changed = server.json_with("PATCH", "/api/v1/recordings/r1", &[("If-Match", &tag)], patch);
     assert_eq!(changed.expect(200)["metadata"], json!({ "b": 2 }));
     assert_ne!(changed.header("etag"), Some(tag.as_str()));
-    let stale = server.json_with("PUT", "/api/v1/recordings/r1", &[("If-Match", &tag)], json!({ "title": "x" }));
+    let stale =
+        server.json_with("PUT", "/api/v1/recordings/r1", &[("If-Match", &tag)], json!({ "title": "x" }));
     stale.problem(412, "precondition_failed");
     assert_eq!(server.get("/api/v1/recordings/r1").expect(200)["title"], "new");
 }
@@ -111,7 +112,8 @@ fn events_and_tasks_of_a_recording_are_read_beside_it() {
     server.post("/api/v1/recordings", json!({ "id": "r1" })).expect(201);
     server.post("/api/v1/recordings/r1/end", json!({})).expect(200);
     let events = server.get("/api/v1/recordings/r1/events").expect(200);
-    let kinds: Vec<&str> = events["items"].as_array().unwrap().iter().filter_map(|it| it["type"].as_str()).collect();
+    let kinds: Vec<&str> =
+        events["items"].as_array().unwrap().iter().filter_map(|it| it["type"].as_str()).collect();
     assert_eq!(kinds, ["recording.ended", "recording.started"]);
     assert_eq!(events["items"][0]["specversion"], "1.0");
     assert_eq!(server.get("/api/v1/recordings/r1/tasks").expect(200)["items"], json!([]));

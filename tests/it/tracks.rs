@@ -22,7 +22,10 @@ fn a_whole_track_is_stored_measured_and_replaced_only_when_told_so() {
     let audio = wav(8_000, 2.0, tone(440.0, 0.5));
     let stored = server.put_track("r1", "system", &audio);
     let track = stored.expect(201);
-    assert_eq!((&track["name"], &track["duration"], &track["channels"]), (&json!("system"), &json!(2.0), &json!(1)));
+    assert_eq!(
+        (&track["name"], &track["duration"], &track["channels"]),
+        (&json!("system"), &json!(2.0), &json!(1))
+    );
     assert_eq!(stored.header("location"), Some(SYSTEM));
     server.put_track("r1", "system", &audio).expect(200);
     let listed = server.get("/api/v1/recordings/r1/tracks").expect(200);
