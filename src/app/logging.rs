@@ -21,6 +21,8 @@ pub fn init(settings: &Settings) {
     let format = settings.log_format;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let started = env_logger::Builder::new()
+        // Its own start and stop are told twice over by ours; `actix_server=info` brings it back.
+        .filter_module("actix_server", log::LevelFilter::Warn)
         .parse_filters(&settings.log)
         .target(Target::Stderr)
         .format(move |out, record| {
