@@ -15,7 +15,7 @@ panotti.on.on_clip_captured(function(clip)
   local probe, failure = panotti.media.probe(clip.file_path)
   if not probe then
     return skip(clip, failure.message)
-  elseif not probe.duration or probe.duration > config.max_seconds then
+  elseif probe.duration > config.max_seconds then
     return skip(clip, "the clip is longer than max_seconds")
   end
 
