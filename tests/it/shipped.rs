@@ -24,7 +24,7 @@ fn folder() -> std::path::PathBuf {
 #[track_caller]
 fn record(server: &Server, id: &str, audio: &[u8]) {
     server.post("/api/v1/recordings", json!({ "id": id, "title": id })).expect(201);
-    server.put_track(id, "system", audio).expect(200);
+    server.put_track(id, "system", audio).expect(201);
     server.post(&format!("/api/v1/recordings/{id}/end"), json!({})).expect(200);
 }
 
