@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
+use crate::hooks::catalogue::Payload;
 use crate::hooks::{Hook, Reply, Target};
 use crate::model::call::{CallContext, Caller, Outcome};
+use crate::model::event::is_reserved_type;
 
 use super::actor::{Actor, Waiting};
 use super::api;
 use super::budget::{Budget, Meter};
 use super::context::{CallKind, CallState};
-use super::convert::to_lua;
+use super::convert::{record_to_lua, to_lua};
 use super::effects::Door;
 use super::fault;
 use super::prelude;
@@ -197,11 +199,27 @@ fn arguments(
 ) -> mlua::Result<MultiValue> {
     let payload = match &*queued.call.payload {
         serde_json::Value::Null => Value::Nil,
-        payload => to_lua(&vm.lua, &vm.shapes, payload)?,
+        payload => match free_field(queued.hook, payload) {
+            Some(free) => record_to_lua(&vm.lua, &vm.shapes, payload, free)?,
+            None => to_lua(&vm.lua, &vm.shapes, payload)?,
+        },
     };
     match wants_ctx {
         true => (payload, ctx_table(vm, door, &state.ctx, left)?).into_lua_multi(&vm.lua),
         false => payload.into_lua_multi(&vm.lua),
+    }
+}
+
+/// The field of a first argument that is somebody's own JSON; none when the whole is.
+fn free_field(hook: Option<Hook>, payload: &serde_json::Value) -> Option<&'static str> {
+    match hook.map(|it| it.info().payload) {
+        Some(Payload::Config | Payload::State) => None,
+        Some(_) => Some("metadata"),
+        // The server's own events tell of records; what a plugin tells is its own.
+        None => match payload["type"].as_str().is_some_and(is_reserved_type) {
+            true => Some("metadata"),
+            false => Some("data"),
+        },
     }
 }
 

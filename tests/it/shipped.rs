@@ -7,8 +7,8 @@ use panotti::hooks::Hook;
 use serde_json::{Value, json};
 
 use crate::common::audio::{tone, wav};
-use crate::common::server::wait_for;
-use crate::common::{Builder, Server};
+use crate::common::server::{Builder, wait_for};
+use crate::common::Server;
 
 const RATE: u32 = 8000;
 

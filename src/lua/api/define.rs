@@ -10,7 +10,7 @@ use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
 use crate::error::Error;
 use crate::lua::context::{ApiContext, Mark};
-use crate::lua::convert::{Shapes, to_lua};
+use crate::lua::convert::{Shapes, record_to_lua, to_lua};
 use crate::lua::prelude;
 
 use super::args::Args;
@@ -26,8 +26,10 @@ pub enum Reply {
     Lua(Value),
     /// Several of them.
     Several(MultiValue),
-    /// Plain data.
+    /// Plain data; its nulls are `panotti.json.null`.
     Json(serde_json::Value),
+    /// A record of the host: a field that is null is not there; `metadata` is plain data.
+    Record(serde_json::Value),
     /// Bytes, as a Lua string.
     Bytes(Vec<u8>),
     /// The world's failure: `nil, {code, message}`.
@@ -72,7 +74,7 @@ impl From<Error> for Reply {
 
 impl From<Result<serde_json::Value, Error>> for Reply {
     fn from(result: Result<serde_json::Value, Error>) -> Self {
-        result.map_or_else(Reply::from, Reply::Json)
+        result.map_or_else(Reply::from, Reply::Record)
     }
 }
 
@@ -225,6 +227,7 @@ fn finish(
         Ok(Reply::Nothing) => return true.into_lua_multi(lua),
         Ok(Reply::Lua(value)) => value,
         Ok(Reply::Json(value)) => to_lua(lua, shapes, &value)?,
+        Ok(Reply::Record(value)) => record_to_lua(lua, shapes, &value, "metadata")?,
         Ok(Reply::Bytes(bytes)) => Value::String(lua.create_string(bytes)?),
         Ok(Reply::Several(mut values)) => {
             values.push_front(Value::Boolean(true));

@@ -2,7 +2,7 @@
 //!
 //! | JSON | Lua |
 //! |---|---|
-//! | null | `panotti.json.null`, which is not nil: a key with it exists |
+//! | null | `panotti.json.null`, which is not nil: a key with it exists; but a null field of a record of the host is nil |
 //! | array | table with a marker, so that an empty one stays `[]` |
 //! | object | table; a new `{}` is an object too |
 //! | integer within 2^53, other number | number; an integral number becomes a JSON integer again |
@@ -14,7 +14,7 @@ mod from_lua;
 mod to_lua;
 
 pub use from_lua::{Budget, ConvertFault, from_lua};
-pub use to_lua::to_lua;
+pub use to_lua::{record_to_lua, to_lua};
 
 use mlua::{Lua, Table, Value};
 
@@ -88,6 +88,17 @@ mod tests {
         });
         let crossed = to_lua(&lua, &shapes, &value).unwrap();
         assert_eq!(from_lua(&shapes, &crossed, Budget::default()).unwrap(), value);
+    }
+
+    #[test]
+    fn a_null_field_of_a_record_is_nil_and_free_json_keeps_its_nulls() {
+        let (lua, shapes) = vm();
+        let value = json!({"title": null, "tracks": {"system": {"codec": null}}, "metadata": {"kept": null}, "list": [null]});
+        let crossed = record_to_lua(&lua, &shapes, &value, "metadata").unwrap();
+        lua.globals().raw_set("it", crossed).unwrap();
+        let source = "return it.title == nil, it.tracks.system.codec == nil, it.metadata.kept == null, it.list[1] == null";
+        let said: (bool, bool, bool, bool) = lua.load(source).eval().unwrap();
+        assert_eq!(said, (true, true, true, true));
     }
 
     #[test]

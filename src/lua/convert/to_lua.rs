@@ -8,62 +8,85 @@ use super::{MAX_SAFE_INTEGER, Shapes};
 /// How deep a value may nest. Request bodies are held to the same depth when they are parsed.
 const MAX_DEPTH: usize = 128;
 
-/// Makes the Lua value of `value`.
+/// Makes the Lua value of `value`; every null in it is `panotti.json.null`.
 ///
 /// # Errors
 /// When the VM's memory is full, or `value` nests deeper than 128 levels.
 pub fn to_lua(lua: &Lua, shapes: &Shapes, value: &Value) -> mlua::Result<mlua::Value> {
-    Ok(match value {
-        Value::Null => shapes.null(),
-        Value::Bool(it) => mlua::Value::Boolean(*it),
-        Value::String(it) => mlua::Value::String(lua.create_string(it)?),
-        Value::Number(it) => match double(it) {
-            Some(it) => mlua::Value::Number(it),
-            None => mlua::Value::String(lua.create_string(it.to_string())?),
-        },
-        Value::Array(items) => mlua::Value::Table(array(lua, shapes, items, 1)?),
-        Value::Object(map) => mlua::Value::Table(object(lua, shapes, map, 1)?),
-    })
+    Maker { lua, shapes, free: None }.value(value)
 }
 
-fn array(lua: &Lua, shapes: &Shapes, items: &[Value], depth: usize) -> mlua::Result<Table> {
-    check(depth)?;
-    let table = lua.create_table_with_capacity(items.len(), 0)?;
-    for (index, item) in items.iter().enumerate() {
-        set(lua, shapes, &table, index + 1, item, depth)?;
+/// Makes the Lua value of a record of the host: a field that is null is not there, so that scripts may write
+/// `recording.title or "Untitled"`. The field `free` holds somebody's own JSON and keeps its nulls.
+///
+/// # Errors
+/// As [`to_lua`].
+pub fn record_to_lua(lua: &Lua, shapes: &Shapes, value: &Value, free: &str) -> mlua::Result<mlua::Value> {
+    Maker { lua, shapes, free: Some(free) }.value(value)
+}
+
+#[derive(Clone, Copy)]
+struct Maker<'a> {
+    lua: &'a Lua,
+    shapes: &'a Shapes,
+    /// Inside a record: the field that is no part of it.
+    free: Option<&'a str>,
+}
+
+impl Maker<'_> {
+    fn value(self, value: &Value) -> mlua::Result<mlua::Value> {
+        Ok(match value {
+            Value::Null => self.shapes.null(),
+            Value::Bool(it) => mlua::Value::Boolean(*it),
+            Value::String(it) => mlua::Value::String(self.lua.create_string(it)?),
+            Value::Number(it) => match double(it) {
+                Some(it) => mlua::Value::Number(it),
+                None => mlua::Value::String(self.lua.create_string(it.to_string())?),
+            },
+            Value::Array(items) => mlua::Value::Table(self.array(items, 1)?),
+            Value::Object(map) => mlua::Value::Table(self.object(map, 1)?),
+        })
     }
-    shapes.mark_array(&table)?;
-    Ok(table)
-}
 
-fn object(lua: &Lua, shapes: &Shapes, map: &Map<String, Value>, depth: usize) -> mlua::Result<Table> {
-    check(depth)?;
-    let table = lua.create_table_with_capacity(0, map.len())?;
-    for (key, item) in map {
-        set(lua, shapes, &table, key.as_str(), item, depth)?;
+    fn array(self, items: &[Value], depth: usize) -> mlua::Result<Table> {
+        check(depth)?;
+        let table = self.lua.create_table_with_capacity(items.len(), 0)?;
+        for (index, item) in items.iter().enumerate() {
+            self.set(&table, index + 1, item, depth)?;
+        }
+        self.shapes.mark_array(&table)?;
+        Ok(table)
     }
-    Ok(table)
-}
 
-/// Scalars go to the VM's stack directly: a `mlua::Value` of each would cost a reference.
-fn set(
-    lua: &Lua,
-    shapes: &Shapes,
-    table: &Table,
-    key: impl mlua::IntoLua,
-    value: &Value,
-    depth: usize,
-) -> mlua::Result<()> {
-    match value {
-        Value::Null => table.raw_set(key, shapes.null()),
-        Value::Bool(it) => table.raw_set(key, *it),
-        Value::String(it) => table.raw_set(key, it.as_str()),
-        Value::Number(it) => match double(it) {
-            Some(it) => table.raw_set(key, it),
-            None => table.raw_set(key, it.to_string()),
-        },
-        Value::Array(items) => table.raw_set(key, array(lua, shapes, items, depth + 1)?),
-        Value::Object(map) => table.raw_set(key, object(lua, shapes, map, depth + 1)?),
+    fn object(self, map: &Map<String, Value>, depth: usize) -> mlua::Result<Table> {
+        check(depth)?;
+        let table = self.lua.create_table_with_capacity(0, map.len())?;
+        for (key, item) in map {
+            match self.free {
+                None => self.set(&table, key.as_str(), item, depth)?,
+                Some(_) if item.is_null() => {}
+                Some(free) if free == key => {
+                    Maker { free: None, ..self }.set(&table, key.as_str(), item, depth)?;
+                }
+                Some(_) => self.set(&table, key.as_str(), item, depth)?,
+            }
+        }
+        Ok(table)
+    }
+
+    /// Scalars go to the VM's stack directly: a `mlua::Value` of each would cost a reference.
+    fn set(self, table: &Table, key: impl mlua::IntoLua, value: &Value, depth: usize) -> mlua::Result<()> {
+        match value {
+            Value::Null => table.raw_set(key, self.shapes.null()),
+            Value::Bool(it) => table.raw_set(key, *it),
+            Value::String(it) => table.raw_set(key, it.as_str()),
+            Value::Number(it) => match double(it) {
+                Some(it) => table.raw_set(key, it),
+                None => table.raw_set(key, it.to_string()),
+            },
+            Value::Array(items) => table.raw_set(key, self.array(items, depth + 1)?),
+            Value::Object(map) => table.raw_set(key, self.object(map, depth + 1)?),
+        }
     }
 }
 

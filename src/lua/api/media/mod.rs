@@ -64,7 +64,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
         });
         Ok(async move {
             match work.await {
-                Ok(Reply::Json(Value::Array(levels))) if levels.len() > MAX_WINDOWS => Err(Raise::Limit(
+                Ok(Reply::Record(Value::Array(levels))) if levels.len() > MAX_WINDOWS => Err(Raise::Limit(
                     format!("{} windows are more than {MAX_WINDOWS}; take longer ones", levels.len()),
                 )),
                 other => other,
