@@ -6,9 +6,9 @@ use std::path::Path;
 use panotti::hooks::Hook;
 use serde_json::{Value, json};
 
+use crate::common::Server;
 use crate::common::audio::{tone, wav};
 use crate::common::server::{Builder, wait_for};
-use crate::common::Server;
 
 const RATE: u32 = 8000;
 
