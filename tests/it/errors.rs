@@ -133,7 +133,10 @@ fn past_the_limit_a_request_is_turned_away_at_once() {
     let (turned, _held) = crate::common::server::wait_for("a refusal", || {
         // Holds the only place until its body comes, unless our own request was quicker: then once more.
         let mut held = connect(&server);
-        held.write_all(format!("{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n").as_bytes()).unwrap();
+        held.write_all(
+            format!("{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n").as_bytes(),
+        )
+        .unwrap();
         std::thread::sleep(std::time::Duration::from_millis(20));
         let answer = server.get("/api/v1/clips");
         (answer.status == 503).then_some((answer, held))
