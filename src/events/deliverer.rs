@@ -49,6 +49,9 @@ pub struct DelivererOptions {
 /// How often it looks for retries that have become due.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// How long it waits before it tries again to write down what came of a delivery.
+const NOTE_AGAIN: Duration = Duration::from_secs(1);
+
 /// Deliveries claimed at once.
 const CLAIM_AT_ONCE: usize = 256;
 
@@ -174,25 +177,25 @@ impl Inner {
             // A hook of another version of the server: nobody can answer it any more.
             Some(None) => Ok(Vec::new()),
         };
-        let written = match result {
-            Ok(effects) => self.acknowledge(id, effects, &event).await,
-            Err(failure) => self.failed(id, &plugin, &event, attempts, &failure).await,
-        };
-        if let Err(err) = written {
-            // The claim stays; it is freed at the next start and the handlers run again.
-            log::error!(plugin = &*plugin; "a delivery of {} could not be noted: {err}", event.kind);
+        loop {
+            let written = match &result {
+                Ok(effects) => self.acknowledge(id, effects.clone(), &event).await,
+                Err(failure) => self.failed(id, &plugin, &event, attempts, failure).await,
+            };
+            let Err(err) = written else { return };
+            // What comes next for this subject waits for it. A full disk has room again some time; a claim
+            // that is left at the stop is freed at the next start, and the handlers run again.
+            log::error!(plugin = &*plugin; "a delivery of {} could not be noted yet: {err}", event.kind);
+            if self.stopping.load(Ordering::Acquire) {
+                return;
+            }
+            tokio::time::sleep(NOTE_AGAIN).await;
         }
     }
 
     /// The delivery, the keys and the events of its handlers are committed together.
     async fn acknowledge(&self, id: i64, effects: Vec<PluginEffects>, event: &Event) -> Result<()> {
-        let caller = Caller {
-            source: event.source.as_str().into(),
-            correlation_id: Some(event.correlation_id.as_str().into()),
-            causation_id: Some(event.id.as_str().into()),
-            event_depth: event.depth,
-            ..Caller::default()
-        };
+        let caller = Caller::of_event(event);
         let journal = self.options.journal.clone();
         let publishes = effects.iter().any(|it| !it.effects.events.is_empty());
         self.options
@@ -218,7 +221,10 @@ impl Inner {
     ) -> Result<()> {
         let now = self.options.clock.now_us();
         // A plugin that is switched off or restarting is no failure of its handler.
-        let max_attempts = if failure.outcome == Outcome::Skipped { i32::MAX } else { MAX_ATTEMPTS };
+        let max_attempts = match failure.outcome {
+            Outcome::Skipped => i32::MAX,
+            _ => self.options.hooks.table().max_attempts(plugin, event).unwrap_or(MAX_ATTEMPTS),
+        };
         let chance = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
         let next = delay_us(attempt, max_attempts, chance).map(|delay| Timestamp(now + delay));
         match next {

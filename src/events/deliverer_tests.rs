@@ -157,6 +157,28 @@ async fn a_failed_delivery_comes_again_and_leaves_nothing_behind_before_it_succe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_may_say_how_often_it_wants_to_be_tried() {
+    let it = Journaled::with(|_| Err(Outcome::Runtime));
+    let table = it.hooks.table();
+    let mut member = table.members()[0].clone();
+    member.registrations.clear();
+    member.subscriptions.push(Subscription {
+        pattern: "recording.**".into(),
+        slot: 0,
+        priority: 0,
+        timeout: None,
+        max_attempts: Some(1),
+        when: None,
+    });
+    it.hooks.replace(Table::new(vec![member]));
+    it.publish("recording/a", "a").await;
+    let deliverer = it.deliver().await;
+    it.wait_until_seen(1).await;
+    deliverer.stop().await;
+    assert_eq!(it.store.read(|r| r.delivery_counts()).unwrap().dead, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_dead_process_had_claimed_is_delivered_by_the_next() {
     let it = Journaled::with(|_| Ok(Effects::default()));
     it.publish("recording/a", "a").await;

@@ -135,13 +135,7 @@ impl Dispatcher {
                 true => Arc::clone(payload.get_or_insert_with(|| Arc::new(event.to_handler_payload()))),
                 false => Arc::clone(&event.data),
             };
-            let caller = Caller {
-                source: event.source.as_str().into(),
-                correlation_id: Some(event.correlation_id.as_str().into()),
-                causation_id: Some(event.id.as_str().into()),
-                event_depth: event.depth,
-                ..Caller::default()
-            };
+            let caller = Caller::of_event(event);
             let mut ctx = CallContext::new(fact.hook, caller);
             ctx.event_id = Some(event.id.as_str().into());
             ctx.attempt = attempt;

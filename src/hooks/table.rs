@@ -66,6 +66,12 @@ impl Table {
         self.members.iter().find(|it| **it.handler.plugin() == *plugin)
     }
 
+    /// How often `plugin` wants an event to be tried, when its subscriptions say.
+    pub fn max_attempts(&self, plugin: &str, event: &Event) -> Option<i32> {
+        let facts = self.member(plugin)?.facts(event, &mut None);
+        facts.iter().filter_map(|it| it.max_attempts).max()
+    }
+
     /// All plugins of the table.
     pub fn members(&self) -> &[Member] {
         &self.members
@@ -79,6 +85,7 @@ pub(super) struct Fact {
     pub(super) priority: i32,
     pub(super) timeout: Option<Duration>,
     pub(super) whole_event: bool,
+    max_attempts: Option<i32>,
 }
 
 impl Member {
@@ -95,6 +102,7 @@ impl Member {
                 priority: it.priority,
                 timeout: it.timeout,
                 whole_event: false,
+                max_attempts: None,
             })
             .collect();
         for it in self.subscriptions.iter().filter(|it| pattern_matches(&it.pattern, &event.kind)) {
@@ -108,6 +116,7 @@ impl Member {
                     priority: it.priority,
                     timeout: it.timeout,
                     whole_event: true,
+                    max_attempts: it.max_attempts,
                 });
             }
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::event::Priority;
+use super::event::{Event, Priority};
 
 /// How deep operations started by hooks may nest.
 pub const MAX_CALL_DEPTH: u8 = 8;
@@ -37,6 +37,17 @@ impl Caller {
     /// The host itself.
     pub fn server() -> Self {
         Caller { source: "server".into(), ..Caller::default() }
+    }
+
+    /// Whoever is told of `event`: what it does is caused by the event and belongs to its correlation.
+    pub fn of_event(event: &Event) -> Self {
+        Caller {
+            source: event.source.as_str().into(),
+            correlation_id: Some(event.correlation_id.as_str().into()),
+            causation_id: Some(event.id.as_str().into()),
+            event_depth: event.depth,
+            ..Caller::default()
+        }
     }
 }
 

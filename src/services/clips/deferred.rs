@@ -34,13 +34,7 @@ pub(in crate::services) async fn run(
         return Ok(());
     };
     let mut given = shown(&clip).map_err(|it| host_fault(&it))?;
-    let caller = Caller {
-        source: event.source.as_str().into(),
-        correlation_id: Some(event.correlation_id.as_str().into()),
-        causation_id: Some(event.id.as_str().into()),
-        event_depth: event.depth,
-        ..Caller::default()
-    };
+    let caller = Caller::of_event(&event);
     let table = services.hooks.table();
     let entries = table.chain(hook).iter().filter(|it| **it.handler.plugin() == *plugin);
     let (mut patches, mut effects) = (Map::new(), Vec::new());
