@@ -6,6 +6,7 @@ use super::*;
 use crate::clock::{Clock, SystemClock};
 use crate::error::ScriptFault;
 use crate::events::EventDraft;
+use crate::hooks::Subscription;
 use crate::hooks::{CallFuture, HookCall, HookHandler, Member, OnError, Registration, Reply, Table};
 use crate::model::call::{Effects, Emitted, KvOp};
 use crate::model::event::Priority;
