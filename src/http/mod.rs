@@ -118,7 +118,7 @@ fn routes() -> Vec<Route> {
             .query(PAGING).query(plugins::FILTERS).headers(IF_NONE).gives(200, Json(page::<PluginView>)),
         post("/api/v1/plugins", "registerPlugin", plugins::register, "Registers a plugin folder; it is loaded when it is meant to run.")
             .takes(Takes::Json(plugin_create)).gives(201, Json(of::<PluginView>)).fails(&[PluginExists, NoSuchFolder]),
-        post("/api/v1/plugins/rescan", "rescanPlugins", plugins::rescan, "Looks through the plugin folders again: new plugins are loaded, failed ones tried again, gone ones stopped.")
+        post("/api/v1/plugins/rescan", "rescanPlugins", plugins::rescan, "Looks through the plugin folders again: new plugins are loaded, edited ones replaced, failed ones tried again, gone ones stopped.")
             .gives(200, Json(of::<Rescan>)),
         get("/api/v1/plugins/{id}", "getPlugin", plugins::get, "Gives a plugin by its number or name.")
             .headers(IF_NONE).gives(200, Json(of::<PluginView>)).gives(304, Nothing).fails(&[PluginNotFound]),

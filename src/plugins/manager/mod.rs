@@ -3,6 +3,7 @@
 mod admin;
 mod build;
 mod config;
+mod edited;
 mod life;
 mod load;
 mod registry;

@@ -30,6 +30,10 @@ pub struct Rescan {
     pub found: Vec<String>,
     /// Names that were not known before.
     pub added: Vec<String>,
+    /// Names of running plugins whose files have changed: the new version has taken over.
+    pub reloaded: Vec<String>,
+    /// Names of running plugins whose files have changed and do not load: the old version runs on.
+    pub failed: Vec<String>,
     /// Names whose folder is gone.
     pub missing: Vec<String>,
     /// What is no plugin, and why.
@@ -46,13 +50,14 @@ pub struct RejectedView {
 }
 
 impl Manager {
-    /// Looks through the plugin folders again: new plugins are loaded, failed ones tried again, gone ones stopped.
+    /// Looks through the plugin folders again: new plugins are loaded, edited ones replaced, failed ones
+    /// tried again, gone ones stopped.
     ///
     /// # Errors
     /// The rows cannot be stored.
     pub async fn rescan(&self) -> Result<Rescan> {
         self.alone(move |manager| async move {
-            let (rescan, candidates) = manager.scan().await?;
+            let (mut rescan, candidates) = manager.scan().await?;
             for slot in manager.slots() {
                 if slot.read(|it| it.folder.is_none() && it.live.is_some()) {
                     manager.take_down(&slot, true).await;
@@ -60,6 +65,7 @@ impl Manager {
                 }
             }
             manager.bring_up(candidates, manager.load_deadline()).await;
+            (rescan.reloaded, rescan.failed) = manager.take_up_edits().await;
             manager.settle().await;
             Ok(rescan)
         })
@@ -141,7 +147,7 @@ impl Manager {
         false
     }
 
-    async fn prepare(&self, slot: &Slot, folder: PathBuf) -> Result<Prepared, LoadFault> {
+    pub(super) async fn prepare(&self, slot: &Slot, folder: PathBuf) -> Result<Prepared, LoadFault> {
         let (name, env, limits) = (Arc::clone(&slot.name), self.0.env.clone(), self.0.settings.limits);
         let read = move || read_folder(&name, &folder, &env, &limits);
         let read = blocking(read).await;
@@ -156,7 +162,7 @@ impl Manager {
     }
 
     /// Lets the row say what the folder says.
-    async fn sync_row(&self, slot: &Slot) {
+    pub(super) async fn sync_row(&self, slot: &Slot) {
         let (old, new) = slot.read(|it| {
             let mut row = it.row.clone();
             row.install_path = it.folder.as_ref().map(|it| it.display().to_string());

@@ -35,7 +35,8 @@ impl Manager {
         }
         self.last_words(&live, self.load_deadline()).await;
         log::info!(plugin = &*slot.name, generation = live.generation; "stopped");
-        let (slot, generation) = (Arc::clone(slot), live.generation);
+        // The loads so far, also those that failed: another one since then, and this is not for us to say.
+        let (slot, generation) = (Arc::clone(slot), slot.read(|it| it.generation));
         let drained = self.spawn(async move {
             live.script.retire(DRAIN).await;
             slot.change(|it| {

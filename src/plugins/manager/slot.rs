@@ -178,7 +178,7 @@ impl Slot {
                 enabled: it.wanted(),
                 metadata: row.metadata.clone(),
                 state: it.state,
-                generation: it.generation,
+                generation: it.shown_generation(),
                 hash: it.hash(),
                 hooks,
                 last_error,
@@ -202,7 +202,7 @@ impl Slot {
                 name: it.row.name.clone(),
                 state: it.state,
                 enabled: it.wanted(),
-                generation: it.generation,
+                generation: it.shown_generation(),
                 hash: it.hash(),
                 hooks: live
                     .clone()
@@ -253,6 +253,11 @@ impl Inner {
             Some(manifest) if manifest.plugin_type != "lua" => &manifest.plugin_type,
             _ => &self.row.plugin_type,
         }
+    }
+
+    /// The one that runs, else the last one tried.
+    fn shown_generation(&self) -> u64 {
+        self.live.as_ref().map_or(self.generation, |it| it.generation)
     }
 
     fn hash(&self) -> Option<String> {

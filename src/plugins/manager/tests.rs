@@ -240,6 +240,37 @@ async fn a_rescan_finds_new_folders_heals_mended_ones_and_stops_missing_ones() {
 }
 
 #[tokio::test]
+async fn a_rescan_takes_up_an_edited_plugin_and_keeps_the_old_version_of_a_broken_one() {
+    let c = [("c/init.lua", "on_startup"), ("c/plugin.yaml", "dependencies: [a]")];
+    let world =
+        started(&[("a/init.lua", "on_startup on_unload"), ("b/init.lua", "on_startup"), c[0], c[1]]).await;
+    let generation = |world: &World| world.manager.get("a").unwrap().generation;
+    let nothing = world.manager.rescan().await.unwrap();
+    assert!(nothing.reloaded.is_empty() && nothing.failed.is_empty());
+    world.put(&[("a/init.lua", "on_startup health")]);
+    assert_eq!(world.manager.rescan().await.unwrap().reloaded, ["a"]);
+    assert_eq!((generation(&world), world.manager.get("a").unwrap().hooks.len()), (2, 2));
+    for (file, text) in [
+        ("a/init.lua", "syntax"),
+        ("a/plugin.yaml", "name: wrong"),
+        ("a/plugin.yaml", "dependencies: [nobody]"),
+        ("a/plugin.yaml", "dependencies: [c]"),
+    ] {
+        world.put(&[("a/init.lua", "on_startup"), ("a/plugin.yaml", ""), (file, text)]);
+        assert_eq!(world.manager.rescan().await.unwrap().failed, ["a"], "{text}");
+        assert_eq!((state(&world, "a"), generation(&world)), (PluginState::Running, 2), "{text}");
+        assert!(!last_error(&world, "a").is_empty());
+    }
+    world.put(&[("a/plugin.yaml", "enabled: false")]);
+    world.manager.rescan().await.unwrap();
+    assert_eq!((state(&world, "a"), state(&world, "b")), (PluginState::Disabled, PluginState::Running));
+    world.put(&[("a/plugin.yaml", "version: 2.0.0")]);
+    world.manager.rescan().await.unwrap();
+    let view = world.manager.get("a").unwrap();
+    assert_eq!((view.state, view.version.as_deref()), (PluginState::Running, Some("2.0.0")));
+}
+
+#[tokio::test]
 async fn a_row_keeps_what_was_said_of_it() {
     let world =
         started(&[("a/init.lua", ""), ("a/plugin.yaml", "display_name: From yaml\nversion: 1.0.0")]).await;
