@@ -117,7 +117,7 @@ fn routes() -> Vec<Route> {
         get("/api/v1/plugins", "listPlugins", plugins::list, "Lists plugins by name.")
             .query(PAGING).query(plugins::FILTERS).headers(IF_NONE).gives(200, Json(page::<PluginView>)),
         post("/api/v1/plugins", "registerPlugin", plugins::register, "Registers a plugin folder; it is loaded when it is meant to run.")
-            .takes(Takes::Json(plugin_create)).gives(201, Json(of::<PluginView>)).fails(&[PluginExists, NoSuchFolder]),
+            .takes(Takes::Json(plugin_create)).headers(ONCE).gives(201, Json(of::<PluginView>)).fails(&[PluginExists, NoSuchFolder]),
         post("/api/v1/plugins/rescan", "rescanPlugins", plugins::rescan, "Looks through the plugin folders again: new plugins are loaded, edited ones replaced, failed ones tried again, gone ones stopped.")
             .gives(200, Json(of::<Rescan>)),
         get("/api/v1/plugins/{id}", "getPlugin", plugins::get, "Gives a plugin by its number or name.")
@@ -139,7 +139,7 @@ fn routes() -> Vec<Route> {
         get("/api/v1/plugins/{id}/config", "listPluginConfig", plugin_config::list, "Gives every value of a plugin's config with its source; secrets are not shown.")
             .headers(IF_NONE).gives(200, Json(items::<ConfigItem>)).fails(&[PluginNotFound]),
         post("/api/v1/plugins/{id}/config", "createPluginConfig", plugin_config::create, "Stores a value under a new key; it reaches the running plugin at once.")
-            .takes(Takes::Json(config_create)).gives(201, Json(of::<ConfigItem>)).fails(&[PluginNotFound, KeyExists, Conflict]),
+            .takes(Takes::Json(config_create)).headers(ONCE).gives(201, Json(of::<ConfigItem>)).fails(&[PluginNotFound, KeyExists, Conflict]),
         put("/api/v1/plugins/{id}/config/{config_id}", "updatePluginConfig", plugin_config::update, "Changes a stored value; it reaches the running plugin at once.")
             .takes(Takes::Json(config_change)).gives(200, Json(of::<ConfigItem>)).fails(&[PluginNotFound, ConfigNotFound, Conflict]),
         delete("/api/v1/plugins/{id}/config/{config_id}", "deletePluginConfig", plugin_config::delete, "Drops a stored value: the manifest's or the schema's counts again.")

@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, FieldError, Result};
+use crate::services::idempotency;
 
 use super::call::{Call, scope};
 use super::reply;
@@ -19,7 +20,10 @@ pub(super) async fn list(call: Call<scope::PluginsRead>) -> Result<HttpResponse>
 
 /// Stores a value under a new key.
 pub(super) async fn create(mut call: Call<scope::PluginsManage>) -> Result<HttpResponse> {
-    let mut body = call.json().await?;
+    let (mut body, once) = call.json_once().await?;
+    if let Some(answer) = call.recalled(once.as_ref())? {
+        return Ok(answer);
+    }
     let (key, value) = (body.shift_remove("key"), body.shift_remove("value"));
     let mut faults = unknown(&body);
     let key = key.and_then(|it| it.as_str().map(str::to_owned));
@@ -35,6 +39,7 @@ pub(super) async fn create(mut call: Call<scope::PluginsManage>) -> Result<HttpR
     };
     let id = call.part("id").to_owned();
     let item = call.state.manager.config_create(&id, &key, value, &call.actor()).await?;
+    idempotency::keep(&call.state.services, once, 201, &item).await?;
     let place = format!("/api/v1/plugins/{id}/config/{}", item.id.unwrap_or_default());
     reply::created(&place, &item, None)
 }

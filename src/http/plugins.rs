@@ -10,6 +10,7 @@ use crate::model::plugin::PluginState;
 use crate::model::time::MissingOffset;
 use crate::plugins::{NewPlugin, PluginFilter, PluginPatch};
 use crate::services::fields::{self, Checked, Kind as FieldKind, Reading, Rule};
+use crate::services::idempotency;
 
 use super::call::{Access, Call, scope};
 use super::query::{Kind, Param, param};
@@ -115,7 +116,11 @@ pub(super) async fn list(call: Call<scope::PluginsRead>) -> Result<HttpResponse>
 
 /// Registers a folder.
 pub(super) async fn register(mut call: Call<scope::PluginsManage>) -> Result<HttpResponse> {
-    let sent = fields::check(CREATE, call.json().await?, reading(&call, true))?;
+    let (body, once) = call.json_once().await?;
+    if let Some(answer) = call.recalled(once.as_ref())? {
+        return Ok(answer);
+    }
+    let sent = fields::check(CREATE, body, reading(&call, true))?;
     let new = NewPlugin {
         name: sent.text("name").unwrap_or_default(),
         display_name: sent.text("display_name"),
@@ -127,6 +132,7 @@ pub(super) async fn register(mut call: Call<scope::PluginsManage>) -> Result<Htt
         metadata: sent.object("metadata").cloned().unwrap_or_default(),
     };
     let view = call.state.manager.register(new, &call.actor()).await?;
+    idempotency::keep(&call.state.services, once, 201, &view).await?;
     reply::created(&format!("/api/v1/plugins/{}", view.id), &view, None)
 }
 

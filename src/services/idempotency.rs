@@ -72,6 +72,21 @@ pub fn recall(services: &Services, request: &Idempotency) -> Result<Option<Recal
     Ok(Some(Recalled { status: u16::try_from(kept.status).unwrap_or(200), body: kept.answer }))
 }
 
+/// Keeps the answer of a change that is committed already and that a repeat would refuse, never do twice.
+///
+/// # Errors
+/// As [`remember`].
+pub async fn keep(
+    services: &Services,
+    request: Option<Idempotency>,
+    status: u16,
+    answer: &impl Serialize,
+) -> Result<()> {
+    let Some(request) = request else { return Ok(()) };
+    let (answer, now) = (serde_json::to_value(answer).map_err(Error::internal)?, services.now());
+    services.store.write(move |tx| remember(tx, Some(&request), status, &answer, now)).await
+}
+
 /// Notes an answer in the transaction of what it answers.
 ///
 /// # Errors

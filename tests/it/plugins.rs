@@ -88,3 +88,21 @@ fn the_chain_of_a_hook_says_who_comes_first_and_why() {
     let problem = server.get("/api/v1/hooks/before_recording_strat").problem(404, "hook_not_found");
     assert!(problem["detail"].as_str().unwrap().contains("before_recording_start"), "{problem}");
 }
+
+#[test]
+fn a_repeated_registration_or_config_value_is_answered_as_the_first_time() {
+    let server = Server::with().plugin("quiet", "panotti.on.on_startup(function() end)").start();
+    server.delete("/api/v1/plugins/quiet").expect(204);
+    let once = [("Idempotency-Key", "k-1")];
+    let send = |path: &str, body: serde_json::Value| server.json_with("POST", path, &once, body);
+    let first = send("/api/v1/plugins", json!({"name": "quiet"})).expect(201);
+    assert_eq!(send("/api/v1/plugins", json!({"name": "quiet"})).expect(201), first);
+    server.post("/api/v1/plugins", json!({"name": "quiet"})).problem(409, "plugin_exists");
+
+    let config = "/api/v1/plugins/quiet/config";
+    let once = [("Idempotency-Key", "k-2")];
+    let send = |value: u8| server.json_with("POST", config, &once, json!({"key": "k", "value": value}));
+    let first = send(1).expect(201);
+    assert_eq!(send(1).expect(201), first);
+    send(2).problem(422, "idempotency_key_reused");
+}
