@@ -43,7 +43,8 @@ pub fn of_error(
     let frames = own_frames(modules, &traceback);
     let (place, message) = place(modules, &text);
     let place = place.or_else(|| frames.first().map(|it| (it.file.to_owned(), it.line)));
-    let mut failure = plain(context, outcome, Some(hook), message);
+    let raised = raised_value(message).map(|kind| format!("the script raised a {kind}, which has no text"));
+    let mut failure = plain(context, outcome, Some(hook), raised.as_deref().unwrap_or(message));
     let fault = &mut failure.fault;
     if let Some((file, line)) = place {
         let source = modules.text(&file).unwrap_or_default();
@@ -58,6 +59,13 @@ pub fn of_error(
         fault.traceback = Some(clean_lines(&shown.join("\n"), context.limits.error_text_bytes));
     }
     failure
+}
+
+/// The kind of a raised value that is no text: Luau tells it as `table: 0x0123`, an address nobody should see.
+fn raised_value(message: &str) -> Option<&str> {
+    let (kind, address) = message.split_once(": 0x")?;
+    let is_address = address.bytes().all(|it| it.is_ascii_hexdigit());
+    (is_address && ["table", "function", "userdata", "thread", "buffer"].contains(&kind)).then_some(kind)
 }
 
 /// Whether the VM could not allocate; Luau tells it by a status of its own, not by a text.

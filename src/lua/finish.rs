@@ -44,7 +44,8 @@ pub(super) fn strand(
         Ok((ended, _)) => *ended,
         Err(failure) => failure.outcome,
     };
-    if let Err(failure) = &done
+    // Whoever waits for a hook tells of its failure; nobody may wait for a task.
+    if let (Err(failure), End::Task(_)) = (&done, &end)
         && call.meter.killed() != Some(Kill::Cancelled)
     {
         tell(vm, call, &failure.fault);
@@ -180,7 +181,7 @@ fn unconvertible(vm: &Vm, call: &CallState, fault: &ConvertFault) -> Failed {
     Box::new(fault::plain(&vm.context, outcome, Some(call.ctx.hook), &why))
 }
 
-/// One line of the log for every call that failed.
+/// One line of the log for a task that failed.
 fn tell(vm: &Vm, call: &CallState, fault: &ScriptFault) {
     log::warn!(
         plugin = &*vm.context.plugin, generation = vm.context.generation, hook = call.ctx.hook,

@@ -55,11 +55,18 @@ fn blocks(text: &str) -> Vec<Block> {
     found
 }
 
-/// The plugins of the guide: files by plugin, and what a plugin must fail with.
-fn plugins() -> BTreeMap<String, (Vec<(String, String)>, Option<String>)> {
+/// A plugin of the guide: its files, and what it must fail with.
+#[derive(Default)]
+struct Plugin {
+    files: Vec<(String, String)>,
+    fails: Option<String>,
+}
+
+/// The plugins of the guide by name.
+fn plugins() -> BTreeMap<String, Plugin> {
     let guide = fs::read_to_string(path()).unwrap();
     let readme = fs::read_to_string(path().parent().unwrap().with_file_name("README.md")).unwrap();
-    let mut plugins: BTreeMap<String, (Vec<(String, String)>, Option<String>)> = BTreeMap::new();
+    let mut plugins: BTreeMap<String, Plugin> = BTreeMap::new();
     for block in blocks(&guide).into_iter().chain(blocks(&readme)) {
         let language = block.info.split_whitespace().next().unwrap_or_default();
         let named = block.option("plugin");
@@ -70,11 +77,11 @@ fn plugins() -> BTreeMap<String, (Vec<(String, String)>, Option<String>)> {
         };
         let name = named.unwrap_or_else(|| format!("line_{}", block.line));
         let plugin = plugins.entry(name).or_default();
-        plugin.1 = plugin.1.take().or_else(|| block.option("fails"));
-        plugin.0.push((file, block.text));
+        plugin.fails = plugin.fails.take().or_else(|| block.option("fails"));
+        plugin.files.push((file, block.text));
     }
     // A manifest that is shown alone still has to be a right one.
-    for (files, _) in plugins.values_mut() {
+    for Plugin { files, .. } in plugins.values_mut() {
         if !files.iter().any(|(file, _)| file == "init.lua") {
             files.push(("init.lua".to_owned(), String::new()));
         }
@@ -87,14 +94,14 @@ fn every_script_of_the_guide_loads_or_fails_as_the_guide_says() {
     let plugins = plugins();
     assert!(plugins.len() > 15, "the guide has lost its scripts: {:?}", plugins.keys());
     let mut server = Server::with();
-    for (name, (files, _)) in &plugins {
+    for (name, Plugin { files, .. }) in &plugins {
         for (file, text) in files {
             server = server.plugin_file(name, file, text);
         }
     }
     let server = server.start();
     let mut wrong = String::new();
-    for (name, (_, fails)) in &plugins {
+    for (name, Plugin { fails, .. }) in &plugins {
         let status = server.get(&format!("/api/v1/plugins/{name}/status")).expect(200);
         let error = &status["last_error"];
         let told = format!(
@@ -115,7 +122,7 @@ fn every_script_of_the_guide_loads_or_fails_as_the_guide_says() {
 
 #[test]
 fn the_first_plugin_does_what_the_guide_says() {
-    let (files, _) = plugins().remove("first").unwrap();
+    let Plugin { files, .. } = plugins().remove("first").unwrap();
     let server = Server::with().plugin("first", &files[0].1).start();
     let recording = server.post("/api/v1/recordings", serde_json::json!({ "id": "try-1" })).expect(201);
     assert_eq!(
@@ -129,6 +136,35 @@ fn the_first_plugin_does_what_the_guide_says() {
     server.wait_for_log("the line of the first plugin", |it| {
         it["message"] == "it is over" && it["plugin"] == "first"
     });
+}
+
+#[test]
+fn an_edited_plugin_takes_over_after_a_rescan_and_a_broken_edit_changes_nothing() {
+    let titled = |title: &str| {
+        format!("panotti.on.before_recording_start(function() return {{ title = '{title}' }} end)")
+    };
+    let server = Server::with().plugin("first", &titled("one")).start();
+    let edit = |text: &str| {
+        fs::write(server.folder().join("plugins/first/init.lua"), text).unwrap();
+        server.post("/api/v1/plugins/rescan", serde_json::json!({})).expect(200)
+    };
+    let title = || server.post("/api/v1/recordings", serde_json::json!({})).expect(201)["title"].clone();
+    assert_eq!(title(), "one");
+    assert_eq!(edit(&titled("two"))["reloaded"], serde_json::json!(["first"]));
+    assert_eq!(title(), "two");
+    assert_eq!(edit("panotti.on.before_recording_start(function(")["failed"], serde_json::json!(["first"]));
+    assert_eq!(title(), "two");
+    let status = server.get("/api/v1/plugins/first/status").expect(200);
+    assert_eq!((&status["state"], &status["last_error"]["outcome"]), (&"running".into(), &"syntax".into()));
+}
+
+#[test]
+fn the_guide_names_every_module() {
+    let guide = fs::read_to_string(path()).unwrap();
+    for name in panotti::lua::api::MODULES.iter().map(|it| it.name).filter(|it| !it.is_empty()) {
+        let told = [format!("`panotti.{name}"), format!("`{name}`"), format!("`{name}()`")];
+        assert!(told.iter().any(|it| guide.contains(it.as_str())), "{name}");
+    }
 }
 
 #[test]
@@ -199,11 +235,14 @@ fn the_error_that_the_guide_shows_is_the_one_an_author_gets() {
     let text = fs::read_to_string(path()).unwrap();
     let shown = blocks(&text).into_iter().find(|it| it.option("shows").as_deref() == Some("status"));
     let shown: Value = serde_json::from_str(&shown.expect("the error in the guide").text).unwrap();
-    let source = "panotti.on.before_recording_start(function(recording)\n  local parts = string.split(recording.title, \" \")\n  return { metadata = { words = #parts } }\nend)\n";
-    let server = Server::with().plugin("first", source).start();
-    server.post("/api/v1/recordings", serde_json::json!({})).expect(201);
-    let status = server.get("/api/v1/plugins/first/status").expect(200);
-    for key in ["outcome", "hook", "file", "line", "message", "excerpt"] {
-        assert_eq!(shown["last_error"][key], status["last_error"][key], "{key}: {status:#}");
+    let Plugin { files, .. } = plugins().remove("mistaken").unwrap();
+    let server = Server::with().plugin("mistaken", &files[0].1).start();
+    server.post("/api/v1/recordings", serde_json::json!({ "title": "Standup" })).expect(201);
+    let status = server.get("/api/v1/plugins/mistaken/status").expect(200);
+    assert_eq!(shown["state"], status["state"]);
+    let shown = shown["last_error"].as_object().unwrap();
+    assert!(shown.len() > 5);
+    for (key, value) in shown {
+        assert_eq!(value, &status["last_error"][key], "{key}: {status:#}");
     }
 }

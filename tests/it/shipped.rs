@@ -145,7 +145,8 @@ fn the_example_refuses_the_titles_that_its_config_names() {
 #[test]
 fn loud_passages_of_a_clip_are_found_where_they_are() {
     let server = shipped().start();
-    let cases: &[(&str, f64, &[(f64, f64)])] = &[
+    type Bursts = &'static [(f64, f64)];
+    let cases: [(&str, f64, Bursts); 6] = [
         ("middle", 10.0, &[(4.0, 5.5)]),
         ("several", 12.0, &[(1.0, 2.0), (4.0, 6.0), (9.0, 9.7)]),
         ("start", 8.0, &[(0.0, 1.0)]),
@@ -154,9 +155,9 @@ fn loud_passages_of_a_clip_are_found_where_they_are() {
         ("too-short", 8.0, &[]),
     ];
     for (id, seconds, bursts) in cases {
-        let made: &[(f64, f64)] = if *id == "too-short" { &[(3.0, 3.2)] } else { bursts };
-        record(&server, id, &with_bursts(*seconds, made, 20.0));
-        assert_highlights(&clip_of(&server, id, *seconds), bursts);
+        let made: Bursts = if id == "too-short" { &[(3.0, 3.2)] } else { bursts };
+        record(&server, id, &with_bursts(seconds, made, 20.0));
+        assert_highlights(&clip_of(&server, id, seconds), bursts);
     }
 }
 

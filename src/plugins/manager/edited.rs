@@ -48,6 +48,8 @@ impl Manager {
         }
         let done = self.reload(slot, prepared.clone()).await.is_ok();
         if done {
+            // What was held against the old version is not the new one's fault.
+            slot.vitals.reset_breaker();
             slot.change(|it| it.prepared = Some(prepared));
             self.sync_row(slot).await;
         }
