@@ -2,7 +2,8 @@
 local loud = {}
 
 local SILENCE = -70 -- dB; what is quieter counts as silence, so noise in a silent clip is no highlight
-local BRIDGE = 0.2 -- seconds; a shorter dip does not end a passage
+local BRIDGE = 0.3 -- seconds; a shorter dip, as between words, does not end a passage
+local EDGE = 0.5 -- of the margin; a passage reaches as far as it is this much above the rest
 local SMOOTH = 0.25 -- seconds; pauses between words are not "the rest"
 local RANGE = 40 -- dB above the rest that score 1
 local MOST_WINDOWS = 6000 -- a long clip is measured more coarsely, so that looking at it stays cheap
@@ -40,13 +41,15 @@ local function round(value, digits)
   return math.floor(value * scale + 0.5) / scale
 end
 
--- The passages at least `opts.margin` dB above `rest`.
+-- The passages that reach `opts.margin` dB above `rest`, with their softer edges.
 local function above(levels, rest, opts)
   local found = {}
-  local first, last, peak -- the windows of the passage that is open
+  local first, last, peak, loud_windows -- the passage that is open
   local function close()
     local from, to = (first - 1) * opts.window, math.min(last * opts.window, opts.duration)
-    if to - from >= opts.min_duration - 1e-6 then
+    local is_long = to - from >= opts.min_duration - 1e-6
+    -- A click on top of something soft is no passage: half of the shortest length must be really loud.
+    if is_long and loud_windows * opts.window >= opts.min_duration / 2 then
       found[#found + 1] = {
         timestamp = round(from, 3),
         duration = round(to - from, 3),
@@ -57,14 +60,17 @@ local function above(levels, rest, opts)
     first = nil
   end
   for i, level in ipairs(levels) do
-    if level >= rest + opts.margin then
+    if level >= rest + opts.margin * EDGE then
       if first and (i - last - 1) * opts.window > BRIDGE + 1e-6 then
         close()
       end
       if not first then
-        first, peak = i, level
+        first, peak, loud_windows = i, level, 0
       end
       last, peak = i, math.max(peak, level)
+      if level >= rest + opts.margin then
+        loud_windows = loud_windows + 1
+      end
     end
   end
   if first then
