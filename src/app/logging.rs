@@ -23,6 +23,9 @@ pub fn init(settings: &Settings) {
     let started = env_logger::Builder::new()
         // Its own start and stop are told twice over by ours; `actix_server=info` brings it back.
         .filter_module("actix_server", log::LevelFilter::Warn)
+        // What cannot be decoded stands in the track's `probe_error`; a head that cannot be read is its client's fault.
+        .filter_module("symphonia", log::LevelFilter::Off)
+        .filter_module("actix_http", log::LevelFilter::Off)
         .parse_filters(&settings.log)
         .target(Target::Stderr)
         .format(move |out, record| {
