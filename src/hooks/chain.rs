@@ -47,6 +47,9 @@ pub fn order(places: &[Place<'_>]) -> Order {
 
 /// A cycle among named things that need one another, in the order it is walked; none if there is none.
 pub fn dependency_cycle(needs: &BTreeMap<String, Vec<String>>) -> Option<Vec<String>> {
+    if let Some((name, _)) = needs.iter().find(|(name, wanted)| wanted.contains(name)) {
+        return Some(vec![name.clone(), name.clone()]);
+    }
     let names: Vec<&str> = needs.keys().map(String::as_str).collect();
     let places: Vec<Place<'_>> = needs
         .iter()
@@ -207,6 +210,8 @@ mod tests {
         ]);
         assert_eq!(dependency_cycle(&needs).unwrap(), ["a", "b", "c", "a"]);
         assert_eq!(dependency_cycle(&BTreeMap::from([("a".to_owned(), vec![])])), None);
+        let itself = BTreeMap::from([("a".to_owned(), vec!["a".to_owned()])]);
+        assert_eq!(dependency_cycle(&itself).unwrap(), ["a", "a"]);
     }
 
     proptest! {

@@ -237,12 +237,15 @@ fn take(
         Answer::Deny { reason, .. } if caller.unrefusable => {
             log::warn!(plugin = &**plugin, hook = hook.name(); "its refusal is ignored for an admin's plugin request: {reason}");
         }
-        Answer::Deny { reason, status } => return Err(refused_by(entry, &reason, status)),
+        Answer::Deny { reason, status } => {
+            log::info!(plugin = &**plugin, hook = hook.name(), request_id = caller.request_id.as_deref(); "refused: {reason}");
+            return Err(refused_by(entry, &reason, status));
+        }
         Answer::Respond { .. } if caller.unrefusable => {
             log::warn!(plugin = &**plugin, hook = hook.name(); "its answer is ignored for an admin's plugin request");
         }
         Answer::Respond { .. } => asked.response = Some(reply.answer),
-        Answer::Patch(wanted) => apply(hook, plugin, wanted, asked, check),
+        Answer::Patch(wanted) => apply(hook, entry, wanted, asked, check),
         Answer::Nothing | Answer::Health { .. } => {}
     }
     if !reply.effects.is_empty() {
@@ -252,12 +255,14 @@ fn take(
 }
 
 /// Applies what a plugin may change; says what it may not.
-fn apply(hook: Hook, plugin: &Arc<str>, wanted: Map<String, Value>, asked: &mut Asked, check: Check<'_>) {
+fn apply(hook: Hook, entry: &Entry, wanted: Map<String, Value>, asked: &mut Asked, check: Check<'_>) {
+    let handler = &entry.handler;
     let mut reduced = patch::reduce(wanted, &asked.payload);
     reduced.retain(|key, _| {
         let allowed = hook.info().may_patch.contains(&key.as_str());
         if !allowed {
-            log::warn!(plugin = &**plugin, hook = hook.name(); "may not change `{}` here: dropped", key.escape_debug());
+            let why = format!("it may not change `{}` here: that is dropped", key.escape_debug());
+            handler.note(hook.name(), Outcome::Ok, &why);
         }
         allowed
     });
@@ -267,9 +272,10 @@ fn apply(hook: Hook, plugin: &Arc<str>, wanted: Map<String, Value>, asked: &mut 
     let mut candidate = asked.payload.clone();
     patch::merge(&mut candidate, &reduced);
     if let Err(why) = check(&candidate) {
-        log::warn!(plugin = &**plugin, hook = hook.name(), outcome = Outcome::Convert.as_str(); "its patch is dropped: {why}");
+        handler.note(hook.name(), Outcome::Convert, &format!("what it returned is dropped: {why}"));
         return;
     }
+    let plugin = handler.plugin();
     let changed = patch::pointers(&reduced).into_iter().map(|it| (it, Arc::clone(plugin)));
     asked.changes.extend(changed);
     asked.payload = candidate;

@@ -61,6 +61,20 @@ impl ApiContext {
         self.current.get().ok_or_else(missing)
     }
 
+    /// The call that is running, for what commits with it: not the chunk, which may be thrown away again.
+    ///
+    /// # Errors
+    /// What to tell the script outside of any call, and while its files load.
+    pub fn writing_call(&self) -> mlua::Result<Arc<CallState>> {
+        let call = self.call()?;
+        match call.kind {
+            CallKind::Load => Err(mlua::Error::runtime(
+                "keys and events are written from hooks, not while the plugin's files load; use panotti.on.on_load",
+            )),
+            _ => Ok(call),
+        }
+    }
+
     /// Who sets off what the running call starts: the plugin, one step deeper.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ pub struct HostOptions {
 }
 
 impl HostOptions {
-    /// The usual number of threads, 10 000 calls at once, the product's clock, no library; effects of tasks are dropped.
+    /// The usual number of threads, 10 000 calls at once, the product's clock, the library of `scripts/lib`; effects of tasks are dropped.
     pub fn new(runtime: tokio::runtime::Handle, services: Services) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         HostOptions {
@@ -46,7 +46,7 @@ impl HostOptions {
             runtime,
             clock: services.clock.clone(),
             services,
-            library: Arc::default(),
+            library: Arc::new(super::library::library()),
             sink: Arc::new(|_, _| {}),
             door: None,
         }

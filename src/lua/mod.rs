@@ -32,6 +32,7 @@ pub mod answer;
 pub mod convert;
 pub mod guards;
 pub mod require;
+mod library;
 mod prelude;
 mod chance;
 mod coroutines;

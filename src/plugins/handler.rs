@@ -114,6 +114,23 @@ impl HookHandler for PluginHandler {
         &self.plugin
     }
 
+    fn note(&self, hook: &'static str, outcome: Outcome, why: &str) {
+        log::warn!(
+            plugin = &*self.plugin, generation = self.generation, hook = hook, outcome = outcome.as_str();
+            "{why}"
+        );
+        if outcome != Outcome::Ok {
+            let fault = ScriptFault {
+                outcome: outcome.as_str().to_owned(),
+                hook: Some(hook.to_owned()),
+                message: why.to_owned(),
+                hint: Some("Return values of the types that the guide lists for this hook.".to_owned()),
+                ..ScriptFault::default()
+            };
+            self.vitals.keep(&fault, self.generation);
+        }
+    }
+
     fn call(&self, call: HookCall) -> CallFuture {
         let hook = call.ctx.hook;
         // What the host calls once in a plugin's life is never skipped.

@@ -66,6 +66,27 @@ fn a_broken_hook_costs_nothing_unless_it_is_a_gate_that_fails_closed() {
 }
 
 #[test]
+fn a_patch_of_a_wrong_type_is_dropped_and_its_author_is_told() {
+    let server = Server::with()
+        .plugin("typo", "panotti.on.on_clip_captured(function() return { title = 5, tags = { 'x' } } end)")
+        .start();
+    let made = clip(&server, "t");
+    assert_eq!((&made["title"], &made["tags"]), (&json!("t"), &json!([])));
+    let error = server.get("/api/v1/plugins/typo/status").expect(200)["last_error"].clone();
+    assert_eq!((&error["outcome"], &error["hook"]), (&json!("convert"), &json!("on_clip_captured")));
+    assert!(error["message"].as_str().unwrap().contains("title"), "{error}");
+}
+
+#[test]
+fn keys_and_events_cannot_be_written_while_the_files_load() {
+    let server = Server::with().plugin("early", "panotti.kv.set('a', 1)").start();
+    let plugin = server.get("/api/v1/plugins/early").expect(200);
+    assert_eq!(plugin["state"], "failed");
+    let message = plugin["last_error"]["message"].as_str().unwrap();
+    assert!(message.contains("on_load"), "{message}");
+}
+
+#[test]
 fn a_refusal_may_choose_its_status() {
     let server = Server::with()
         .plugin(

@@ -13,6 +13,7 @@ mod first_recording;
 mod guide;
 mod hooks;
 mod keys;
+mod library;
 mod limits;
 mod openapi;
 mod plugins;

@@ -51,7 +51,7 @@ fn publish(ctx: &ApiContext, args: &mut Args) -> Outcome {
     if subject.as_ref().is_some_and(|it| it.is_empty() || it.len() > MAX_SUBJECT_BYTES) {
         return Err(options.wrong("subject", &format!("must have 1 to {MAX_SUBJECT_BYTES} bytes")));
     }
-    let call = ctx.call()?;
+    let call = ctx.writing_call()?;
     let depth = u32::try_from(call.ctx.caller.event_depth).unwrap_or_default();
     if depth >= ctx.limits.event_depth {
         return Err(Raise::Limit(format!(

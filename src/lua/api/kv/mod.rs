@@ -38,7 +38,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     module.raw_set("set", build.function("panotti.kv.set", |_, ctx, args| set(ctx, args))?)?;
     let delete = build.function("panotti.kv.delete", |_, ctx, args| {
         let key = key(args)?;
-        ctx.call()?.write(KvOp::Delete { key }).map_err(Raise::Limit)?;
+        ctx.writing_call()?.write(KvOp::Delete { key }).map_err(Raise::Limit)?;
         Ok(Reply::Nothing)
     })?;
     module.raw_set("delete", delete)?;
@@ -92,7 +92,7 @@ fn set(ctx: &ApiContext, args: &mut Args) -> Outcome {
     if let Some(failed) = check_quota(ctx)? {
         return Ok(failed);
     }
-    ctx.call()?.write(KvOp::Set { key, value, expires_at_us }).map_err(Raise::Limit)?;
+    ctx.writing_call()?.write(KvOp::Set { key, value, expires_at_us }).map_err(Raise::Limit)?;
     Ok(Reply::Nothing)
 }
 
@@ -111,7 +111,7 @@ fn incr(ctx: &ApiContext, args: &mut Args) -> Outcome {
     if let Some(failed) = check_quota(ctx)? {
         return Ok(failed);
     }
-    ctx.call()?.write(KvOp::Incr { key, by }).map_err(Raise::Limit)?;
+    ctx.writing_call()?.write(KvOp::Incr { key, by }).map_err(Raise::Limit)?;
     Ok(Reply::Lua(Value::Number(before + by)))
 }
 
