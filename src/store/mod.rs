@@ -175,6 +175,11 @@ impl Store {
         self.inner.readers.read_async(f).await
     }
 
+    /// Transactions committed since the start: many changes may share one.
+    pub fn commits(&self) -> u64 {
+        self.inner.writer.commits()
+    }
+
     /// Changes that wait for the writer.
     pub fn waiting(&self) -> usize {
         self.inner.writer.waiting()

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
@@ -23,6 +24,7 @@ const GROUP_MAX: usize = 64;
 /// The queue's end that callers hold.
 pub(super) struct Writer {
     queue: Arc<Queue>,
+    commits: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -30,12 +32,18 @@ impl Writer {
     /// Starts the thread; at most `bound` jobs may wait for it.
     pub(super) fn start(tx: Tx, ballast: Ballast, bound: usize) -> Result<Self> {
         let queue = Arc::new(Queue::new(bound));
-        let mut thread = WriterThread { tx, ballast, queue: queue.clone() };
+        let commits = Arc::new(AtomicU64::new(0));
+        let mut thread = WriterThread { tx, ballast, queue: queue.clone(), commits: commits.clone() };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || thread.run())
             .map_err(Error::internal)?;
-        Ok(Writer { queue, thread: Mutex::new(Some(thread)) })
+        Ok(Writer { queue, commits, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Transactions committed since the start.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     /// Queues `job` now; the future waits for its commit. Dropping the future does not undo the job.
@@ -109,6 +117,7 @@ struct WriterThread {
     tx: Tx,
     ballast: Ballast,
     queue: Arc<Queue>,
+    commits: Arc<AtomicU64>,
 }
 
 impl WriterThread {
@@ -167,7 +176,9 @@ impl WriterThread {
                 }
             })?;
         }
-        self.tx.commit()
+        self.tx.commit()?;
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 }
 
