@@ -16,17 +16,21 @@ use crate::hooks::{CallFailure, Dispatcher, Hook};
 use crate::model::call::{Caller, Outcome, PluginEffects};
 use crate::model::event::Event;
 use crate::model::time::Timestamp;
-use crate::store::{Claimed, Store};
+use crate::store::{Claimed, Store, Tx};
 
 use super::Journal;
 use super::retry::{MAX_ATTEMPTS, delay_us};
 
+/// What came of a question that was asked after its time: committed with the acknowledgement of its delivery.
+pub type LateChange = Arc<dyn Fn(&mut Tx) -> Result<()> + Send + Sync>;
+
 /// A question's handler run after its time, by whoever asked it first.
-pub type DeferredFuture = Pin<Box<dyn Future<Output = std::result::Result<(), CallFailure>> + Send>>;
+pub type DeferredFuture =
+    Pin<Box<dyn Future<Output = std::result::Result<Option<LateChange>, CallFailure>> + Send>>;
 
 /// Runs handlers of a question that its time did not reach.
 pub trait Deferred: Send + Sync + 'static {
-    /// Asks `plugin` the question `hook` about the subject of `event`, and applies what it answers.
+    /// Asks `plugin` the question `hook` about the subject of `event`; answers the change it leads to.
     fn run(&self, plugin: Arc<str>, hook: Hook, event: Event, attempt: i32) -> DeferredFuture;
 }
 
@@ -169,17 +173,17 @@ impl Inner {
     async fn deliver(&self, delivery: Claimed) {
         let Claimed { id, plugin, event, hook, attempts } = delivery;
         let result = match hook.as_deref().map(Hook::from_name) {
-            None => self.options.hooks.tell(&plugin, &event, attempts, false).await,
+            None => self.options.hooks.tell(&plugin, &event, attempts, false).await.map(|it| (it, None)),
             Some(Some(hook)) => {
                 let run = self.options.deferred.run(Arc::clone(&plugin), hook, event.clone(), attempts);
-                run.await.map(|()| Vec::new())
+                run.await.map(|late| (Vec::new(), late))
             }
             // A hook of another version of the server: nobody can answer it any more.
-            Some(None) => Ok(Vec::new()),
+            Some(None) => Ok((Vec::new(), None)),
         };
         loop {
             let written = match &result {
-                Ok(effects) => self.acknowledge(id, effects.clone(), &event).await,
+                Ok((effects, late)) => self.acknowledge(id, effects.clone(), late.clone(), &event).await,
                 Err(failure) => self.failed(id, &plugin, &event, attempts, failure).await,
             };
             let Err(err) = written else { return };
@@ -193,15 +197,24 @@ impl Inner {
         }
     }
 
-    /// The delivery, the keys and the events of its handlers are committed together.
-    async fn acknowledge(&self, id: i64, effects: Vec<PluginEffects>, event: &Event) -> Result<()> {
+    /// The delivery, the keys and the events of its handlers, and their late change are committed together.
+    async fn acknowledge(
+        &self,
+        id: i64,
+        effects: Vec<PluginEffects>,
+        late: Option<LateChange>,
+        event: &Event,
+    ) -> Result<()> {
         let caller = Caller::of_event(event);
         let journal = self.options.journal.clone();
-        let publishes = effects.iter().any(|it| !it.effects.events.is_empty());
+        let publishes = late.is_some() || effects.iter().any(|it| !it.effects.events.is_empty());
         self.options
             .store
             .write(move |tx| {
                 journal.commit_effects(tx, effects, &caller)?;
+                if let Some(late) = late {
+                    late(tx)?;
+                }
                 tx.acknowledge(id)
             })
             .await?;

@@ -45,7 +45,7 @@ struct Nobody;
 
 impl Deferred for Nobody {
     fn run(&self, _: Arc<str>, _: Hook, _: Event, _: i32) -> DeferredFuture {
-        Box::pin(async { Ok(()) })
+        Box::pin(async { Ok(None) })
     }
 }
 
@@ -89,7 +89,7 @@ impl Journaled {
     async fn publish(&self, subject: &str, id: &str) {
         let draft = EventDraft::new("recording.ended", subject, json!({"id": id}));
         let journal = self.journal.clone();
-        let publish = move |tx: &mut crate::store::Tx| journal.publish(tx, draft, &Caller::server());
+        let publish = move |tx: &mut Tx| journal.publish(tx, draft, &Caller::server());
         self.store.write(publish).await.unwrap();
         self.journal.wake();
     }
@@ -183,7 +183,7 @@ async fn a_subscription_may_say_how_often_it_wants_to_be_tried() {
 async fn what_a_dead_process_had_claimed_is_delivered_by_the_next() {
     let it = Journaled::with(|_| Ok(Effects::default()));
     it.publish("recording/a", "a").await;
-    let claim = |tx: &mut crate::store::Tx| tx.claim(1, &[("noting".into(), 9)], 9, Timestamp(i64::MAX));
+    let claim = |tx: &mut Tx| tx.claim(1, &[("noting".into(), 9)], 9, Timestamp(i64::MAX));
     assert_eq!(it.store.write(claim).await.unwrap().len(), 1);
     let _deliverer = it.deliver().await;
     assert_eq!(it.wait_until_seen(1).await, [("a".to_owned(), 2)]);

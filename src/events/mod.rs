@@ -7,5 +7,5 @@ pub mod deliverer;
 pub mod journal;
 mod retry;
 
-pub use deliverer::{Deferred, DeferredFuture, Deliverer, DelivererOptions};
+pub use deliverer::{Deferred, DeferredFuture, Deliverer, DelivererOptions, LateChange};
 pub use journal::{EventDraft, Journal};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, ScriptFault};
+use crate::events::LateChange;
 use crate::hooks::patch::{merge, pointers, reduce};
 use crate::hooks::{Answer, CallFailure, Hook, HookCall, Target};
 use crate::model::call::{CallContext, Caller, Effects, Outcome, PluginEffects};
@@ -17,7 +18,7 @@ use crate::store::Tx;
 use super::pipeline::{check_payload, note, pointed, put, shown, take_fields};
 use super::{subject, to_json};
 
-/// Asks one plugin the question `hook` about the clip of `event`.
+/// Asks one plugin the question `hook` about the clip of `event`; what it answers is committed with the delivery.
 ///
 /// # Errors
 /// The plugin's failure; the delivery is tried again.
@@ -27,11 +28,11 @@ pub(in crate::services) async fn run(
     hook: Hook,
     event: Event,
     attempt: i32,
-) -> Result<(), CallFailure> {
+) -> Result<Option<LateChange>, CallFailure> {
     let id = event.subject.as_deref().and_then(|it| it.strip_prefix("clip/")).and_then(|it| it.parse().ok());
-    let Some(id) = id else { return Ok(()) };
+    let Some(id) = id else { return Ok(None) };
     let Some(clip) = services.store.read(|r| r.clip(id)).map_err(|it| host_fault(&it))? else {
-        return Ok(());
+        return Ok(None);
     };
     let mut given = shown(&clip).map_err(|it| host_fault(&it))?;
     let caller = Caller::of_event(&event);
@@ -63,13 +64,11 @@ pub(in crate::services) async fn run(
         }
     }
     if patches.is_empty() && effects.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let own = services.clone();
     let late = Late { plugin, hook, event, patches, effects, caller };
-    let stored = services.store.write(move |tx| late.store(&own, tx, id)).await;
-    services.journal.wake();
-    stored.map_err(|it| host_fault(&it))
+    Ok(Some(Arc::new(move |tx: &mut Tx| late.store(&own, tx, id))))
 }
 
 /// Takes what the hook may change into `given` and `patches`; says what it may not.
@@ -113,8 +112,8 @@ struct Late {
 }
 
 impl Late {
-    fn store(self, services: &Services, tx: &mut Tx, id: i64) -> Result<()> {
-        services.journal.commit_effects(tx, self.effects, &self.caller)?;
+    fn store(&self, services: &Services, tx: &mut Tx, id: i64) -> Result<()> {
+        services.journal.commit_effects(tx, self.effects.clone(), &self.caller)?;
         let Some(before) = tx.clip(id)? else { return Ok(()) };
         let now = services.now();
         let mut after = before.clone();
