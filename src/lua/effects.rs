@@ -1,7 +1,7 @@
 //! The door through which everything passes that is not the same each time: time, chance, waiting, the world.
 //!
 //! Scripts reach these only through a [`Door`]. The live one asks the machine; one that records or replays
-//! calls needs nothing but these five methods.
+//! calls needs nothing but these methods.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,6 +25,8 @@ pub trait Door: Send + Sync + 'static {
     fn monotonic(&self) -> Duration;
     /// The seed of a VM's random numbers.
     fn seed(&self) -> u64;
+    /// Bytes that nobody can foresee, for identifiers.
+    fn random_bytes(&self) -> [u8; 16];
     /// Waits.
     fn sleep(&self, time: Duration) -> Work<()>;
     /// Lets `work` happen and answers what came of it; `name` and `arguments` tell what it is.
@@ -57,6 +59,10 @@ impl Door for LiveDoor {
     fn seed(&self) -> u64 {
         // Without the system's chance the time has to do; scripts are not promised more.
         getrandom::u64().unwrap_or_else(|_| self.clock.now_us() as u64)
+    }
+
+    fn random_bytes(&self) -> [u8; 16] {
+        *uuid::Uuid::new_v4().as_bytes()
     }
 
     fn sleep(&self, time: Duration) -> Work<()> {

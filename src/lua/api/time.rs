@@ -1,20 +1,21 @@
 //! `panotti.time`: the wall clock, the monotonic clock, and RFC 3339.
 
-use std::time::Instant;
-
 use mlua::{Table, Value};
 
 use crate::model::time::{MissingOffset, Timestamp};
 
 use super::define::{Build, Reply};
+use super::top::door;
 
 pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let module = build.lua.create_table()?;
-    let now = build.function("panotti.time.now", |_, ctx, _| Ok(seconds(ctx.clock.now_us())))?;
+    let door = door(build);
+    let clock = door.clone();
+    let now = build.function("panotti.time.now", move |_, _, _| Ok(seconds(clock.now_us())))?;
     module.raw_set("now", now)?;
-    let started = Instant::now();
+    let clock = door.clone();
     let monotonic = build.function("panotti.time.monotonic", move |_, _, _| {
-        Ok(Reply::Lua(Value::Number(started.elapsed().as_secs_f64())))
+        Ok(Reply::Lua(Value::Number(clock.monotonic().as_secs_f64())))
     })?;
     module.raw_set("monotonic", monotonic)?;
     let parse = build.function("panotti.time.parse", |_, _, args| {
@@ -24,10 +25,10 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
         })
     })?;
     module.raw_set("parse", parse)?;
-    let format = build.function("panotti.time.format", |_, ctx, args| {
+    let format = build.function("panotti.time.format", move |_, _, args| {
         let at = match args.optional_number("seconds")? {
             Some(seconds) => (seconds * 1e6).round() as i64,
-            None => ctx.clock.now_us(),
+            None => door.now_us(),
         };
         if !(0..=253_402_300_799_999_999).contains(&at) {
             return Err(args.wrong_because("seconds", "must lie between the years 1970 and 9999"));

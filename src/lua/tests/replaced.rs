@@ -22,6 +22,10 @@ impl Door for BadDoor {
     fn monotonic(&self) -> Duration {
         self.live.monotonic()
     }
+    fn random_bytes(&self) -> [u8; 16] {
+        [0; 16]
+    }
+
     fn seed(&self) -> u64 {
         1
     }
