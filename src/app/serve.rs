@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::TcpListener;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,11 +52,11 @@ pub async fn run(settings: Settings) -> Result<()> {
     let parts = Parts::build(&settings).await?;
     let served = match parts.manager.start().await {
         Ok(()) if !stop.is_asked() => parts.serve(&settings, stop).await,
-        started => started,
+        started => started.map(|()| stop_until(&settings)),
     };
     ServerFile::remove(&settings.data_dir);
-    parts.stop(Duration::from_secs(settings.shutdown_s)).await;
-    served
+    parts.stop(served.as_ref().copied().unwrap_or_else(|_| stop_until(&settings))).await;
+    served.map(drop)
 }
 
 /// Everything behind the door.
@@ -99,8 +100,8 @@ impl Parts {
         Ok(Parts { host, manager, deliverer: deliverer.await?, services })
     }
 
-    /// Opens the door and keeps it open until a stop is asked for.
-    async fn serve(&self, settings: &Arc<Settings>, stop: Stop) -> Result<()> {
+    /// Opens the door and keeps it open until a stop is asked for; answers when the stop must be over.
+    async fn serve(&self, settings: &Arc<Settings>, stop: Stop) -> Result<Instant> {
         let address = settings.address();
         let listener =
             TcpListener::bind(address).map_err(|err| cannot(&format!("listen on {address}"), &err))?;
@@ -113,17 +114,21 @@ impl Parts {
         let background = [self.deliver(), tokio::spawn(sweep(self.services.clone()))];
         ServerFile::write(&settings.data_dir, &base_url(address)).map_err(Error::internal)?;
         self.greet(settings, address);
+        let mut server = pin!(server);
+        let mut deadline = stop_until(settings);
         tokio::select! {
-            ended = server => ended.map_err(Error::internal)?,
+            ended = &mut server => ended.map_err(Error::internal)?,
             () = stop.asked() => {
-                let deadline = Instant::now() + Duration::from_secs(settings.shutdown_s);
-                within(deadline, "requests under way", door.stop(true)).await;
+                deadline = stop_until(settings);
+                // The server works on its own stop: it must be polled until it has ended.
+                let closing = async { drop(tokio::join!(door.stop(true), &mut server)) };
+                within(deadline, "requests under way", closing).await;
             }
         }
         for task in background {
             task.abort();
         }
-        Ok(())
+        Ok(deadline)
     }
 
     fn deliver(&self) -> JoinHandle<()> {
@@ -132,8 +137,7 @@ impl Parts {
     }
 
     /// Journal, plugins, database: in this order, all within one deadline.
-    async fn stop(self, time: Duration) {
-        let deadline = Instant::now() + time;
+    async fn stop(self, deadline: Instant) {
         within(deadline, "deliveries under way", self.deliverer.stop()).await;
         self.manager.stop(deadline.into_std()).await;
         within(deadline, "the Lua pool", self.host.shutdown()).await;
@@ -197,6 +201,11 @@ fn lua_host(services: &Services) -> Result<LuaHost> {
         ..HostOptions::new(runtime, services.clone())
     };
     LuaHost::new(options).map_err(Error::internal)
+}
+
+/// When a stop that begins now must be over.
+fn stop_until(settings: &Settings) -> Instant {
+    Instant::now() + Duration::from_secs(settings.shutdown_s)
 }
 
 /// Waits for `work` at most until `deadline`; says what was not waited for.

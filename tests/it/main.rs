@@ -20,4 +20,5 @@ mod plugins;
 mod recordings;
 mod requests;
 mod shipped;
+mod start_stop;
 mod tracks;

@@ -160,6 +160,22 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Starts it again on the same folder after [`Server::stop`].
+    #[track_caller]
+    pub fn restart_stopped(self) -> Self {
+        self.again()
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How the process ended, when it has.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// A client of its own, for another thread.
     pub fn client(&self) -> Client {
         self.client.clone()

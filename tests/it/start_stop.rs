@@ -1,0 +1,95 @@
+//! Starting and stopping: in order, within a deadline, and never two on one folder.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::common::Server;
+use crate::common::server::wait_for;
+
+#[test]
+fn a_second_server_on_the_same_data_folder_is_refused() {
+    let server = Server::start();
+    let second = Command::new(env!("CARGO_BIN_EXE_panotti"))
+        .current_dir(server.folder())
+        .env("PANOTTI_PORT", "0")
+        .env("PANOTTI_DATA_DIR", server.folder().join("data"))
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&second.stderr);
+    assert!(told.contains("another panotti uses the data folder"), "{told}");
+    server.get("/api/v1/recordings").expect(200);
+}
+
+#[test]
+fn a_port_in_use_is_told_and_the_server_ends() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let log = Server::with().env("PANOTTI_PORT", port).try_start().err().unwrap();
+    assert!(log.contains(&format!("127.0.0.1:{port}")), "{log}");
+}
+
+#[test]
+fn a_stop_lets_the_request_under_way_finish_and_asks_the_plugins_in_reverse_order() {
+    let first = r#"panotti.on.on_shutdown(function() panotti.log.info("bye from first") panotti.kv.set("bye", true) end)
+                   panotti.on.before_recording_start(function()
+                     panotti.log.info("asked")
+                     panotti.sleep(0.5)
+                     return { title = "finished" }
+                   end)
+                   panotti.on.on_startup(function() panotti.log.info("bye was " .. tostring(panotti.kv.get("bye"))) end)"#;
+    let mut server = Server::with()
+        .plugin("first", first)
+        .plugin("second", "panotti.on.on_shutdown(function() panotti.log.info('bye from second') end)")
+        .plugin_file("second", "plugin.yaml", "dependencies: [first]")
+        .start();
+    let client = server.client();
+    let under_way = std::thread::spawn(move || client.post("/api/v1/recordings", json!({"id": "r"})));
+    server.wait_for_log("the hook", |line| line["message"] == "asked");
+    assert!(server.stop().success());
+    assert_eq!(under_way.join().unwrap().expect(201)["title"], "finished");
+    let said: Vec<String> = server
+        .log_lines()
+        .iter()
+        .filter_map(|line| {
+            line["message"].as_str().filter(|it| it.starts_with("bye from")).map(str::to_owned)
+        })
+        .collect();
+    assert_eq!(said, ["bye from second", "bye from first"]);
+    let server = server.restart_stopped();
+    assert_eq!(server.get("/api/v1/recordings/r").expect(200)["title"], "finished");
+    server.wait_for_log("what was kept at the stop", |line| line["message"] == "bye was true");
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_hook_that_sleeps_for_minutes() {
+    let mut server = Server::with()
+        .plugin(
+            "sleeper",
+            r#"panotti.on.after_recording_end(function() panotti.log.info("sleeps") panotti.sleep(25) end)"#,
+        )
+        .env("PANOTTI_SHUTDOWN_S", 2)
+        .start();
+    server.post("/api/v1/recordings", json!({"id": "r"})).expect(201);
+    server.post("/api/v1/recordings/r/end", json!({})).expect(200);
+    server.wait_for_log("the hook", |line| line["message"] == "sleeps");
+    let begun = Instant::now();
+    assert!(server.stop().success());
+    // The deadline is 2 s; 25 s would be the hook's own time.
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_second_signal_ends_the_server_at_once() {
+    let mut server = Server::with()
+        .plugin("stays", "panotti.on.on_shutdown(function() panotti.log.info('stays') panotti.sleep(20) end)")
+        .start();
+    let signal = |pid: u32| Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+    signal(server.pid());
+    server.wait_for_log("the stop", |line| line["message"] == "stays");
+    signal(server.pid());
+    let status = wait_for("the end", || server.ended());
+    assert_eq!(status.code(), Some(130));
+}
