@@ -202,7 +202,7 @@ fn manager(folder: &tempfile::TempDir, store: &Store, host: Arc<dyn ScriptHost>)
     let settings = Settings {
         plugin_dirs: vec![folder.path().join("plugins")],
         data_dir: folder.path().to_owned(),
-        startup_s: 2,
+        startup_s: 8,
         ..Settings::default()
     };
     let clock = Arc::new(SystemClock);
