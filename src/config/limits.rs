@@ -50,6 +50,44 @@ pub struct PluginLimits {
     pub log_line_bytes: usize,
     /// Bytes of an error's text; the rest is cut off.
     pub error_text_bytes: usize,
+    /// HTTP requests of the plugin at once.
+    pub http_requests: usize,
+    /// Milliseconds one HTTP request may last, redirects and body included.
+    pub http_wall_ms: u64,
+    /// MiB of one HTTP answer, after decompression.
+    pub http_body_mib: u64,
+    /// Processes of the plugin at once.
+    pub processes: usize,
+    /// Milliseconds one process may last.
+    pub process_wall_ms: u64,
+    /// MiB of what one process may write to its standard output and error.
+    pub process_output_mib: u64,
+    /// MiB of memory of one process.
+    pub process_memory_mib: u64,
+    /// Files the plugin may keep in its own folder.
+    pub files: u64,
+    /// MiB of the files the plugin keeps in its own folder.
+    pub files_mib: u64,
+    /// Assets the plugin may keep.
+    pub assets: u64,
+    /// MiB of the assets the plugin keeps.
+    pub assets_mib: u64,
+    /// MiB of the plugin's own database.
+    pub db_mib: u64,
+    /// Milliseconds one statement on the plugin's own database may last.
+    pub db_statement_ms: u64,
+    /// Rows one query of the plugin's own database may answer.
+    pub db_rows: u64,
+    /// Keys the plugin may keep.
+    pub kv_keys: u64,
+    /// MiB of the keys and values the plugin keeps.
+    pub kv_mib: u64,
+    /// Schedules the plugin may have.
+    pub schedules: usize,
+    /// Routes the plugin may have.
+    pub routes: usize,
+    /// Notifications of the plugin per minute.
+    pub notifications_per_min: u64,
 }
 
 /// When a plugin that keeps being killed is left alone for a while.

@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod chain;
 pub mod dispatcher;
 pub mod handler;
+pub mod offer;
 pub mod patch;
 pub mod table;
 pub mod when;
@@ -17,4 +18,5 @@ pub use handler::{
     Answer, CallFailure, CallFuture, HookCall, HookHandler, OnError, Registration, Reply, Subscription,
     Target,
 };
+pub use offer::{ExportOffer, Missed, Offer, Overlap, RouteOffer, ScheduleOffer, ScheduleWhen};
 pub use table::{Entry, Member, Table};

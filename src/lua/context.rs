@@ -17,7 +17,8 @@ use crate::model::call::{CallContext, Caller, Effects, Emitted, KvOp};
 use crate::services::Services;
 
 use super::budget::Meter;
-use super::permission::Permissions;
+use super::permission::{DeniedSink, Permissions};
+use super::quota::Quotas;
 use super::rate::Rate;
 use super::registry::Registry;
 
@@ -47,6 +48,10 @@ pub struct ApiContext {
     pub log_rate: Rate,
     /// How many more events it may publish.
     pub emit_rate: Rate,
+    /// What the plugin has of what is counted, all its VMs and generations together.
+    pub quotas: Arc<Quotas>,
+    /// Is told of every door that was shut.
+    pub denied: DeniedSink,
     /// The call that runs now.
     pub current: CurrentCall,
 }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::config::PluginLimits;
 use crate::hooks::{
-    CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, Registration, Reply, Subscription,
+    CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, Offer, Registration, Reply, Subscription,
 };
 
 use super::LuaHost;
@@ -131,6 +131,11 @@ impl Generation {
     /// The event subscriptions as they are now; see [`Generation::changed`].
     pub fn subscriptions(&self) -> Vec<Subscription> {
         self.vms[0].load().context.registry.subscriptions()
+    }
+
+    /// What it offers besides: routes, schedules, functions for other plugins.
+    pub fn offers(&self) -> Vec<Offer> {
+        self.vms[0].load().context.registry.offers()
     }
 
     /// Ends when the script added a subscription or took a handler back.
@@ -380,6 +385,8 @@ pub(super) async fn start(
         registry: Registry::default(),
         log_rate: Rate::new(source.limits.log_per_s, source.limits.log_burst),
         emit_rate: Rate::new(source.limits.emits_per_s, source.limits.emits_burst),
+        quotas: host.quotas(&source.name),
+        denied: host.denied(),
         current: CurrentCall::default(),
     });
     let modules = Modules::new(Arc::clone(&source.files), host.library());

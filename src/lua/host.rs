@@ -1,6 +1,9 @@
 //! The Lua host as the rest of the server has it: loads plugins, owns the pool, ends with the server.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::clock::SharedClock;
 use crate::hooks::CallFailure;
@@ -9,7 +12,9 @@ use crate::services::Services;
 
 use super::effects::{Door, LiveDoor};
 use super::generation::{Generation, PluginSource};
+use super::permission::DeniedSink;
 use super::pool::Pool;
+use super::quota::Quotas;
 use super::require::Library;
 
 /// Takes the effects of tasks that have ended, to commit them.
@@ -32,6 +37,8 @@ pub struct HostOptions {
     pub library: Arc<Library>,
     /// Takes the effects of tasks.
     pub sink: EffectSink,
+    /// Is told of every door that was shut to a plugin.
+    pub denied: DeniedSink,
     /// Where time, chance and the world come in; the live one without it.
     pub door: Option<Arc<dyn Door>>,
 }
@@ -48,6 +55,7 @@ impl HostOptions {
             services,
             library: Arc::new(super::library::library()),
             sink: Arc::new(|_, _| {}),
+            denied: Arc::new(|_| {}),
             door: None,
         }
     }
@@ -67,6 +75,8 @@ pub struct LuaHost {
     pool: Arc<Pool>,
     shared: Arc<Shared>,
     options: Arc<HostOptions>,
+    /// What each plugin has of what is counted, by its name.
+    quotas: Arc<Mutex<BTreeMap<Arc<str>, Arc<Quotas>>>>,
 }
 
 impl LuaHost {
@@ -81,7 +91,7 @@ impl LuaHost {
             .clone()
             .unwrap_or_else(|| Arc::new(LiveDoor::new(options.clock.clone(), options.runtime.clone())));
         let shared = Arc::new(Shared { door, sink: Arc::clone(&options.sink) });
-        Ok(LuaHost { pool, shared, options: Arc::new(options) })
+        Ok(LuaHost { pool, shared, options: Arc::new(options), quotas: Arc::default() })
     }
 
     /// Builds the VMs of a plugin and runs its chunk under the load budget.
@@ -111,6 +121,15 @@ impl LuaHost {
     /// VMs that were given up because nothing stopped their script, since the start.
     pub fn stuck(&self) -> usize {
         self.pool.stuck()
+    }
+
+    /// What a plugin has of what is counted, all its VMs and generations together.
+    pub fn quotas(&self, plugin: &Arc<str>) -> Arc<Quotas> {
+        Arc::clone(self.quotas.lock().entry(Arc::clone(plugin)).or_default())
+    }
+
+    pub(super) fn denied(&self) -> DeniedSink {
+        Arc::clone(&self.options.denied)
     }
 
     pub(super) fn pool(&self) -> Arc<Pool> {

@@ -25,6 +25,7 @@ pub mod context;
 pub mod permission;
 pub mod registry;
 pub mod rate;
+pub mod quota;
 pub mod declared;
 pub mod task;
 pub mod workers;

@@ -1,6 +1,7 @@
 //! What a plugin may do: each permission is granted whole or as a list.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,28 @@ pub enum Grant {
     /// The listed parts alone, for instance `[read]` or host names.
     Parts(Vec<String>),
 }
+
+/// A door that a plugin found shut for want of a permission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// The plugin.
+    pub plugin: Arc<str>,
+    /// Its generation.
+    pub generation: u64,
+    /// What it lacked, as `name` or `name:part`.
+    pub permission: String,
+    /// The function it called, as `panotti.http.get`.
+    pub function: String,
+    /// The file that called, below the plugin's folder.
+    pub file: Option<String>,
+    /// The line that called.
+    pub line: Option<u32>,
+    /// The hook (`load`, `task`, `event`) it ran in.
+    pub hook: Option<&'static str>,
+}
+
+/// Takes note of doors that were shut.
+pub type DeniedSink = Arc<dyn Fn(Denied) + Send + Sync>;
 
 impl Permissions {
     /// Whether `permission` is granted at all.

@@ -4,7 +4,7 @@ use mlua::Function;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::hooks::{Registration, Subscription};
+use crate::hooks::{Offer, Registration, Subscription};
 
 /// Everything a VM's script has registered. Unloading the VM is dropping this.
 #[derive(Default)]
@@ -18,6 +18,7 @@ struct Inner {
     functions: Vec<Option<Function>>,
     hooks: Vec<Registration>,
     subscriptions: Vec<Subscription>,
+    offers: Vec<Offer>,
 }
 
 impl Registry {
@@ -39,6 +40,14 @@ impl Registry {
         slot
     }
 
+    /// Keeps `function` behind something the plugin offers; `make` is given its slot.
+    pub fn offer(&self, function: Function, make: impl FnOnce(u32) -> Offer) -> u32 {
+        let mut inner = self.inner.lock();
+        let slot = inner.keep(function);
+        inner.offers.push(make(slot));
+        slot
+    }
+
     /// Takes a handler back; calls under way end as they would. False when it was taken back before.
     pub fn off(&self, slot: u32) -> bool {
         let mut inner = self.inner.lock();
@@ -47,6 +56,7 @@ impl Registry {
         };
         inner.hooks.retain(|it| it.slot != slot);
         inner.subscriptions.retain(|it| it.slot != slot);
+        inner.offers.retain(|it| it.slot() != slot);
         drop(inner);
         drop(function);
         self.changed.notify_waiters();
@@ -66,6 +76,11 @@ impl Registry {
     /// All handlers of events.
     pub fn subscriptions(&self) -> Vec<Subscription> {
         self.inner.lock().subscriptions.clone()
+    }
+
+    /// All that is offered besides.
+    pub fn offers(&self) -> Vec<Offer> {
+        self.inner.lock().offers.clone()
     }
 
     /// How many handlers there are.

@@ -47,6 +47,7 @@ const PERMISSIONS: &[&str] = &[
     "kv",
     "log",
     "media",
+    "notify",
     "process",
     "provide",
     "recordings",
@@ -54,7 +55,8 @@ const PERMISSIONS: &[&str] = &[
     "schedule",
 ];
 /// Permissions that lie in the folder's own hands; the others wait for the admin.
-const AT_ONCE: &[&str] = &["assets", "clips", "db", "kv", "log", "recordings", "routes", "schedule"];
+const AT_ONCE: &[&str] =
+    &["assets", "clips", "db", "kv", "log", "notify", "recordings", "routes", "schedule"];
 
 /// A plugin this one needs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::hooks::{CallFailure, CallFuture, HookCall, Registration, Subscription};
+use crate::hooks::{CallFailure, CallFuture, HookCall, Offer, Registration, Subscription};
 use crate::lua::{Generation, GenerationStats, LuaHost, PluginSource};
 
 /// Loads plugins.
@@ -21,6 +21,10 @@ pub trait Script: Send + Sync + 'static {
     fn registrations(&self) -> Vec<Registration>;
     /// Its event subscriptions of this moment.
     fn subscriptions(&self) -> Vec<Subscription>;
+    /// What it offers besides.
+    fn offers(&self) -> Vec<Offer> {
+        Vec::new()
+    }
     /// Calls one of its functions.
     fn call(&self, call: HookCall) -> CallFuture;
     /// Hands it a new config, before `on_config_changed`.
@@ -53,6 +57,10 @@ impl Script for Loaded {
 
     fn subscriptions(&self) -> Vec<Subscription> {
         self.0.subscriptions()
+    }
+
+    fn offers(&self) -> Vec<Offer> {
+        self.0.offers()
     }
 
     fn call(&self, call: HookCall) -> CallFuture {

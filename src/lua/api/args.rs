@@ -1,14 +1,17 @@
 //! The arguments of a host function, taken one by one and checked with their names.
 
-use mlua::{Function, LuaString, MultiValue, Table, Value};
+use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 
+use crate::lua::context::ApiContext;
 use crate::lua::convert::{Budget, Shapes, from_lua};
 
 use super::define::{Outcome, Raise, Reply};
+use super::permit;
 use super::stubs::find_similar;
 
 /// The arguments that are still to be read.
 pub struct Args<'a> {
+    lua: &'a Lua,
     function: &'static str,
     shapes: &'a Shapes,
     values: MultiValue,
@@ -17,8 +20,23 @@ pub struct Args<'a> {
 
 impl<'a> Args<'a> {
     /// The arguments of a call of `function`.
-    pub fn new(function: &'static str, shapes: &'a Shapes, values: MultiValue) -> Self {
-        Args { function, shapes, values, taken: 0 }
+    pub fn new(lua: &'a Lua, function: &'static str, shapes: &'a Shapes, values: MultiValue) -> Self {
+        Args { lua, function, shapes, values, taken: 0 }
+    }
+
+    /// Opens the door behind `permission` (for `part`, when only some of it is asked), or says what to ask for.
+    ///
+    /// # Errors
+    /// The plugin lacks it; the call is marked and the admin's log told of it.
+    pub fn permit(&self, ctx: &ApiContext, permission: &str, part: Option<&str>) -> Result<(), Raise> {
+        let allowed = match part {
+            Some(part) => ctx.permissions.allows(permission, part),
+            None => ctx.permissions.has(permission),
+        };
+        match allowed {
+            true => Ok(()),
+            false => Err(Raise::Denied(permit::deny(ctx, self.lua, self.function, permission, part))),
+        }
     }
 
     /// The function's own name, as messages tell it.

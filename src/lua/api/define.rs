@@ -14,6 +14,7 @@ use crate::lua::convert::{Shapes, record_to_lua, to_lua};
 use crate::lua::prelude;
 
 use super::args::Args;
+use super::permit;
 use super::stubs::{ModuleDoc, find_similar};
 
 const GLUE: &str = include_str!("../../../scripts/prelude/api.luau");
@@ -49,6 +50,8 @@ pub enum Raise {
     Limit(String),
     /// A value cannot cross.
     Convert(String),
+    /// A permission is missing; [`Args::permit`] has noted it.
+    Denied(String),
     /// Lua itself failed (memory).
     Lua(mlua::Error),
 }
@@ -107,7 +110,7 @@ impl<'a> Build<'a> {
     ) -> mlua::Result<Function> {
         let (ctx, shapes) = (self.ctx.clone(), self.shapes.clone());
         let host = self.lua.create_function(move |lua, values: MultiValue| {
-            let mut args = Args::new(name, &shapes, values);
+            let mut args = Args::new(lua, name, &shapes, values);
             let outcome =
                 noting_panics(&ctx, || body(lua, &ctx, &mut args).and_then(|reply| args.finish(reply)));
             finish(lua, &ctx, &shapes, name, outcome)
@@ -127,7 +130,7 @@ impl<'a> Build<'a> {
     {
         let (ctx, shapes) = (self.ctx.clone(), self.shapes.clone());
         let host = self.lua.create_async_function(move |lua, values: MultiValue| {
-            let mut args = Args::new(name, &shapes, values);
+            let mut args = Args::new(&lua, name, &shapes, values);
             let work = noting_panics(&ctx, || {
                 body(&ctx, &mut args).and_then(|work| args.check_end().map(|()| work))
             });
@@ -177,12 +180,14 @@ impl<'a> Build<'a> {
             Ok(())
         })?;
         let ctx = self.ctx.clone();
-        let missing = self.lua.create_function(move |_, name: Value| {
+        let missing = self.lua.create_function(move |lua, name: Value| {
             let name = name.to_string()?;
             Ok(match hidden.get(&name) {
                 Some(permission) => {
-                    ctx.mark(Mark::Denied);
-                    format!("{path}.{name} needs the permission '{permission}': {}", how_to_ask(permission))
+                    let (whole, part) = permission.split_once(':').unzip();
+                    let function = format!("{path}.{name}");
+                    let why = permit::deny(&ctx, lua, &function, whole.unwrap_or(permission), part);
+                    format!("{function} {why}")
                 }
                 None => match find_similar(&name, names.iter().map(String::as_str)) {
                     Some(near) => format!("{path} has no {what} '{name}' (did you mean '{near}'?)"),
@@ -193,14 +198,6 @@ impl<'a> Build<'a> {
         let table: Table = self.strict.call((entries, missing))?;
         table.set_readonly(true);
         Ok(table)
-    }
-}
-
-/// The line of a manifest that asks for `permission`.
-fn how_to_ask(permission: &str) -> String {
-    match permission.split_once(':') {
-        Some((whole, part)) => format!("add `permissions: {{ {whole}: [{part}] }}` to plugin.yaml"),
-        None => format!("add `permissions: {{ {permission}: true }}` to plugin.yaml"),
     }
 }
 
@@ -241,7 +238,7 @@ fn finish(
         }
         Err(raise) => {
             let message = match raise {
-                Raise::Wrong(message) | Raise::Convert(message) => message,
+                Raise::Wrong(message) | Raise::Convert(message) | Raise::Denied(message) => message,
                 Raise::Limit(message) => {
                     ctx.mark(Mark::Limit);
                     message

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::hooks::Subscription;
 use crate::hooks::when::When;
-use crate::lua::context::{ApiContext, Mark};
+use crate::lua::context::ApiContext;
 use crate::model::call::Emitted;
 use crate::model::event::{Priority, check_event_type, check_pattern, is_reserved_type};
 
@@ -36,13 +36,7 @@ fn publish(ctx: &ApiContext, args: &mut Args) -> Outcome {
     check_event_type(&kind).map_err(|what| args.wrong_because("type", &what))?;
     if is_reserved_type(&kind) {
         let first = kind.split('.').next().unwrap_or_default();
-        if !ctx.permissions.allows("events", first) {
-            ctx.mark(Mark::Denied);
-            return Err(Raise::Wrong(format!(
-                "only the server tells '{first}' events; choose another first word, or ask for \
-                 `permissions: {{ events: [{first}] }}` in plugin.yaml"
-            )));
-        }
+        args.permit(ctx, "events", Some(first))?;
     }
     let data = args.json("data")?;
     let options = args.options("options", &["priority", "subject"])?;

@@ -7,6 +7,7 @@
 pub mod args;
 pub mod define;
 pub mod handle;
+mod permit;
 pub mod stubs;
 mod base64;
 mod clips;

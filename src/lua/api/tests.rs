@@ -48,6 +48,8 @@ impl Vm {
             registry: Registry::default(),
             log_rate: Rate::new(50, 500),
             emit_rate: Rate::new(20_000, 50_000),
+            quotas: Arc::default(),
+            denied: Arc::new(|_| {}),
             current: CurrentCall::default(),
         });
         let mut call = CallState::new(CallKind::Fact, CallContext::new("event", Caller::server()));

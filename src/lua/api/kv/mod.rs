@@ -5,6 +5,7 @@ mod overlay;
 use mlua::{Table, Value};
 
 use crate::lua::context::ApiContext;
+use crate::lua::quota::Quota;
 use crate::model::call::KvOp;
 use crate::services::kv;
 
@@ -14,10 +15,6 @@ use overlay::{NotANumber, Seen, see};
 
 /// Bytes of a key.
 const MAX_KEY_BYTES: usize = 512;
-/// Keys that one plugin keeps.
-const MAX_KEYS: i64 = 100_000;
-/// Bytes of keys and values that one plugin keeps.
-const MAX_BYTES: i64 = 64 << 20;
 /// Keys that one list answers.
 const MAX_LISTED: i64 = 1000;
 
@@ -144,14 +141,18 @@ fn check_quota(ctx: &ApiContext) -> Result<Option<Reply>, Raise> {
         Ok(usage) => usage,
         Err(error) => return Ok(Some(error.into())),
     };
-    if usage.keys < MAX_KEYS && usage.bytes < MAX_BYTES {
+    let (keys, bytes) = (usage.keys.unsigned_abs(), usage.bytes.unsigned_abs());
+    ctx.quotas.set(Quota::Keys, keys);
+    ctx.quotas.set(Quota::KeyBytes, bytes);
+    let limits = &ctx.limits;
+    if keys < limits.kv_keys && bytes < limits.kv_mib << 20 {
         return Ok(None);
     }
+    ctx.quotas.refuse(Quota::Keys);
     Err(Raise::Limit(format!(
-        "the plugin keeps {} keys and {} bytes; the limit is {MAX_KEYS} keys and {} MiB: delete some first",
-        usage.keys,
-        usage.bytes,
-        MAX_BYTES >> 20
+        "the plugin keeps {keys} keys and {bytes} bytes; the limits are {} keys (limits.kv_keys) and {} MiB \
+         (limits.kv_mib): delete some first",
+        limits.kv_keys, limits.kv_mib
     )))
 }
 

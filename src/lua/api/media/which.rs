@@ -9,7 +9,7 @@ use cap_std::fs::Dir;
 use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
-use crate::lua::context::{ApiContext, Mark};
+use crate::lua::context::ApiContext;
 use crate::services::Services;
 use crate::services::files::{MediaFiles, OpenMedia, open_in};
 
@@ -45,14 +45,10 @@ impl Which {
         let why = match own {
             Some(why) => why,
             None if cut_name(&ctx.services, &ctx.plugin, &path).is_some() => Why::Cut,
-            None if ctx.permissions.has("media") => Why::Permission,
             None => {
-                ctx.mark(Mark::Denied);
-                return Err(Raise::Wrong(
-                    "the file belongs neither to the recording or clip of this call nor to the plugin; \
-                     other files need `permissions: { media: true }` in plugin.yaml and a grant"
-                        .to_owned(),
-                ));
+                // Of the recording, the clip or the plugin itself; other files are the admin's to open.
+                args.permit(ctx, "media", None)?;
+                Why::Permission
             }
         };
         Ok(Which { path, why })

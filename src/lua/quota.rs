@@ -1,0 +1,206 @@
+//! What a plugin has taken of what it may have: counted once for all its VMs and generations.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use crate::config::PluginLimits;
+
+/// One thing a plugin may have so much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Quota {
+    /// HTTP requests at once.
+    HttpRequests,
+    /// Processes at once.
+    Processes,
+    /// Files in its own folder.
+    Files,
+    /// Bytes of these.
+    FileBytes,
+    /// Assets.
+    Assets,
+    /// Bytes of these.
+    AssetBytes,
+    /// Bytes of its own database.
+    DatabaseBytes,
+    /// Keys it keeps.
+    Keys,
+    /// Bytes of keys and values it keeps.
+    KeyBytes,
+    /// Schedules.
+    Schedules,
+    /// Routes.
+    Routes,
+}
+
+impl Quota {
+    /// All of them.
+    pub const ALL: [Quota; 11] = [
+        Quota::HttpRequests,
+        Quota::Processes,
+        Quota::Files,
+        Quota::FileBytes,
+        Quota::Assets,
+        Quota::AssetBytes,
+        Quota::DatabaseBytes,
+        Quota::Keys,
+        Quota::KeyBytes,
+        Quota::Schedules,
+        Quota::Routes,
+    ];
+
+    /// What status and metrics call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Quota::HttpRequests => "http_requests",
+            Quota::Processes => "processes",
+            Quota::Files => "files",
+            Quota::FileBytes => "file_bytes",
+            Quota::Assets => "assets",
+            Quota::AssetBytes => "asset_bytes",
+            Quota::DatabaseBytes => "database_bytes",
+            Quota::Keys => "keys",
+            Quota::KeyBytes => "key_bytes",
+            Quota::Schedules => "schedules",
+            Quota::Routes => "routes",
+        }
+    }
+
+    /// The setting that limits it.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Quota::HttpRequests => "limits.http_requests",
+            Quota::Processes => "limits.processes",
+            Quota::Files => "limits.files",
+            Quota::FileBytes => "limits.files_mib",
+            Quota::Assets => "limits.assets",
+            Quota::AssetBytes => "limits.assets_mib",
+            Quota::DatabaseBytes => "limits.db_mib",
+            Quota::Keys => "limits.kv_keys",
+            Quota::KeyBytes => "limits.kv_mib",
+            Quota::Schedules => "limits.schedules",
+            Quota::Routes => "limits.routes",
+        }
+    }
+
+    /// How much of it a plugin with these limits may have, in pieces or bytes.
+    pub fn limit(self, limits: &PluginLimits) -> u64 {
+        match self {
+            Quota::HttpRequests => limits.http_requests as u64,
+            Quota::Processes => limits.processes as u64,
+            Quota::Files => limits.files,
+            Quota::FileBytes => limits.files_mib << 20,
+            Quota::Assets => limits.assets,
+            Quota::AssetBytes => limits.assets_mib << 20,
+            Quota::DatabaseBytes => limits.db_mib << 20,
+            Quota::Keys => limits.kv_keys,
+            Quota::KeyBytes => limits.kv_mib << 20,
+            Quota::Schedules => limits.schedules as u64,
+            Quota::Routes => limits.routes as u64,
+        }
+    }
+}
+
+/// How much of one thing a plugin has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Use {
+    /// At this moment.
+    pub used: u64,
+    /// The most since the server started.
+    pub peak: u64,
+    /// How often it was refused more.
+    pub refused: u64,
+}
+
+#[derive(Debug, Default)]
+struct Gauge {
+    used: AtomicU64,
+    peak: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// What one plugin has of everything.
+#[derive(Debug, Default)]
+pub struct Quotas {
+    gauges: [Gauge; Quota::ALL.len()],
+}
+
+impl Quotas {
+    /// Takes one of `quota` until the place is dropped, unless `max` are taken.
+    pub fn take(self: &Arc<Self>, quota: Quota, max: u64) -> Option<Place> {
+        let gauge = &self.gauges[quota as usize];
+        let more = |used| (used < max).then_some(used + 1);
+        match gauge.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, more) {
+            Ok(before) => {
+                gauge.peak.fetch_max(before + 1, Ordering::Relaxed);
+                Some(Place { quotas: Arc::clone(self), quota })
+            }
+            Err(_) => {
+                self.refuse(quota);
+                None
+            }
+        }
+    }
+
+    /// Notes how much of `quota` there is now.
+    pub fn set(&self, quota: Quota, used: u64) {
+        let gauge = &self.gauges[quota as usize];
+        gauge.used.store(used, Ordering::Relaxed);
+        gauge.peak.fetch_max(used, Ordering::Relaxed);
+    }
+
+    /// Notes that more of `quota` was refused.
+    pub fn refuse(&self, quota: Quota) {
+        self.gauges[quota as usize].refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How much of `quota` there is.
+    pub fn read(&self, quota: Quota) -> Use {
+        let gauge = &self.gauges[quota as usize];
+        Use {
+            used: gauge.used.load(Ordering::Relaxed),
+            peak: gauge.peak.load(Ordering::Relaxed),
+            refused: gauge.refused.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// One of what a plugin may have at once; given back when dropped.
+#[derive(Debug)]
+pub struct Place {
+    quotas: Arc<Quotas>,
+    quota: Quota,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.quotas.gauges[self.quota as usize].used.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_quota_has_a_place_of_its_own_and_a_setting_that_exists() {
+        let limits = serde_json::to_value(PluginLimits::default()).unwrap();
+        for (index, quota) in Quota::ALL.into_iter().enumerate() {
+            assert_eq!(quota as usize, index);
+            let key = quota.setting().trim_start_matches("limits.");
+            assert!(limits.get(key).is_some(), "{}", quota.setting());
+        }
+    }
+
+    #[test]
+    fn a_place_is_given_back_and_the_peak_stays() {
+        let quotas = Arc::new(Quotas::default());
+        let first = quotas.take(Quota::Processes, 1).unwrap();
+        assert!(quotas.take(Quota::Processes, 1).is_none());
+        drop(first);
+        assert_eq!(quotas.read(Quota::Processes), Use { used: 0, peak: 1, refused: 1 });
+        assert!(quotas.take(Quota::Processes, 1).is_some());
+    }
+}
