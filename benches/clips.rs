@@ -101,6 +101,7 @@ fn load(runtime: &Runtime, host: &LuaHost, name: &str, source: &str) -> Arc<Gene
         entry: "init.lua".into(),
         files: Arc::new(files),
         config: Arc::new(json!({})),
+        secret_keys: Arc::default(),
         permissions: Default::default(),
         limits: PluginLimits::default(),
     };

@@ -95,6 +95,7 @@ pub(super) fn job(room: &mut Room, actor: &Arc<Actor>, job: Job) {
             None => actor.end_call(Duration::ZERO),
         },
         Job::Config(config) => {
+            actor.context.secrets.read(&config);
             if let Some(vm) = &room.vm
                 && let Err(error) = api::top::fill_config(&vm.lua, &vm.shapes, &config)
             {

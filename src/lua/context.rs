@@ -21,6 +21,7 @@ use super::permission::{DeniedSink, Permissions};
 use super::quota::Quotas;
 use super::rate::Rate;
 use super::registry::Registry;
+use super::secrets::Secrets;
 
 /// One VM of one generation of one plugin, as its modules see it.
 pub struct ApiContext {
@@ -32,6 +33,8 @@ pub struct ApiContext {
     pub version: String,
     /// The plugin's validated configuration.
     pub config: Arc<Value>,
+    /// The values of its configuration that nobody is told.
+    pub secrets: Secrets,
     /// What the plugin may do.
     pub permissions: Permissions,
     /// What the plugin may use.

@@ -25,7 +25,7 @@ pub fn plain(context: &ApiContext, outcome: Outcome, hook: Option<&str>, message
     let fault = ScriptFault {
         outcome: outcome.as_str().to_owned(),
         hook: hook.map(str::to_owned),
-        message: clean(message, context.limits.error_text_bytes),
+        message: clean(&context.secrets.mask(message), context.limits.error_text_bytes),
         ..ScriptFault::default()
     };
     CallFailure { outcome, fault, generation: context.generation }

@@ -23,6 +23,7 @@ use super::permission::Permissions;
 use super::rate::Rate;
 use super::registry::Registry;
 use super::require::Modules;
+use super::secrets::Secrets;
 use super::strand::{Done, Failed, Job, QueuedCall};
 use super::supervisor::{Run, Supervisor};
 use super::workers::Workers;
@@ -42,6 +43,8 @@ pub struct PluginSource {
     pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
     /// Its checked config.
     pub config: Arc<Value>,
+    /// The keys of its config whose values are secret.
+    pub secret_keys: Arc<[String]>,
     /// What it may do.
     pub permissions: Permissions,
     /// What it may use.
@@ -376,6 +379,7 @@ pub(super) async fn start(
         plugin: Arc::clone(&source.name),
         generation: source.generation,
         version: source.version.clone(),
+        secrets: Secrets::new(Arc::clone(&source.secret_keys), &config),
         config,
         permissions: source.permissions.clone(),
         limits: source.limits,

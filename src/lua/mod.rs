@@ -26,6 +26,7 @@ pub mod permission;
 pub mod registry;
 pub mod rate;
 pub mod quota;
+pub mod secrets;
 pub mod declared;
 pub mod task;
 pub mod workers;

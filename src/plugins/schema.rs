@@ -1,5 +1,7 @@
 //! The schema of a plugin's config: defaults, checks that name every fault, and which values are secret.
 
+use std::sync::Arc;
+
 use jsonschema::PatternOptions;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value, json};
@@ -64,6 +66,11 @@ impl Schema {
     /// Whether the value of `key`, or a part of it, is never shown.
     pub fn is_secret(&self, key: &str) -> bool {
         self.rule(key).is_some_and(has_secret)
+    }
+
+    /// The keys whose values, or parts of them, are never shown.
+    pub fn secret_keys(&self) -> Arc<[String]> {
+        self.keys().filter(|it| self.is_secret(it)).map(str::to_owned).collect()
     }
 
     /// Every fault of a whole config, by pointer; secrets are not quoted.

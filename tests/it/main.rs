@@ -22,3 +22,4 @@ mod requests;
 mod shipped;
 mod start_stop;
 mod tracks;
+mod zoo;

@@ -5,6 +5,7 @@ use mlua::Table;
 use serde_json::Value as Json;
 
 use crate::lua::context::ApiContext;
+use crate::lua::secrets::Secrets;
 
 use super::define::{Build, Reply};
 
@@ -37,11 +38,11 @@ fn write(ctx: &ApiContext, level: Level, text: &str, fields: &Json) {
     }
     let Some(dropped) = ctx.log_rate.take() else { return };
     let mut room = ctx.limits.log_line_bytes;
-    let text = escape(text, &mut room);
+    let text = escape(&ctx.secrets.mask(text), &mut room);
     let call = ctx.current.get();
     let hook = call.as_ref().map_or("", |it| it.ctx.hook);
     let request_id = call.as_ref().and_then(|it| it.ctx.caller.request_id.clone()).unwrap_or_default();
-    let fields = clean(fields, &mut room);
+    let fields = clean(&ctx.secrets, fields, &mut room);
     let plugin = &*ctx.plugin;
     let mut pairs: Vec<(&str, log::kv::Value)> =
         vec![("plugin", plugin.into()), ("generation", ctx.generation.into())];
@@ -63,13 +64,16 @@ fn write(ctx: &ApiContext, level: Level, text: &str, fields: &Json) {
 }
 
 /// The fields, each text in them escaped; once `room` is used up the rest is left out.
-fn clean(value: &Json, room: &mut usize) -> Json {
+fn clean(secrets: &Secrets, value: &Json, room: &mut usize) -> Json {
     match value {
-        Json::String(text) => escape(text, room).into(),
-        Json::Array(items) => items.iter().map_while(|it| (*room > 0).then(|| clean(it, room))).collect(),
+        Json::String(text) => escape(&secrets.mask(text), room).into(),
+        Json::Array(items) => {
+            items.iter().map_while(|it| (*room > 0).then(|| clean(secrets, it, room))).collect()
+        }
         Json::Object(map) => {
-            let fields =
-                map.iter().map_while(|(key, it)| (*room > 0).then(|| (escape(key, room), clean(it, room))));
+            let fields = map.iter().map_while(|(key, it)| {
+                (*room > 0).then(|| (escape(&secrets.mask(key), room), clean(secrets, it, room)))
+            });
             Json::Object(fields.collect())
         }
         scalar => {
@@ -120,6 +124,7 @@ mod tests {
         assert_eq!(room, 0);
         let mut room = 40;
         let fields = clean(
+            &Secrets::default(),
             &serde_json::json!({"a\n": ["x\u{7}", 1], "b": null, "long": "y".repeat(99), "z": 1}),
             &mut room,
         );

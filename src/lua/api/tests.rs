@@ -40,6 +40,7 @@ impl Vm {
             generation: 7,
             version: "1.2.0".into(),
             config: Arc::new(json!({})),
+            secrets: Default::default(),
             permissions: serde_json::from_value::<Permissions>(permissions).unwrap(),
             limits: Default::default(),
             services: world.services.clone(),

@@ -159,7 +159,7 @@ fn deny(lua: &Lua, ctx: &ApiContext, args: &mut Args) -> Outcome {
             call.ctx.hook
         )));
     }
-    let reason = crate::lua::fault::clean(&reason, 1024);
+    let reason = crate::lua::fault::clean(&ctx.secrets.mask(&reason), 1024);
     Ok(Reply::Lua(Value::UserData(lua.create_any_userdata(Denial { reason, status })?)))
 }
 

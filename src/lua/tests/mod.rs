@@ -95,6 +95,7 @@ pub(super) fn plugin(files: &[(&str, &str)], limits: Value) -> PluginSource {
         entry: "init.lua".into(),
         files: Arc::new(files),
         config: Arc::new(json!({"from": "22:00"})),
+        secret_keys: Arc::default(),
         permissions: Default::default(),
         limits: PluginLimits::default().merged(limits.as_object().unwrap()).unwrap(),
     }

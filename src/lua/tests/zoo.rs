@@ -1,4 +1,4 @@
-//! The hostile scripts of `tests/it/zoo` that need nothing of the world: each ends as its header says, and its
+//! The hostile scripts of `tests/it/zoo/scripts` that need nothing of the world: each ends as its header says, and its
 //! plugin answers again.
 
 use std::path::Path;
@@ -36,7 +36,7 @@ fn outcome(bench: &Bench, text: &str) -> (Outcome, String) {
 
 #[test]
 fn hostile_scripts_end_as_expected_and_leave_the_plugin_usable() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/zoo");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/zoo/scripts");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).collect();
     files.sort();
     assert!(files.len() > 100, "the scripts are there");
@@ -44,6 +44,9 @@ fn hostile_scripts_end_as_expected_and_leave_the_plugin_usable() {
     let mut wrong = Vec::new();
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
+        if header(&text, "api") != "none" {
+            continue; // the whole server walks through these
+        }
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
         let (outcome, message) = outcome(&bench, &text);
         if !header(&text, "expect").split('|').any(|it| it == outcome.as_str()) {

@@ -39,6 +39,7 @@ impl Manager {
             entry: prepared.entry.clone(),
             files: Arc::clone(&prepared.snapshot.files),
             config,
+            secret_keys: manifest.schema.secret_keys(),
             permissions: manifest.granted(),
             limits: manifest.limits,
         };

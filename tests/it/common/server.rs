@@ -188,7 +188,18 @@ impl Server {
 
     /// What it has logged so far, line by line as JSON objects.
     pub fn log_lines(&self) -> Vec<Value> {
-        let lines = self.log.lock().unwrap();
+        self.log_since(0)
+    }
+
+    /// How many lines it has logged.
+    pub fn log_length(&self) -> usize {
+        self.log.lock().unwrap().len()
+    }
+
+    /// What it has logged after its first `known` lines.
+    pub fn log_since(&self, known: usize) -> Vec<Value> {
+        // Parsed outside of the lock: whoever reads the log must not make the server wait.
+        let lines: Vec<String> = self.log.lock().unwrap().iter().skip(known).cloned().collect();
         lines.iter().map(|it| serde_json::from_str(it).unwrap_or_else(|_| Value::from(it.as_str()))).collect()
     }
 
