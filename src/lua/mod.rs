@@ -33,6 +33,7 @@ pub mod workers;
 pub mod answer;
 pub mod convert;
 pub mod guards;
+pub mod surface;
 pub mod require;
 mod library;
 mod prelude;

@@ -18,6 +18,8 @@ use super::convert::Shapes;
 use super::coroutines;
 use super::guards;
 use super::require::Modules;
+#[cfg(debug_assertions)]
+use super::surface;
 use super::watchdog::Gate;
 
 /// Coroutines that are kept for the next call.
@@ -88,6 +90,8 @@ impl Vm {
         let collector = GcIncParams::default().step_size(GC_STEP_KIB).step_multiplier(GC_STEP_MULTIPLIER);
         lua.gc_set_mode(GcMode::Incremental(collector));
         lua.sandbox(true)?;
+        #[cfg(debug_assertions)]
+        surface::check(&lua)?;
         let memory = Arc::new(Memory::new(context.limits.memory_mib));
         let gate = install_gate(&lua, &context, &memory)?;
         Ok(Vm { lua, context, shapes, gate, modules, runner, memory })
