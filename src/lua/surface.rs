@@ -31,7 +31,9 @@ pub fn check(lua: &Lua) -> mlua::Result<()> {
     let more: Vec<&str> = names.iter().map(String::as_str).filter(|it| !list.contains(it)).collect();
     match more.as_slice() {
         [] => Ok(()),
-        more => Err(mlua::Error::runtime(format!("scripts can reach what no list allows: {}", more.join(", ")))),
+        more => {
+            Err(mlua::Error::runtime(format!("scripts can reach what no list allows: {}", more.join(", "))))
+        }
     }
 }
 

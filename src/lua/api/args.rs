@@ -70,6 +70,25 @@ impl<'a> Args<'a> {
         text.map_err(|_| self.wrong_because(name, "must be UTF-8 text"))
     }
 
+    /// A string of at most `max` bytes: what works through it cannot be interrupted.
+    pub fn bytes_up_to(&mut self, name: &str, max: usize) -> Result<LuaString, Raise> {
+        let bytes = self.bytes(name)?;
+        match bytes.as_bytes().len() {
+            length if length > max => Err(Raise::Limit(format!(
+                "argument {} ({name}) has {length} bytes; at most {max} are taken at once",
+                self.taken
+            ))),
+            _ => Ok(bytes),
+        }
+    }
+
+    /// Text of at most `max` bytes.
+    pub fn text_up_to(&mut self, name: &str, max: usize) -> Result<String, Raise> {
+        let bytes = self.bytes_up_to(name, max)?;
+        let text = bytes.to_str().map(|it| it.to_owned());
+        text.map_err(|_| self.wrong_because(name, "must be UTF-8 text"))
+    }
+
     /// Text, or nothing.
     pub fn optional_text(&mut self, name: &str) -> Result<Option<String>, Raise> {
         match self.values.front() {

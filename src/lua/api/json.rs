@@ -21,11 +21,8 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     })?;
     module.raw_set("encode", encode)?;
     let decode = build.function("panotti.json.decode", |_, _, args| {
-        let text = args.bytes("text")?;
+        let text = args.bytes_up_to("text", MAX_TEXT_BYTES)?;
         let text = text.as_bytes();
-        if text.len() > MAX_TEXT_BYTES {
-            return Err(Raise::Limit(format!("the text is longer than {MAX_TEXT_BYTES} bytes")));
-        }
         Ok(match serde_json::from_slice(&text) {
             Ok(value) => Reply::Json(value),
             Err(err) => Reply::Failed { code: "not_json", message: err.to_string() },

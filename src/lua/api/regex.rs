@@ -118,7 +118,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
         Ok(Reply::Lua(Value::Table(list)))
     })?;
     let escape = build.function("panotti.regex.escape", |_, _, args| {
-        Ok(Reply::Bytes(regex::escape(&args.text("text")?).into_bytes()))
+        Ok(Reply::Bytes(regex::escape(&args.text_up_to("text", MAX_PATTERN_BYTES)?).into_bytes()))
     })?;
     module.raw_set("escape", escape)?;
     Ok(module)

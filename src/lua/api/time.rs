@@ -7,6 +7,9 @@ use crate::model::time::{MissingOffset, Timestamp};
 use super::define::{Build, Reply};
 use super::top::door;
 
+/// Bytes of a text that may be a time.
+const MAX_TEXT_BYTES: usize = 256;
+
 pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let module = build.lua.create_table()?;
     let door = door(build);
@@ -19,7 +22,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     })?;
     module.raw_set("monotonic", monotonic)?;
     let parse = build.function("panotti.time.parse", |_, _, args| {
-        Ok(match Timestamp::parse(&args.text("text")?, MissingOffset::Utc) {
+        Ok(match Timestamp::parse(&args.text_up_to("text", MAX_TEXT_BYTES)?, MissingOffset::Utc) {
             Ok(at) => seconds(at.0),
             Err(what) => Reply::Failed { code: "not_time", message: format!("the text {what}") },
         })

@@ -6,25 +6,31 @@ use url::{Url, form_urlencoded};
 
 use super::define::{Build, Raise, Reply};
 
+/// Bytes of text that are worked through at once.
+const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// Bytes of an address.
+const MAX_URL_BYTES: usize = 64 << 10;
+
 pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let module = build.lua.create_table()?;
     let parse = build.function("panotti.url.parse", |_, _, args| {
-        Ok(answer(Url::parse(&args.text("url")?).map(|url| parts(&url))))
+        Ok(answer(Url::parse(&args.text_up_to("url", MAX_URL_BYTES)?).map(|url| parts(&url))))
     })?;
     module.raw_set("parse", parse)?;
     let join = build.function("panotti.url.join", |_, _, args| {
-        let (base, path) = (args.text("base")?, args.text("path")?);
+        let (base, path) = (args.text_up_to("base", MAX_URL_BYTES)?, args.text_up_to("path", MAX_URL_BYTES)?);
         let joined = Url::parse(&base).and_then(|base| base.join(&path));
         Ok(answer(joined.map(|url| Value::String(url.into()))))
     })?;
     module.raw_set("join", join)?;
     let encode = build.function("panotti.url.encode", |_, _, args| {
-        let bytes = args.bytes("text")?;
+        let bytes = args.bytes_up_to("text", MAX_TEXT_BYTES)?;
         Ok(Reply::Bytes(percent_encode(&bytes.as_bytes())))
     })?;
     module.raw_set("encode", encode)?;
     let decode = build.function("panotti.url.decode", |_, _, args| {
-        let bytes = args.bytes("text")?;
+        let bytes = args.bytes_up_to("text", MAX_TEXT_BYTES)?;
         Ok(Reply::Bytes(percent_decode(&bytes.as_bytes())))
     })?;
     module.raw_set("decode", decode)?;
@@ -40,7 +46,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     })?;
     module.raw_set("query", query)?;
     let parse_query = build.function("panotti.url.parse_query", |_, _, args| {
-        let text = args.bytes("text")?;
+        let text = args.bytes_up_to("text", MAX_TEXT_BYTES)?;
         let bytes = text.as_bytes();
         let pairs = form_urlencoded::parse(&bytes).into_owned();
         Ok(Reply::Json(Value::Object(pairs.map(|(name, value)| (name, Value::String(value))).collect())))

@@ -1,5 +1,6 @@
 //! The host as a whole, with plugins given as inline Lua.
 
+mod bound;
 mod calls;
 mod limits;
 mod replaced;
