@@ -353,6 +353,27 @@
 ---@field channels number How many channels.
 ---@field size number Bytes.
 
+--- What is left of a sound, in a file of its own: as long as the source, of its rate and channels, in time with it.
+--- Samples have 16 or 24 bits, or are floats where those of the source are.
+---@class MadeAudio
+---@field path string The new file, for `panotti.media`.
+---@field duration number Seconds.
+---@field frames number Samples of each channel.
+---@field sample_rate number Samples a second.
+---@field channels number How many channels.
+---@field size number Bytes.
+
+--- The same without the sound of a reference.
+---@class Subtracted
+---@field path string The new file, for `panotti.media`.
+---@field duration number Seconds.
+---@field frames number Samples of each channel.
+---@field sample_rate number Samples a second.
+---@field channels number How many channels.
+---@field size number Bytes.
+---@field delay number How many seconds later than in the reference its sound was heard; negative when earlier.
+---@field reduction_db number How much quieter the whole became while the reference sounded, in dB.
+
 --- What the server hears in files. A path is one of the recording or clip that the call is about
 --- (`recording.tracks.system.path`, `clip.file_path`) or of a cut; others need the permission `media`.
 --- A file that cannot be read gives nil and `media_unavailable`, without audio `no_audio`.
@@ -362,6 +383,9 @@
 ---@field loudness fun(path: string): Loudness?, Failure? How loud the whole is. May wait.
 ---@field envelope fun(path: string, window?: number): number[]?, Failure? The level of each `window` (0.1 without it) seconds in dBFS; silence is -120. May wait.
 ---@field cut fun(path: string, range: { start: number?, finish: number?, last: number? }): Cut?, Failure? Copies the passage from `start` to `finish`, or the `last` seconds, sample-exactly into a new WAV of the plugin's own. At most 256 MiB and 10 000 cuts are kept: nil and `too_large`. May wait.
+---@field denoise fun(path: string, options?: { amount: number? }): MadeAudio?, Failure? Takes the noise out of speech, each channel by itself, and writes what is left into a new WAV of the plugin's own. `amount` from 0 to 1 (1 without it) is how much of the noise goes. What is above 24 kHz goes with it. Kept as cuts are: nil and `too_large`. May wait.
+---@field subtract fun(path: string, reference_path: string, options?: { delay: number?, max_delay: number? }): Subtracted?, Failure? Takes the sound of `reference_path` out of `path` and writes what is left into a new WAV of the plugin's own: the microphone without what the loudspeakers played. How late it is heard is found by itself, up to `max_delay` (1 without it, at most 5) seconds either way, unless `delay` tells. Kept as cuts are: nil and `too_large`. May wait.
+---@field decode fun(path: string, options?: { sample_rate: number?, start: number?, duration: number? }): buffer?, { sample_rate: number, frames: number }|Failure A passage as samples: 32-bit floats one after another (`buffer.readf32(b, 4 * i)`), full scale is -1 to 1, all channels mixed into one. From `start` (0 without it) for `duration` (to the end without it) seconds, at `sample_rate` (1000 to 384000; the file's without it). Raises when it would be more than 16 MiB. May wait.
 
 ---@class Panotti : Panotti_top
 ---@field on Panotti_on

@@ -8,6 +8,7 @@ use super::decode::Audio;
 use super::error::MediaError;
 use super::probe::coded_frames;
 use super::source::Limited;
+use super::stop::Scope;
 use super::wav::{Wav, WavWriter, pcm_fmt};
 
 /// Which passage to cut; seconds of audio from the file's start.
@@ -48,7 +49,7 @@ pub struct Cut {
     pub end_s: f64,
 }
 
-/// Cuts a passage of the first `len` bytes of `path` (`None`: all of it) into the new file `out`.
+/// Cuts a passage of what counts of `path` into the new file `out`.
 ///
 /// It runs from sample `round(start * rate)` up to and without `round(end * rate)`. PCM and float
 /// WAV are copied as they are; FLAC, ALAC and PCM in other containers keep their bits (in whole
@@ -59,21 +60,22 @@ pub struct Cut {
 /// # Errors
 /// `OutOfRange` when the passage begins at or beyond the end, `BadRange` when it is not a
 /// passage, else what reading the source or writing the file gives.
-pub fn cut(path: &Path, len: Option<u64>, range: CutRange, out: &Path) -> Result<Cut, MediaError> {
+pub fn cut(path: &Path, scope: impl Into<Scope>, range: CutRange, out: &Path) -> Result<Cut, MediaError> {
     range.check()?;
-    let audio = Audio::open(path, len)?;
+    let scope = &scope.into();
+    let audio = Audio::open(path, scope)?;
     let (rate, channels) = (audio.rate(), audio.channels() as u32);
     let (total, coded) = match audio {
         Audio::Wav(w) => (w.wav().frames, None),
         Audio::Coded(c) => {
             let bits = c.lossless_bits();
-            (coded_frames(*c, path, len)?, Some(bits))
+            (coded_frames(*c, path, scope)?, Some(bits))
         }
     };
     let (start, end) = range.frames(rate, total)?;
     let written = match coded {
-        None => copy_wav(path, len, start, end, out),
-        Some(bits) => transcode(path, len, start, end, bits, out),
+        None => copy_wav(path, scope, start, end, out),
+        Some(bits) => transcode(path, scope, start, end, bits, out),
     };
     let written = written.inspect_err(|_| {
         // The error says enough; a half file that stays is the sweeper's.
@@ -141,8 +143,8 @@ struct Written {
 }
 
 /// Copies frames byte by byte: the same format, whatever the size of the source.
-fn copy_wav(path: &Path, len: Option<u64>, start: u64, end: u64, out: &Path) -> Result<Written, MediaError> {
-    let mut source = Limited::open(path, len)?;
+fn copy_wav(path: &Path, scope: &Scope, start: u64, end: u64, out: &Path) -> Result<Written, MediaError> {
+    let mut source = Limited::open(path, scope)?;
     let total = source.len();
     let Some(wav) = Wav::parse(&mut source, total)? else {
         return Err(MediaError::damaged("it changed while it was read"));
@@ -151,7 +153,7 @@ fn copy_wav(path: &Path, len: Option<u64>, start: u64, end: u64, out: &Path) -> 
     let bytes = (end - start) * frame_bytes;
     let mut writer = WavWriter::create(out, wav.format.raw, bytes)?;
     let from = source.into_file_at(wav.data_start + start * frame_bytes)?;
-    if writer.copy(from, bytes)? != bytes {
+    if writer.copy(from, bytes, &scope.stop)? != bytes {
         return Err(MediaError::damaged("it became shorter while it was read"));
     }
     let bits = wav.format.sample.bytes() as u32 * 8;
@@ -160,15 +162,15 @@ fn copy_wav(path: &Path, len: Option<u64>, start: u64, end: u64, out: &Path) -> 
 
 fn transcode(
     path: &Path,
-    len: Option<u64>,
+    scope: &Scope,
     start: u64,
     end: u64,
     lossless_bits: Option<u32>,
     out: &Path,
 ) -> Result<Written, MediaError> {
-    let mut coded = Coded::open(Limited::open(path, len)?)?;
+    let mut coded = Coded::open(Limited::open(path, scope)?)?;
     if !coded.seek_before(start)? {
-        coded = Coded::open(Limited::open(path, len)?)?;
+        coded = Coded::open(Limited::open(path, scope)?)?;
     }
     let (rate, channels) = (coded.rate(), coded.channels());
     let width = lossless_bits.unwrap_or(16).clamp(1, 32).div_ceil(8) as usize;

@@ -42,6 +42,15 @@ pub enum MediaError {
         /// The rule that was broken.
         why: String,
     },
+    /// The caller wanted no more of it, or its time was over.
+    #[error("the work was stopped before its end")]
+    Stopped,
+    /// What was asked for does not fit into an answer.
+    #[error("there are more than {most} samples in it")]
+    TooLong {
+        /// How many samples fit.
+        most: usize,
+    },
     /// The file could not be opened, read or written.
     #[error("the file could not be read or written: {0}")]
     Io(#[from] io::Error),

@@ -12,7 +12,7 @@ use super::source::Limited;
 /// # Errors
 /// When the file cannot be read.
 pub fn sha256_file(path: &Path, len: Option<u64>) -> io::Result<String> {
-    let mut source = Limited::open(path, len)?;
+    let mut source = Limited::open(path, &len.into())?;
     let mut hash = Sha256::new();
     let mut block = vec![0; 64 * 1024];
     loop {

@@ -6,6 +6,7 @@ use ebur128::{EbuR128, Mode};
 
 use super::decode::Audio;
 use super::error::MediaError;
+use super::stop::Scope;
 
 /// Loudness of a whole file; `None` where silence has no level.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,12 +23,12 @@ pub struct Loudness {
     pub duration_s: f64,
 }
 
-/// Measures the first `len` bytes of a file (`None`: all of it).
+/// Measures what counts of a file.
 ///
 /// # Errors
 /// What reading the file gives.
-pub fn loudness(path: &Path, len: Option<u64>) -> Result<Loudness, MediaError> {
-    let mut audio = Audio::open(path, len)?;
+pub fn loudness(path: &Path, scope: impl Into<Scope>) -> Result<Loudness, MediaError> {
+    let mut audio = Audio::open(path, &scope.into())?;
     let (rate, channels) = (audio.rate(), audio.channels());
     // The histogram keeps memory constant over days of audio.
     let mode = Mode::I | Mode::LRA | Mode::TRUE_PEAK | Mode::SAMPLE_PEAK | Mode::HISTOGRAM;

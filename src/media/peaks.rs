@@ -5,6 +5,7 @@ use std::path::Path;
 use super::decode::Audio;
 use super::error::MediaError;
 use super::probe::coded_frames;
+use super::stop::Scope;
 
 /// More points than any screen has.
 const MAX_POINTS: usize = 1_000_000;
@@ -24,23 +25,24 @@ pub struct Peak {
     pub rms: f32,
 }
 
-/// The waveform of the first `len` bytes of a file (`None`: all of it) in `points` buckets of equal
+/// The waveform of what counts of a file in `points` buckets of equal
 /// length; a file of fewer samples gives one bucket per sample.
 ///
 /// # Errors
 /// `BadRange` when `points` is not 1 to 1 000 000, else what reading gives.
-pub fn peaks(path: &Path, len: Option<u64>, points: usize) -> Result<Vec<Peak>, MediaError> {
+pub fn peaks(path: &Path, scope: impl Into<Scope>, points: usize) -> Result<Vec<Peak>, MediaError> {
     if points == 0 || points > MAX_POINTS {
         return Err(MediaError::bad_range(format!("points must be 1 to {MAX_POINTS}")));
     }
-    let total = match Audio::open(path, len)? {
+    let scope = &scope.into();
+    let total = match Audio::open(path, scope)? {
         Audio::Wav(w) => w.wav().frames,
-        Audio::Coded(c) => coded_frames(*c, path, len)?,
+        Audio::Coded(c) => coded_frames(*c, path, scope)?,
     };
     let points = total.min(points as u64);
     let mut buckets = vec![Bucket::default(); points as usize];
     let mut frame: u64 = 0;
-    let mut audio = Audio::open(path, len)?;
+    let mut audio = Audio::open(path, scope)?;
     let channels = audio.channels();
     let mut block = Vec::new();
     while points > 0 && audio.next(&mut block)? {
@@ -62,11 +64,11 @@ pub fn peaks(path: &Path, len: Option<u64>, points: usize) -> Result<Vec<Peak>, 
 /// # Errors
 /// `BadRange` when the window is not 0.001 to 3600 s or there would be more than ten million of
 /// them, else what reading gives.
-pub fn envelope(path: &Path, len: Option<u64>, window_s: f64) -> Result<Vec<f32>, MediaError> {
+pub fn envelope(path: &Path, scope: impl Into<Scope>, window_s: f64) -> Result<Vec<f32>, MediaError> {
     if !(0.001..=3600.0).contains(&window_s) {
         return Err(MediaError::bad_range("the window must be 0.001 to 3600 seconds"));
     }
-    let mut audio = Audio::open(path, len)?;
+    let mut audio = Audio::open(path, &scope.into())?;
     let channels = audio.channels();
     let window = (window_s * f64::from(audio.rate())).round().max(1.0) as u64;
     let mut levels = Vec::new();

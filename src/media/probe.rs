@@ -6,6 +6,7 @@ use super::coded::Coded;
 use super::decode::Audio;
 use super::error::MediaError;
 use super::source::Limited;
+use super::stop::Scope;
 use super::wav::Sample;
 
 /// Up to this size a compressed file's frames are counted rather than believed.
@@ -30,15 +31,16 @@ pub struct Probe {
     pub duration_s: f64,
 }
 
-/// Tells what the first `len` bytes of a file hold (`None`: all of it).
+/// Tells what a file holds, as far as it counts.
 ///
 /// A WAV with a header of unknown length, or cut off in the middle, holds the whole frames that are
 /// there.
 ///
 /// # Errors
 /// When it is no audio, of a kind that is not decoded, damaged, or unreadable.
-pub fn probe(path: &Path, len: Option<u64>) -> Result<Probe, MediaError> {
-    match Audio::open(path, len)? {
+pub fn probe(path: &Path, scope: impl Into<Scope>) -> Result<Probe, MediaError> {
+    let scope = &scope.into();
+    match Audio::open(path, scope)? {
         Audio::Wav(w) => {
             let wav = w.wav();
             let (rate, frames) = (wav.format.rate, wav.frames);
@@ -62,7 +64,7 @@ pub fn probe(path: &Path, len: Option<u64>) -> Result<Probe, MediaError> {
                 frames: 0,
                 duration_s: 0.0,
             };
-            probe.frames = coded_frames(*c, path, len)?;
+            probe.frames = coded_frames(*c, path, scope)?;
             probe.duration_s = probe.frames as f64 / f64::from(probe.sample_rate);
             Ok(probe)
         }
@@ -70,9 +72,9 @@ pub fn probe(path: &Path, len: Option<u64>) -> Result<Probe, MediaError> {
 }
 
 /// Frames of a freshly opened compressed file; it is spent by this.
-pub(super) fn coded_frames(coded: Coded, path: &Path, len: Option<u64>) -> Result<u64, MediaError> {
+pub(super) fn coded_frames(coded: Coded, path: &Path, scope: &Scope) -> Result<u64, MediaError> {
     // A live file's header speaks of a length that is not there yet.
-    let believe = len.is_none() && Limited::open(path, None)?.len() > COUNT_UP_TO_BYTES;
+    let believe = scope.len.is_none() && Limited::open(path, scope)?.len() > COUNT_UP_TO_BYTES;
     match coded.claimed_frames() {
         Some(frames) if believe => Ok(frames),
         _ => coded.count_frames(),

@@ -6,23 +6,26 @@ use std::path::Path;
 
 use symphonia::core::io::MediaSource;
 
+use super::stop::{Scope, Stop};
+
 /// A readable, seekable view of a file's first `len` bytes.
 pub(super) struct Limited {
     file: File,
     pos: u64,
     len: u64,
+    stop: Stop,
 }
 
 impl Limited {
-    /// Opens `path`; `len` is the acknowledged length in bytes, `None` the whole file.
-    pub(super) fn open(path: &Path, len: Option<u64>) -> io::Result<Self> {
+    /// Opens what counts of `path`: the acknowledged length of a live track, else the whole file.
+    pub(super) fn open(path: &Path, scope: &Scope) -> io::Result<Self> {
         let file = File::open(path)?;
         let meta = file.metadata()?;
         if !meta.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        let len = len.map_or(meta.len(), |len| len.min(meta.len()));
-        Ok(Self { file, pos: 0, len })
+        let len = scope.len.map_or(meta.len(), |len| len.min(meta.len()));
+        Ok(Self { file, pos: 0, len, stop: scope.stop.clone() })
     }
 
     /// How many bytes can be read.
@@ -39,6 +42,7 @@ impl Limited {
 
 impl Read for Limited {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.stop.check().map_err(io::Error::other)?;
         let left = self.len.saturating_sub(self.pos);
         let want = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
         let got = self.file.read(&mut buf[..want])?;
@@ -81,7 +85,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         std::fs::write(&path, b"0123456789").unwrap();
-        let mut source = Limited::open(&path, Some(4)).unwrap();
+        let mut source = Limited::open(&path, &Some(4).into()).unwrap();
         let mut text = String::new();
         source.read_to_string(&mut text).unwrap();
         assert_eq!(text, "0123");
@@ -91,6 +95,6 @@ mod tests {
         assert_eq!(one, "3");
         source.seek(SeekFrom::Start(8)).unwrap();
         assert_eq!(source.read(&mut [0; 4]).unwrap(), 0);
-        assert_eq!(Limited::open(&path, Some(99)).unwrap().len(), 10);
+        assert_eq!(Limited::open(&path, &Some(99).into()).unwrap().len(), 10);
     }
 }

@@ -33,6 +33,8 @@ pub enum Reply {
     Record(serde_json::Value),
     /// Bytes, as a Lua string.
     Bytes(Vec<u8>),
+    /// Bytes, as a Luau buffer, and a record about them.
+    Buffer(Vec<u8>, serde_json::Value),
     /// The world's failure: `nil, {code, message}`.
     Failed {
         /// A stable code.
@@ -226,6 +228,10 @@ fn finish(
         Ok(Reply::Json(value)) => to_lua(lua, shapes, &value)?,
         Ok(Reply::Record(value)) => record_to_lua(lua, shapes, &value, "metadata")?,
         Ok(Reply::Bytes(bytes)) => Value::String(lua.create_string(bytes)?),
+        Ok(Reply::Buffer(bytes, about)) => {
+            let about = record_to_lua(lua, shapes, &about, "metadata")?;
+            return (true, lua.create_buffer(bytes)?, about).into_lua_multi(lua);
+        }
         Ok(Reply::Several(mut values)) => {
             values.push_front(Value::Boolean(true));
             return Ok(values);

@@ -155,6 +155,71 @@ fn a_call_hears_the_files_it_is_about_and_no_others() {
 }
 
 #[test]
+fn sounds_are_made_and_heard_within_the_plugins_own_cuts() {
+    let vm = Vm::about(json!({}), |world| {
+        let path = world.recordings_dir().join("mine.wav");
+        std::fs::write(&path, wav()).unwrap();
+        json!({"id": "r1", "tracks": {"mic": {"path": path, "origin": "client"}}})
+    });
+    let folder = vm.world.recordings_dir().to_string_lossy().into_owned();
+    vm.check(&format!(
+        "local media, path = panotti.media, '{folder}/mine.wav'
+        local quiet, err = media.denoise(path)
+        assert(quiet and quiet.frames == 16000 and quiet.sample_rate == 8000 and quiet.channels == 1, err and err.message)
+        assert(media.probe(quiet.path).frames == 16000 and quiet.size == 32044)
+        local same = media.denoise(path, {{amount = 0}})
+        local a, about = media.decode(path)
+        local b = media.decode(same.path)
+        assert(type(a) == 'buffer' and buffer.len(a) == 64000 and about.frames == 16000 and about.sample_rate == 8000)
+        assert(buffer.tostring(a) == buffer.tostring(b))
+        assert(math.abs(buffer.readf32(a, 4 * 8001) - math.sin(8001 * 0.3) * 20000 / 32768) < 0.001)
+        local part, tells = media.decode(path, {{start = 1, duration = 0.5, sample_rate = 16000}})
+        assert(buffer.len(part) == 32000 and tells.frames == 8000 and tells.sample_rate == 16000)
+        local less = media.subtract(path, path, {{max_delay = 0.1}})
+        assert(less.frames == 16000 and less.delay == 0 and less.reduction_db > 10, less.reduction_db)
+        assert(media.subtract(quiet.path, path, {{delay = 0.01}}).delay == 0.01)
+        assert(select(2, media.decode(path, {{start = 9}})).code == 'out_of_range')
+        for _, f in {{function() media.denoise(path, {{amount = 2}}) end, function() media.denoise(path, {{amout = 1}}) end,
+            function() media.subtract(path) end, function() media.subtract(path, path, {{delay = 1, max_delay = 1}}) end,
+            function() media.subtract(path, path, {{delay = -6}}) end, function() media.decode(path, {{sample_rate = 1}}) end,
+            function() media.decode(path, {{duration = 0}}) end}} do assert(not pcall(f)) end"
+    ));
+    assert!(!vm.call.is_marked(Mark::Denied) && !vm.call.is_marked(Mark::Limit));
+    vm.check(&format!(
+        "for _, f in {{panotti.media.denoise, panotti.media.decode, function(p) return panotti.media.subtract('{folder}/mine.wav', p) end}} do
+            assert(not pcall(f, '{folder}/other.wav'))
+        end"
+    ));
+    assert!(vm.call.is_marked(Mark::Denied));
+}
+
+#[test]
+fn a_passage_that_is_too_long_for_a_buffer_meets_the_limit() {
+    let vm = Vm::new(json!({"media": true}));
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8000,
+        bits_per_sample: 8,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let path = vm.world.recordings_dir().join("long.wav");
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    (0..5 << 20).for_each(|_| writer.write_sample(0_i8).unwrap());
+    writer.finalize().unwrap();
+    vm.check(
+        "assert(buffer.len(panotti.media.decode('long.wav', {start = 600})) == (5 * 2^20 - 4800000) * 4)",
+    );
+    let told = RUNTIME
+        .block_on(vm.lua.load("panotti.media.decode('long.wav')").exec_async())
+        .unwrap_err()
+        .to_string();
+    for part in ["more than 4194304 samples", "16 MiB", "start and"] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(vm.call.is_marked(Mark::Limit));
+}
+
+#[test]
 fn with_the_permission_all_media_of_the_server_are_heard_and_nothing_else() {
     let vm = Vm::new(json!({"media": true}));
     std::fs::write(vm.world.recordings_dir().join("other.wav"), wav()).unwrap();

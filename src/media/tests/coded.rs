@@ -114,7 +114,7 @@ fn same(got: &[i32], expected: &[i32], what: &str, noisy: bool) {
 
 /// Everything from the first sample on, after an optional seek towards `from`.
 fn decode(path: &Path, from: u64) -> Vec<f32> {
-    let mut coded = Coded::open(Limited::open(path, None).unwrap()).unwrap();
+    let mut coded = Coded::open(Limited::open(path, &None.into()).unwrap()).unwrap();
     coded.seek_before(from).unwrap();
     let (mut all, mut block) = (Vec::new(), Vec::new());
     while coded.next::<f32>(&mut block).unwrap().is_some() {

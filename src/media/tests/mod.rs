@@ -4,6 +4,8 @@ mod coded;
 mod hostile;
 mod live;
 mod measure;
+mod passages;
+mod voices;
 mod wav;
 
 use std::path::{Path, PathBuf};

@@ -20,7 +20,7 @@ use crate::media::source::Limited;
 /// # Errors
 /// When the file is a WAV without readable audio, or cannot be read or written.
 pub fn mend_wav_header(path: &Path) -> Result<bool, MediaError> {
-    let mut source = Limited::open(path, None)?;
+    let mut source = Limited::open(path, &None.into())?;
     let total = source.len();
     let wav = match Wav::parse(&mut source, total) {
         Ok(Some(wav)) if wav.to_the_end => wav,

@@ -12,4 +12,4 @@ pub use mend::mend_wav_header;
 
 pub(super) use header::{MAX_CHANNELS, MAX_RATE, Sample, Wav};
 pub(super) use read::{WavFrames, sane};
-pub(super) use write::{WavWriter, pcm_fmt};
+pub(super) use write::{WavWriter, float_fmt, pcm_fmt};

@@ -29,6 +29,15 @@ impl WavFrames {
         &self.wav
     }
 
+    /// Leaves out the next `frames` frames.
+    pub(in crate::media) fn skip(&mut self, frames: u64) -> Result<(), MediaError> {
+        let frames = frames.min(self.left);
+        self.left -= frames;
+        let at = (self.wav.frames - self.left) * self.wav.format.frame_bytes();
+        self.from.seek(SeekFrom::Start(self.wav.data_start + at))?;
+        Ok(())
+    }
+
     /// Replaces `out` by the next interleaved samples (-1..1); `false` at the end.
     pub(in crate::media) fn next(&mut self, out: &mut Vec<f32>) -> Result<bool, MediaError> {
         out.clear();

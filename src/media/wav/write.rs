@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use crate::media::stop::Stop;
+
 /// Header bytes before the audio, at most: RIFF, ds64, fmt and data.
 const HEADER_ROOM: u64 = 12 + 36 + 48 + 8;
 
@@ -32,10 +34,20 @@ impl WavWriter {
         Ok(())
     }
 
-    /// Appends `bytes` bytes from where `from` stands, file to file.
-    pub(in crate::media) fn copy(&mut self, from: File, bytes: u64) -> io::Result<u64> {
+    /// Appends `bytes` bytes from where `from` stands, file to file, until `stop`.
+    pub(in crate::media) fn copy(&mut self, from: File, bytes: u64, stop: &Stop) -> io::Result<u64> {
+        const STEP: u64 = 32 << 20;
         self.out.flush()?;
-        let copied = io::copy(&mut io::Read::take(from, bytes), self.out.get_mut())?;
+        let (mut from, mut copied) = (from, 0);
+        while copied < bytes {
+            stop.check().map_err(io::Error::other)?;
+            let step = STEP.min(bytes - copied);
+            let got = io::copy(&mut io::Read::take(&mut from, step), self.out.get_mut())?;
+            copied += got;
+            if got < step {
+                break;
+            }
+        }
         self.data_bytes += copied;
         Ok(copied)
     }
@@ -87,6 +99,13 @@ pub(super) fn ds64_body(riff: u64, data: u64, frames: u64) -> [u8; 28] {
     body[8..16].copy_from_slice(&data.to_le_bytes());
     body[16..24].copy_from_slice(&frames.to_le_bytes());
     body
+}
+
+/// The `fmt ` chunk of 32-bit float samples.
+pub(in crate::media) fn float_fmt(rate: u32, channels: u16) -> Vec<u8> {
+    let mut fmt = pcm_fmt(rate, channels, 4);
+    fmt[..2].copy_from_slice(&3u16.to_le_bytes());
+    fmt
 }
 
 /// The `fmt ` chunk of integer PCM with `width` bytes per sample.

@@ -168,6 +168,7 @@ pub fn media_error(error: MediaError) -> Error {
         MediaError::OutOfRange { duration_s, .. } => {
             Error::new(Code::OutOfRange, format!("{error}.")).with_member("duration", duration_s)
         }
+        MediaError::Stopped => Error::new(Code::Overloaded, "The time for this was over."),
         MediaError::BadRange { why } => Error::field("/", why),
         MediaError::Io(io) if io.kind() == std::io::ErrorKind::NotFound => unavailable(),
         MediaError::Io(io) => io_error(io),

@@ -39,7 +39,15 @@ impl Which {
     /// # Errors
     /// Raises, and marks the call as denied, for a file that the call may not hear.
     pub(super) fn read(ctx: &ApiContext, args: &mut Args) -> Result<Which, Raise> {
-        let path = args.text("path")?;
+        Which::named(ctx, args, "path")
+    }
+
+    /// Reads an argument of another name.
+    ///
+    /// # Errors
+    /// As [`Which::read`].
+    pub(super) fn named(ctx: &ApiContext, args: &mut Args, name: &str) -> Result<Which, Raise> {
+        let path = args.text(name)?;
         let call = ctx.call()?;
         let own = call.payload.as_deref().and_then(|payload| named_by(&ctx.services, payload, &path));
         let why = match own {
