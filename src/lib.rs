@@ -10,6 +10,7 @@ pub mod config;
 pub mod clock;
 pub mod model;
 pub mod media;
+pub mod net;
 pub mod hooks;
 pub mod events;
 pub mod store;

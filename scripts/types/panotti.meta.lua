@@ -244,6 +244,35 @@
 ---@field list fun(prefix?: string, options?: { limit: number?, after: string? }): string[]?, Failure? The keys that begin with `prefix`, sorted, at most `limit` (1000), those behind `after`. May wait.
 ---@field cas fun(key: string, old: any, new: any): boolean?, Failure? Puts `new` in the place of `old` (nil: no key), at once: whether `old` was what is stored. May wait.
 
+--- What a server answered.
+---@class HttpResponse
+---@field status number 200, 404, …
+---@field headers table<string, string> By lower-case name; several of one name are joined by `, `.
+---@field body string All bytes, decompressed.
+---@field url string Where it came from, after redirects.
+
+--- What is sent along.
+---@class HttpOptions
+---@field headers table<string, string>? Names and texts; `host`, `content-length` and the like are set by the client.
+---@field query table<string, any>? Is added to the address; a list is a name several times.
+---@field json any Is sent as JSON.
+---@field body string? Is sent as it is.
+---@field timeout number? Seconds for the whole, redirects and body included; at most `limits.http_wall_ms`.
+
+--- A request in one table.
+---@alias HttpRequest HttpOptions& { url: string, method: string? }
+
+--- Asks other servers over HTTP. Which hosts are open is the permission's list: `http: [api.example]` opens the usual
+--- ports, `api.example:8443` that one, `*.example` all below; `localhost:11434`, addresses and `local:nas:5000` open
+--- what stands in the own network, which nothing else does. Redirects are followed up to five times, each hop is
+--- checked. `limits.http_requests` are under way at once, others wait for their turn.
+--- Answers nil and a failure: `denied` (led to a closed host), `timeout`, `limit` (took longer than
+--- `limits.http_wall_ms` or is larger than `limits.http_body_mib`), `unreachable`, `tls`, `protocol`, `redirects`.
+---@class Panotti_http
+---@field get fun(url: string, options?: HttpOptions): HttpResponse?, Failure? Sends a GET. May wait. Needs the permission `http`.
+---@field post fun(url: string, options?: HttpOptions): HttpResponse?, Failure? Sends a POST. May wait. Needs the permission `http`.
+---@field request fun(request: HttpRequest): HttpResponse?, Failure? Sends any request; `method` is GET without it. May wait. Needs the permission `http`.
+
 --- What a handler of events is given.
 ---@class Event
 ---@field id string Unique and time-ordered.
@@ -400,6 +429,7 @@
 ---@field regex Panotti_regex
 ---@field time Panotti_time
 ---@field kv Panotti_kv
+---@field http Panotti_http
 ---@field events Panotti_events
 ---@field recordings Panotti_recordings
 ---@field clips Panotti_clips

@@ -1,5 +1,7 @@
 //! What must hold between settings that are right one by one.
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::Settings;
 use super::fault::Fault;
 
@@ -34,6 +36,16 @@ pub(super) fn check(settings: &Settings, source: impl Fn(&str) -> String) -> Vec
                 settings.breaker.open_s, settings.breaker.open_max_s
             ),
         });
+    }
+    for entry in &settings.http_hosts {
+        let address = entry.split_once('=').filter(|(name, _)| !name.is_empty()).map(|(_, address)| address);
+        let is_address = |it: &str| it.parse::<SocketAddr>().is_ok() || it.parse::<IpAddr>().is_ok();
+        if !address.is_some_and(is_address) {
+            faults.push(Fault {
+                source: source("http_hosts"),
+                message: format!("{entry:?} is not name=address or name=address:port"),
+            });
+        }
     }
     faults
 }

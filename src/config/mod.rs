@@ -53,6 +53,8 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Names of variables, besides `PANOTTI_PLUGIN_*`, that manifests of plugins may read.
     pub plugin_env: Vec<String>,
+    /// `name=address` or `name=address:port`: addresses for HTTP of plugins, before DNS is asked.
+    pub http_hosts: Vec<String>,
     /// Threads that run Lua.
     pub lua_threads: usize,
     /// Threads that serve HTTP.

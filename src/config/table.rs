@@ -69,6 +69,7 @@ pub const SETTINGS: &[Row] = &[
     row("behind_proxy", Kind::Flag, "false", "", "True when a proxy with TLS stands before the server."),
     row("allowed_hosts", Kind::Names, "", "", "Host names clients may use besides localhost and the address listened on."),
     row("plugin_env", Kind::Names, "", "", "Variables, besides PANOTTI_PLUGIN_*, that plugins' manifests may read."),
+    row("http_hosts", Kind::Names, "", "", "Addresses of names for plugins' HTTP, as name=address or name=address:port, before DNS is asked."),
     computed("lua_threads", whole(1, 1024), "cores - 1, at least 2", |_| cores().saturating_sub(1).max(2).to_string(), "Threads that run Lua."),
     computed("http_workers", whole(1, 1024), "cores", |_| cores().to_string(), "Threads that serve HTTP."),
     row("shutdown_s", whole(1, 3600), "30", "s", "The whole graceful stop may take so long."),

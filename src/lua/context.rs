@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::clock::SharedClock;
 use crate::config::PluginLimits;
 use crate::model::call::{CallContext, Caller, Effects, Emitted, KvOp};
+use crate::net::Resolver;
 use crate::services::Services;
 
 use super::budget::Meter;
@@ -53,6 +54,8 @@ pub struct ApiContext {
     pub emit_rate: Rate,
     /// What the plugin has of what is counted, all its VMs and generations together.
     pub quotas: Arc<Quotas>,
+    /// Finds the addresses of other servers.
+    pub resolver: Arc<dyn Resolver>,
     /// Is told of every door that was shut.
     pub denied: DeniedSink,
     /// The call that runs now.

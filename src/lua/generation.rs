@@ -390,6 +390,7 @@ pub(super) async fn start(
         log_rate: Rate::new(source.limits.log_per_s, source.limits.log_burst),
         emit_rate: Rate::new(source.limits.emits_per_s, source.limits.emits_burst),
         quotas: host.quotas(&source.name),
+        resolver: host.resolver(),
         denied: host.denied(),
         current: CurrentCall::default(),
     });

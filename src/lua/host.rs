@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use crate::clock::SharedClock;
 use crate::hooks::CallFailure;
 use crate::model::call::{Caller, PluginEffects};
+use crate::net::{Resolver, SystemResolver};
 use crate::services::Services;
 
 use super::effects::{Door, LiveDoor};
@@ -37,6 +38,8 @@ pub struct HostOptions {
     pub library: Arc<Library>,
     /// Takes the effects of tasks.
     pub sink: EffectSink,
+    /// Finds the addresses of other servers.
+    pub resolver: Arc<dyn Resolver>,
     /// Is told of every door that was shut to a plugin.
     pub denied: DeniedSink,
     /// Where time, chance and the world come in; the live one without it.
@@ -55,6 +58,7 @@ impl HostOptions {
             services,
             library: Arc::new(super::library::library()),
             sink: Arc::new(|_, _| {}),
+            resolver: Arc::new(SystemResolver),
             denied: Arc::new(|_| {}),
             door: None,
         }
@@ -126,6 +130,10 @@ impl LuaHost {
     /// What a plugin has of what is counted, all its VMs and generations together.
     pub fn quotas(&self, plugin: &Arc<str>) -> Arc<Quotas> {
         Arc::clone(self.quotas.lock().entry(Arc::clone(plugin)).or_default())
+    }
+
+    pub(super) fn resolver(&self) -> Arc<dyn Resolver> {
+        Arc::clone(&self.options.resolver)
     }
 
     pub(super) fn denied(&self) -> DeniedSink {

@@ -39,6 +39,21 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// Notes that `permission` is missing, for a door that was tried; what to tell the script.
+    pub fn refuse(&self, ctx: &ApiContext, permission: &str, part: Option<&str>) -> String {
+        permit::deny(ctx, self.lua, self.function, permission, part)
+    }
+
+    /// What a door that may turn out to be shut only later will have to tell.
+    pub fn shut(&self, ctx: &ApiContext, permission: &'static str) -> permit::Shut {
+        permit::shut(ctx, self.lua, self.function, permission)
+    }
+
+    /// JSON's null and arrays.
+    pub fn shapes(&self) -> &'a Shapes {
+        self.shapes
+    }
+
     /// The function's own name, as messages tell it.
     pub fn function(&self) -> &'static str {
         self.function

@@ -19,6 +19,9 @@ use super::stubs::{ModuleDoc, find_similar};
 
 const GLUE: &str = include_str!("../../../scripts/prelude/api.luau");
 
+/// Puts a value together in the VM.
+pub type Make = Box<dyn FnOnce(&Lua) -> mlua::Result<Value> + Send>;
+
 /// What a function of a module answers.
 pub enum Reply {
     /// Nothing.
@@ -33,6 +36,8 @@ pub enum Reply {
     Record(serde_json::Value),
     /// Bytes, as a Lua string.
     Bytes(Vec<u8>),
+    /// What is put together in the VM once the waiting is over.
+    Made(Make),
     /// Bytes, as a Luau buffer, and a record about them.
     Buffer(Vec<u8>, serde_json::Value),
     /// The world's failure: `nil, {code, message}`.
@@ -227,6 +232,7 @@ fn finish(
         Ok(Reply::Lua(value)) => value,
         Ok(Reply::Json(value)) => to_lua(lua, shapes, &value)?,
         Ok(Reply::Record(value)) => record_to_lua(lua, shapes, &value, "metadata")?,
+        Ok(Reply::Made(make)) => make(lua)?,
         Ok(Reply::Bytes(bytes)) => Value::String(lua.create_string(bytes)?),
         Ok(Reply::Buffer(bytes, about)) => {
             let about = record_to_lua(lua, shapes, &about, "metadata")?;

@@ -13,6 +13,7 @@ mod base64;
 mod clips;
 mod events;
 mod hash;
+mod http;
 mod json;
 mod kv;
 mod log;
@@ -78,6 +79,7 @@ pub const MODULES: &[Module] = &[
     table("regex", include_str!("regex.d.luau"), regex::build),
     table("time", include_str!("time.d.luau"), time::build),
     table("kv", include_str!("kv.d.luau"), kv::build),
+    table("http", include_str!("http.d.luau"), http::build),
     table("events", include_str!("events.d.luau"), events::build),
     table("recordings", include_str!("recordings.d.luau"), recordings::build),
     table("clips", include_str!("clips.d.luau"), clips::build),

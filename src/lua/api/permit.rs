@@ -1,29 +1,53 @@
 //! What happens at a door that is shut: the call is marked, the host is told where, the script learns what to ask for.
 
+use std::sync::Arc;
+
 use mlua::Lua;
 
-use crate::lua::context::{ApiContext, Mark};
-use crate::lua::permission::Denied;
+use crate::lua::context::{ApiContext, CallState, Mark};
+use crate::lua::permission::{Denied, DeniedSink};
 
 /// Stack frames that are looked at for the script's own line.
 const MAX_FRAMES: usize = 16;
 
+/// A door that may turn out to be shut while its call waits: who is to be told, and of which line.
+pub struct Shut {
+    told: DeniedSink,
+    denied: Denied,
+}
+
 /// Notes that `function` needs a permission the plugin lacks; the sentence for the script.
 pub fn deny(ctx: &ApiContext, lua: &Lua, function: &str, permission: &str, part: Option<&str>) -> String {
     ctx.mark(Mark::Denied);
+    let mut shut = shut(ctx, lua, function, permission);
+    if let Some(part) = part {
+        shut.denied.permission = format!("{permission}:{part}");
+    }
+    let permission = shut.denied.permission.clone();
+    (shut.told)(shut.denied);
+    format!("needs the permission '{permission}': {}", how_to_ask(&permission))
+}
+
+/// Remembers who is calling, for a door that may turn out to be shut later.
+pub fn shut(ctx: &ApiContext, lua: &Lua, function: &str, permission: &str) -> Shut {
     let (file, line) = place(lua).unzip();
-    let permission = part.map_or_else(|| permission.to_owned(), |part| format!("{permission}:{part}"));
-    let sentence = format!("needs the permission '{permission}': {}", how_to_ask(&permission));
-    (ctx.denied)(Denied {
+    let denied = Denied {
         plugin: ctx.plugin.clone(),
         generation: ctx.generation,
-        permission,
+        permission: permission.to_owned(),
         function: function.to_owned(),
         file,
         line,
         hook: ctx.current.get().map(|it| it.ctx.hook),
-    });
-    sentence
+    };
+    Shut { told: Arc::clone(&ctx.denied), denied }
+}
+
+/// Notes that a door was shut after all, for `part` of its permission.
+pub fn note(call: &CallState, shut: &Shut, part: &str) {
+    call.mark(Mark::Denied);
+    let permission = format!("{}:{part}", shut.denied.permission);
+    (shut.told)(Denied { permission, ..shut.denied.clone() });
 }
 
 /// The line of a manifest that asks for `permission`.

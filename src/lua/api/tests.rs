@@ -4,6 +4,7 @@ use mlua::LuaOptions;
 use serde_json::json;
 
 use crate::clock::ManualClock;
+use crate::config::Settings;
 use crate::lua::context::{CallKind, CallState, CurrentCall, Mark};
 use crate::lua::guards;
 use crate::lua::permission::Permissions;
@@ -33,10 +34,26 @@ impl Vm {
         permissions: serde_json::Value,
         payload: impl FnOnce(&World) -> serde_json::Value,
     ) -> Vm {
+        Vm::made(permissions, payload, |_, _| {})
+    }
+
+    /// A VM with some things other than usual.
+    pub(super) fn with(
+        permissions: serde_json::Value,
+        change: impl FnOnce(&mut ApiContext, &mut Settings),
+    ) -> Vm {
+        Vm::made(permissions, |_| json!({}), change)
+    }
+
+    fn made(
+        permissions: serde_json::Value,
+        payload: impl FnOnce(&World) -> serde_json::Value,
+        change: impl FnOnce(&mut ApiContext, &mut Settings),
+    ) -> Vm {
         let clock = Arc::new(ManualClock::at(1_767_225_600_000_000));
         let world = World::new(RUNTIME.handle(), clock.clone());
         let lua = Lua::new_with(guards::libraries(), LuaOptions::new().catch_rust_panics(false)).unwrap();
-        let ctx = Arc::new(ApiContext {
+        let mut ctx = ApiContext {
             plugin: "quiet".into(),
             generation: 7,
             version: "1.2.0".into(),
@@ -51,9 +68,14 @@ impl Vm {
             log_rate: Rate::new(50, 500),
             emit_rate: Rate::new(20_000, 50_000),
             quotas: Arc::default(),
+            resolver: Arc::new(crate::net::SystemResolver),
             denied: Arc::new(|_| {}),
             current: CurrentCall::default(),
-        });
+        };
+        let mut settings = Settings::clone(&world.services.settings);
+        change(&mut ctx, &mut settings);
+        ctx.services.settings = Arc::new(settings);
+        let ctx = Arc::new(ctx);
         let mut call = CallState::new(CallKind::Fact, CallContext::new("event", Caller::server()));
         call.payload = Some(Arc::new(payload(&world)));
         let call = Arc::new(call);
@@ -80,7 +102,7 @@ pub(super) static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> = std::s
 #[test]
 fn what_is_built_is_what_the_types_tell() {
     let everything: BTreeMap<_, _> =
-        ["recordings", "clips", "media", "events"].into_iter().map(|it| (it, true)).collect();
+        ["recordings", "clips", "media", "events", "http"].into_iter().map(|it| (it, true)).collect();
     let vm = Vm::new(json!(everything));
     let panotti: Table = vm.lua.globals().get("panotti").unwrap();
     for module in MODULES {
@@ -227,7 +249,7 @@ fn logging_takes_any_text_and_never_fails() {
 
 #[test]
 fn every_name_a_script_can_reach_stands_in_the_list() {
-    let everything = json!({"recordings": true, "clips": true, "media": true, "events": true});
+    let everything = json!({"recordings": true, "clips": true, "media": true, "events": true, "http": true});
     let vm = Vm::new(everything);
     let mut names = surface::names(&vm.lua).unwrap();
     // A VM with a plugin's files in it has it, too.

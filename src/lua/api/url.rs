@@ -77,7 +77,7 @@ fn parts(url: &Url) -> Value {
     json!(parts)
 }
 
-fn append(
+pub(super) fn append(
     text: &mut form_urlencoded::Serializer<'_, String>,
     name: &str,
     value: &Value,

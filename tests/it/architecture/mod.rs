@@ -18,11 +18,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("model", &[]),
     ("media", &[]),
+    ("net", &[]),
     ("hooks", &[]),
     ("store", &[]),
     ("events", &["store", "hooks"]),
     ("services", &["store", "events", "hooks", "media"]),
-    ("lua", &["services", "hooks", "media"]),
+    ("lua", &["services", "hooks", "media", "net"]),
     ("plugins", &["lua", "services", "hooks", "events", "store"]),
     ("http", &["services", "plugins", "hooks", "events"]),
     ("app", ALL),
@@ -30,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 const ALL: &[&str] =
-    &["media", "hooks", "store", "events", "services", "lua", "plugins", "http", "app", "cli"];
+    &["media", "net", "hooks", "store", "events", "services", "lua", "plugins", "http", "app", "cli"];
 
 /// Crates that belong to one part of the house.
 const OWNED_CRATES: &[(&str, &[&str])] = &[
@@ -41,6 +42,8 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("serde_yaml", &["config"]),
     ("clap", &["cli"]),
     ("symphonia", &["media"]),
+    ("reqwest", &["net"]),
+    ("rustls", &["net"]),
 ];
 
 const MAX_LINES: usize = 400;
