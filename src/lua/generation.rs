@@ -12,18 +12,15 @@ use tokio::sync::oneshot;
 
 use crate::config::PluginLimits;
 use crate::hooks::{
-    CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, Offer, Registration, Reply, Subscription,
+    CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, Offer, Registration, Subscription,
 };
 
 use super::LuaHost;
 use super::actor::Actor;
 use super::begin::kind_of;
-use super::context::{ApiContext, CallKind, CurrentCall};
+use super::context::CallKind;
+use super::fresh::{reply_of, start};
 use super::permission::Permissions;
-use super::rate::Rate;
-use super::registry::Registry;
-use super::require::Modules;
-use super::secrets::Secrets;
 use super::strand::{Done, Failed, Job, QueuedCall};
 use super::supervisor::{Run, Supervisor};
 use super::workers::Workers;
@@ -288,7 +285,7 @@ impl Generation {
 
     /// To see whether it is gone.
     #[cfg(test)]
-    pub(super) fn weak_context(&self) -> Weak<ApiContext> {
+    pub(super) fn weak_context(&self) -> Weak<super::context::ApiContext> {
         Arc::downgrade(&self.vms[0].load().context)
     }
 
@@ -345,64 +342,5 @@ impl Supervisor for Generation {
 
     fn run(&self, run: Run) -> oneshot::Receiver<Result<Done, Failed>> {
         self.workers.run(run)
-    }
-}
-
-async fn reply_of(
-    answer: oneshot::Receiver<Result<Done, Failed>>,
-    generation: u64,
-) -> Result<Reply, CallFailure> {
-    match answer.await {
-        Ok(Ok(Done::Hook(reply))) => Ok(reply),
-        Ok(Ok(Done::Value(_, effects))) => Ok(Reply { effects, generation, ..Reply::default() }),
-        Ok(Err(failed)) => Err(*failed),
-        Err(_) => Err(CallFailure {
-            outcome: crate::model::call::Outcome::Skipped,
-            fault: crate::error::ScriptFault {
-                outcome: "skipped".to_owned(),
-                message: "the plugin was unloaded".to_owned(),
-                ..Default::default()
-            },
-            generation,
-        }),
-    }
-}
-
-/// A VM of `source`; with its chunk run, or empty for `task.run`.
-pub(super) async fn start(
-    host: &LuaHost,
-    source: &PluginSource,
-    config: Arc<Value>,
-    with_chunk: bool,
-) -> Result<Arc<Actor>, CallFailure> {
-    let context = Arc::new(ApiContext {
-        plugin: Arc::clone(&source.name),
-        generation: source.generation,
-        version: source.version.clone(),
-        secrets: Secrets::new(Arc::clone(&source.secret_keys), &config),
-        config,
-        permissions: source.permissions.clone(),
-        limits: source.limits,
-        services: host.services(),
-        clock: host.clock(),
-        runtime: host.runtime().clone(),
-        registry: Registry::default(),
-        log_rate: Rate::new(source.limits.log_per_s, source.limits.log_burst),
-        emit_rate: Rate::new(source.limits.emits_per_s, source.limits.emits_burst),
-        quotas: host.quotas(&source.name),
-        resolver: host.resolver(),
-        denied: host.denied(),
-        current: CurrentCall::default(),
-    });
-    let modules = Modules::new(Arc::clone(&source.files), host.library());
-    let actor = Actor::new(context, host.pool(), host.shared(), modules);
-    let (waiting, answer) = oneshot::channel();
-    actor.start(Job::Load { entry: with_chunk.then(|| source.entry.clone()), waiting });
-    match reply_of(answer, source.generation).await {
-        Ok(_) => Ok(actor),
-        Err(failure) => {
-            actor.close();
-            Err(failure)
-        }
     }
 }

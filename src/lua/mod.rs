@@ -8,6 +8,7 @@
 
 pub mod host;
 pub mod generation;
+mod fresh;
 pub mod pool;
 pub mod actor;
 pub mod room;

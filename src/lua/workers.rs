@@ -6,7 +6,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::actor::Actor;
-use super::generation::{Generation, start};
+use super::fresh::start;
+use super::generation::Generation;
 use super::strand::{Done, Failed, Job};
 use super::supervisor::{Run, Supervisor};
 
