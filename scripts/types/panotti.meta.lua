@@ -354,6 +354,26 @@
 ---@field update fun(id: number, patch: table<string, any>): Clip?, Failure? Changes fields of a clip; metadata merges. May wait. Needs the permission `clips:write`.
 ---@field delete fun(id: number, options?: { files: boolean? }): boolean?, Failure? Deletes a clip, with `files` also a file that the server wrote; true. May wait. Needs the permission `clips:write`.
 
+--- What a statement changed.
+---@class DbChanges
+---@field changes number Rows inserted, changed and deleted.
+---@field last_insert_id number? The last row that it inserted; above 2^53 a string.
+
+--- The plugin's own SQLite database. Everything is checked before it runs: one statement a call, values as parameters
+--- (`?`, `?1` with a list, `:name` with named values), no PRAGMA, ATTACH or VACUUM, no temporary tables. Codes of failures: `sql`,
+--- `constraint`, `denied`, `limit`, `rolled_back`, `disk_full`, `database_corrupt`, `unavailable`.
+--- 
+--- Into the database: nil and `panotti.json.null` become NULL, true and false 1 and 0, whole numbers INTEGER, others REAL,
+--- strings TEXT (BLOB when they are not UTF-8), buffers BLOB. Out of it: NULL is nil, TEXT and BLOB are strings, integers above
+--- 2^53 are strings.
+--- 
+--- The table `events(id, type, timestamp, data)` shows the newest 10 000 events of the server unless the plugin has a table of that
+--- name; `INSERT INTO events (type, timestamp, data)` publishes one as `panotti.events.publish` does, when the call has ended well.
+---@class Panotti_db
+---@field query fun(sql: string, params?: table<any, any>): table<string, any>[]?, Failure? Runs a statement and answers its rows, each a table by column name: at most limits.db_rows rows and 1 MiB. May wait. Needs the permission `db`.
+---@field execute fun(sql: string, params?: table<any, any>): DbChanges?, Failure? Runs a statement and answers what it changed. May wait. Needs the permission `db`.
+---@field transaction fun(fn: fun(): ...any): ...any Runs `fn` in a transaction: commits when it returns and returns what it returned; takes everything back when it raises and raises on. Inside of it nothing but panotti.db may be waited for; the plugin's other calls wait for their turn. Within another transaction it is a savepoint. May wait. Needs the permission `db`.
+
 --- What is known of a media file without listening.
 ---@class Probe
 ---@field container string Such as `wave`, `flac`, `isomp4`.
@@ -433,5 +453,6 @@
 ---@field events Panotti_events
 ---@field recordings Panotti_recordings
 ---@field clips Panotti_clips
+---@field db Panotti_db
 ---@field media Panotti_media
 panotti = {}

@@ -16,12 +16,13 @@ use super::vm::Vm;
 #[derive(Debug)]
 pub struct Panicked(pub String);
 
-/// Runs `step` (a poll, a drop, a compile) of `call` in `vm`. Nothing else runs scripts.
+/// Runs `step` (a poll, a drop, a compile) of a part of `call` in `vm`. Nothing else runs scripts.
 ///
 /// # Errors
 /// When Rust panicked inside.
-pub fn enter<T>(vm: &Vm, call: &Arc<CallState>, step: impl FnOnce() -> T) -> Result<T, Panicked> {
+pub fn enter<T>(vm: &Vm, call: &Arc<CallState>, part: u64, step: impl FnOnce() -> T) -> Result<T, Panicked> {
     let before = vm.context.current.enter(Some(Arc::clone(call)));
+    let part_before = vm.context.current.enter_part(part);
     let began = Instant::now();
     let limit = began + call.meter.cpu_left().min(MAX_SLICE);
     let limit = call.meter.deadline().map_or(limit, |it| it.min(limit)).max(began);
@@ -33,6 +34,7 @@ pub fn enter<T>(vm: &Vm, call: &Arc<CallState>, step: impl FnOnce() -> T) -> Res
     let done = catch_unwind(AssertUnwindSafe(step));
     vm.gate.end();
     vm.limit_memory(false);
+    vm.context.current.enter_part(part_before);
     vm.context.current.enter(before);
     call.meter.charge(budget::end_slice_cpu(began.elapsed()));
     vm.after_slice();

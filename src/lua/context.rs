@@ -5,7 +5,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use mlua::Lua;
 use parking_lot::Mutex;
@@ -23,6 +23,7 @@ use super::quota::Quotas;
 use super::rate::Rate;
 use super::registry::Registry;
 use super::secrets::Secrets;
+use super::transactions::Transactions;
 
 /// One VM of one generation of one plugin, as its modules see it.
 pub struct ApiContext {
@@ -51,7 +52,7 @@ pub struct ApiContext {
     /// How much more it may log.
     pub log_rate: Rate,
     /// How many more events it may publish.
-    pub emit_rate: Rate,
+    pub emit_rate: Arc<Rate>,
     /// What the plugin has of what is counted, all its VMs and generations together.
     pub quotas: Arc<Quotas>,
     /// Finds the addresses of other servers.
@@ -113,6 +114,7 @@ impl ApiContext {
 #[derive(Default)]
 pub struct CurrentCall {
     call: Mutex<Option<Arc<CallState>>>,
+    part: AtomicU64,
     panicked: AtomicBool,
 }
 
@@ -120,6 +122,16 @@ impl CurrentCall {
     /// Makes `call` the running one and answers which was before.
     pub fn enter(&self, call: Option<Arc<CallState>>) -> Option<Arc<CallState>> {
         std::mem::replace(&mut *self.call.lock(), call)
+    }
+
+    /// Makes `part` the running part of the call and answers which was before; 0 is the call's own coroutine.
+    pub fn enter_part(&self, part: u64) -> u64 {
+        self.part.swap(part, Ordering::Relaxed)
+    }
+
+    /// The running part of the call.
+    pub fn part(&self) -> u64 {
+        self.part.load(Ordering::Relaxed)
     }
 
     /// A function of the host panicked: the VM is not to be used again, whatever the script makes of it.
@@ -189,6 +201,8 @@ pub struct CallState {
     pub meter: Meter,
     /// What it holds until it ends, such as its place behind a lock.
     kept: Mutex<Vec<(u64, Box<dyn Any + Send>)>>,
+    /// Its transactions on the plugin's own database.
+    pub transactions: Transactions,
     marks: AtomicU8,
 }
 
@@ -203,6 +217,7 @@ impl CallState {
             buffered_bytes: AtomicUsize::new(0),
             meter: Meter::unlimited(),
             kept: Mutex::default(),
+            transactions: Transactions::default(),
             marks: AtomicU8::new(0),
         }
     }
@@ -255,6 +270,7 @@ impl CallState {
 
     /// Lets go of all that was kept.
     pub(super) fn drop_kept(&self) {
+        self.transactions.abandon_all();
         let kept = std::mem::take(&mut *self.kept.lock());
         drop(kept);
     }

@@ -146,7 +146,7 @@ fn own_frames<'a>(modules: &Modules, traceback: &'a str) -> Vec<Frame<'a>> {
 }
 
 /// The lines around the faulty one, which is marked.
-fn excerpt(source: &str, line: u32) -> Option<String> {
+pub(super) fn excerpt(source: &str, line: u32) -> Option<String> {
     let line = line as usize;
     if line == 0 || line > source.lines().count() {
         return None;

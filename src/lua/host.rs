@@ -13,6 +13,7 @@ use crate::services::Services;
 
 use super::effects::{Door, LiveDoor};
 use super::generation::{Generation, PluginSource};
+use super::migrate;
 use super::permission::DeniedSink;
 use super::pool::Pool;
 use super::quota::Quotas;
@@ -98,11 +99,12 @@ impl LuaHost {
         Ok(LuaHost { pool, shared, options: Arc::new(options), quotas: Arc::default() })
     }
 
-    /// Builds the VMs of a plugin and runs its chunk under the load budget.
+    /// Brings a plugin's database up to date, builds its VMs and runs its chunk under the load budget.
     ///
     /// # Errors
-    /// The chunk does not compile, fails, declares something wrong, or takes too long.
+    /// A migration fails; the chunk does not compile, fails, declares something wrong, or takes too long.
     pub async fn load(&self, source: PluginSource) -> Result<Arc<Generation>, CallFailure> {
+        migrate::bring_up(&self.services(), &source).await?;
         Generation::load(self.clone(), source).await
     }
 

@@ -9,6 +9,7 @@
 pub mod host;
 pub mod generation;
 mod fresh;
+mod migrate;
 pub mod pool;
 pub mod actor;
 pub mod room;
@@ -30,6 +31,7 @@ pub mod quota;
 pub mod secrets;
 pub mod declared;
 pub mod task;
+pub mod transactions;
 pub mod workers;
 pub mod answer;
 pub mod convert;

@@ -27,6 +27,8 @@ pub struct Room {
     free: Vec<usize>,
     /// Coroutines that are parts of a call.
     parts: usize,
+    /// Numbers of parts given so far.
+    last_part: u64,
     /// Which functions, by slot, look at a second argument.
     wants_ctx: Vec<Option<bool>>,
     broken: bool,
@@ -96,12 +98,15 @@ impl Room {
             }
             all[slot] = Some(waiting);
         }
+        let mut part = 0;
         if matches!(end, End::Part(_)) {
             self.parts += 1;
+            self.last_part += 1;
+            part = self.last_part;
         }
         #[allow(clippy::disallowed_methods)] // makes the coroutine; `enter` runs it
         let future = function.call_async(arguments);
-        self.poll(actor, slot, Strand { call, future, end });
+        self.poll(actor, slot, Strand { call, part, future, end });
     }
 
     fn take_slot(&mut self, actor: &Arc<Actor>) -> usize {
@@ -132,7 +137,7 @@ impl Room {
             return self.end(actor, slot, strand, None);
         }
         let future = Pin::new(&mut strand.future);
-        match enter(vm, &strand.call, || future.poll(&mut Context::from_waker(&handle))) {
+        match enter(vm, &strand.call, strand.part, || future.poll(&mut Context::from_waker(&handle))) {
             Ok(Poll::Ready(result)) => self.end(actor, slot, strand, Some(result)),
             Ok(Poll::Pending) => self.keep(actor, slot, strand),
             Err(panicked) => {
@@ -174,7 +179,7 @@ impl Room {
         strand: Strand,
         result: Option<mlua::Result<MultiValue>>,
     ) {
-        let Strand { call, future, end } = strand;
+        let Strand { call, part, future, end } = strand;
         self.free.push(slot);
         let waiting = actor.waiting.lock().get_mut(slot).and_then(Option::take);
         let Some(vm) = &self.vm else {
@@ -187,7 +192,7 @@ impl Room {
                 drop(future);
                 Ok(())
             }
-            false => enter(vm, &call, || drop(future)),
+            false => enter(vm, &call, part, || drop(future)),
         };
         let is_part = matches!(end, End::Part(_));
         // Before its caller knows: whoever was told finds the place free.
@@ -199,6 +204,7 @@ impl Room {
         let ended = finish::strand(actor, vm, &call, end, waiting, result);
         if is_part {
             self.parts -= 1;
+            call.transactions.abandon(part);
         } else {
             call.meter.kill(Kill::Cancelled);
             call.drop_kept();

@@ -116,6 +116,8 @@ pub enum End {
 pub struct Strand {
     /// The call it belongs to.
     pub call: Arc<CallState>,
+    /// Which part of it this is; 0 is the call's own coroutine.
+    pub part: u64,
     /// What is polled.
     pub future: mlua::function::AsyncCallFuture<MultiValue>,
     /// What comes after.

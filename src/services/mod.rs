@@ -8,6 +8,7 @@
 mod alone;
 pub mod audit;
 pub mod clips;
+pub mod databases;
 pub mod fields;
 pub mod files;
 pub mod idempotency;
@@ -54,6 +55,8 @@ pub struct Services {
     pub files: MediaFiles,
     /// Where work on files is done.
     pub blocking: Blocking,
+    /// Plugins' own databases.
+    pub databases: databases::Databases,
     alone: Alone,
     tokens: tokens::Cache,
 }
@@ -71,9 +74,11 @@ impl Services {
         settings: Arc<Settings>,
     ) -> Result<Self> {
         let files = MediaFiles::open(&settings)?;
-        let blocking = Blocking::of(tokio::runtime::Handle::current());
+        let runtime = tokio::runtime::Handle::current();
+        let databases = databases::open(&settings, &store, runtime.clone());
+        let blocking = Blocking::of(runtime);
         let (alone, tokens) = (Alone::default(), tokens::Cache::default());
-        Ok(Services { store, journal, hooks, clock, settings, files, blocking, alone, tokens })
+        Ok(Services { store, journal, hooks, clock, settings, files, blocking, databases, alone, tokens })
     }
 
     /// The present moment.

@@ -11,6 +11,7 @@ use crate::model::time::Timestamp;
 use super::connection::Reader;
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
+use super::plugin_db::{JournalPage, JournalRow};
 use super::schema::events;
 use super::tx::Tx;
 
@@ -150,6 +151,25 @@ impl Reader {
         let last: Option<i64> =
             events::table.select(diesel::dsl::max(events::seq)).first(&mut self.conn).or_fail()?;
         Ok(last.unwrap_or_default())
+    }
+
+    /// At most `limit` events after `seq`, oldest first, with their data as text; and how far the journal reaches.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn journal_page(&mut self, seq: i64, limit: i64) -> Result<JournalPage> {
+        let rows: Vec<(i64, String, i64, String)> = events::table
+            .filter(events::seq.gt(seq))
+            .order(events::seq)
+            .limit(limit)
+            .select((events::seq, events::kind, events::time, events::data))
+            .load(&mut self.conn)
+            .or_fail()?;
+        let row = |(seq, kind, time, data)| JournalRow { seq, kind, time: Timestamp(time), data };
+        let first: Option<i64> =
+            events::table.select(diesel::dsl::min(events::seq)).first(&mut self.conn).or_fail()?;
+        let last = self.last_event_seq()?;
+        Ok(JournalPage { rows: rows.into_iter().map(row).collect(), first: first.unwrap_or_default(), last })
     }
 
     /// The events at these places, in order.

@@ -26,6 +26,7 @@ mod migrate;
 #[cfg(test)]
 mod migrate_tests;
 mod plugin_configurations;
+pub mod plugin_db;
 mod plugin_tasks;
 mod plugins;
 mod queue;

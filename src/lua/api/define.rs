@@ -9,7 +9,7 @@ use std::sync::Arc;
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
 use crate::error::Error;
-use crate::lua::context::{ApiContext, Mark};
+use crate::lua::context::{ApiContext, CallState, Mark};
 use crate::lua::convert::{Shapes, record_to_lua, to_lua};
 use crate::lua::prelude;
 
@@ -135,6 +135,21 @@ impl<'a> Build<'a> {
     where
         W: Future<Output = Outcome> + Send + 'static,
     {
+        self.waiting_for_database(name, move |ctx, args| {
+            check_waits(ctx)?;
+            body(ctx, args)
+        })
+    }
+
+    /// The same for what may be waited for inside of a transaction of the plugin's own database.
+    pub fn waiting_for_database<W>(
+        &self,
+        name: &'static str,
+        body: impl Fn(&ApiContext, &mut Args) -> Result<W, Raise> + Send + 'static,
+    ) -> mlua::Result<Function>
+    where
+        W: Future<Output = Outcome> + Send + 'static,
+    {
         let (ctx, shapes) = (self.ctx.clone(), self.shapes.clone());
         let host = self.lua.create_async_function(move |lua, values: MultiValue| {
             let mut args = Args::new(&lua, name, &shapes, values);
@@ -205,6 +220,18 @@ impl<'a> Build<'a> {
         let table: Table = self.strict.call((entries, missing))?;
         table.set_readonly(true);
         Ok(table)
+    }
+}
+
+/// Refuses to wait while the database is held.
+fn check_waits(ctx: &ApiContext) -> Result<(), Raise> {
+    let is_open = |call: &Arc<CallState>| call.transactions.is_open(ctx.current.part());
+    match ctx.current.get().is_some_and(|it| is_open(&it)) {
+        true => Err(Raise::Wrong(
+            "waits, and inside of panotti.db.transaction only panotti.db may be waited for; do it before or after"
+                .to_owned(),
+        )),
+        false => Ok(()),
     }
 }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 use mlua::Table;
 use serde_json::Value;
 
+use crate::config::PluginLimits;
 use crate::hooks::Subscription;
 use crate::hooks::when::When;
-use crate::lua::context::ApiContext;
+use crate::lua::context::{ApiContext, CallState};
+use crate::lua::rate::Rate;
 use crate::model::call::Emitted;
 use crate::model::event::{Priority, check_event_type, check_pattern, is_reserved_type};
 
@@ -46,23 +48,29 @@ fn publish(ctx: &ApiContext, args: &mut Args) -> Outcome {
         return Err(options.wrong("subject", &format!("must have 1 to {MAX_SUBJECT_BYTES} bytes")));
     }
     let call = ctx.writing_call()?;
+    check_limits(&ctx.limits, &ctx.emit_rate, &call).map_err(Raise::Limit)?;
+    call.emit(Emitted { kind, subject, data, priority }).map_err(Raise::Limit)?;
+    Ok(Reply::Nothing)
+}
+
+/// Counts one more event of a call; what to tell the script when it is one too many.
+pub(super) fn check_limits(limits: &PluginLimits, rate: &Rate, call: &CallState) -> Result<(), String> {
     let depth = u32::try_from(call.ctx.caller.event_depth).unwrap_or_default();
-    if depth >= ctx.limits.event_depth {
-        return Err(Raise::Limit(format!(
+    if depth >= limits.event_depth {
+        return Err(format!(
             "this event would be number {} in a row that led to each other (limits.event_depth is {}); \
              does a handler publish what it handles?",
             depth + 1,
-            ctx.limits.event_depth
-        )));
+            limits.event_depth
+        ));
     }
-    if ctx.emit_rate.take().is_none() {
-        return Err(Raise::Limit(format!(
+    match rate.take() {
+        Some(_) => Ok(()),
+        None => Err(format!(
             "more than {} events a second after a burst of {} (limits.emits_per_s, limits.emits_burst)",
-            ctx.limits.emits_per_s, ctx.limits.emits_burst
-        )));
+            limits.emits_per_s, limits.emits_burst
+        )),
     }
-    call.emit(Emitted { kind, subject, data, priority }).map_err(Raise::Limit)?;
-    Ok(Reply::Nothing)
 }
 
 fn priority(options: &Options) -> Result<Priority, Raise> {

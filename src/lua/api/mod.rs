@@ -11,6 +11,7 @@ mod permit;
 pub mod stubs;
 mod base64;
 mod clips;
+mod db;
 mod events;
 mod hash;
 mod http;
@@ -83,6 +84,7 @@ pub const MODULES: &[Module] = &[
     table("events", include_str!("events.d.luau"), events::build),
     table("recordings", include_str!("recordings.d.luau"), recordings::build),
     table("clips", include_str!("clips.d.luau"), clips::build),
+    table("db", include_str!("db/db.d.luau"), db::build),
     table("media", include_str!("media.d.luau"), media::build),
 ];
 

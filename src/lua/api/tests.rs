@@ -52,7 +52,7 @@ impl Vm {
     ) -> Vm {
         let clock = Arc::new(ManualClock::at(1_767_225_600_000_000));
         let world = World::new(RUNTIME.handle(), clock.clone());
-        let lua = Lua::new_with(guards::libraries(), LuaOptions::new().catch_rust_panics(false)).unwrap();
+        let lua = Lua::new_with(guards::libraries(), LuaOptions::new().catch_rust_panics(true)).unwrap();
         let mut ctx = ApiContext {
             plugin: "quiet".into(),
             generation: 7,
@@ -66,7 +66,7 @@ impl Vm {
             runtime: RUNTIME.handle().clone(),
             registry: Registry::default(),
             log_rate: Rate::new(50, 500),
-            emit_rate: Rate::new(20_000, 50_000),
+            emit_rate: Arc::new(Rate::new(20_000, 50_000)),
             quotas: Arc::default(),
             resolver: Arc::new(crate::net::SystemResolver),
             denied: Arc::new(|_| {}),
@@ -102,7 +102,7 @@ pub(super) static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> = std::s
 #[test]
 fn what_is_built_is_what_the_types_tell() {
     let everything: BTreeMap<_, _> =
-        ["recordings", "clips", "media", "events", "http"].into_iter().map(|it| (it, true)).collect();
+        ["recordings", "clips", "db", "media", "events", "http"].into_iter().map(|it| (it, true)).collect();
     let vm = Vm::new(json!(everything));
     let panotti: Table = vm.lua.globals().get("panotti").unwrap();
     for module in MODULES {
@@ -249,7 +249,7 @@ fn logging_takes_any_text_and_never_fails() {
 
 #[test]
 fn every_name_a_script_can_reach_stands_in_the_list() {
-    let everything = json!({"recordings": true, "clips": true, "media": true, "events": true, "http": true});
+    let everything = json!({"recordings": true, "clips": true, "db": true, "media": true, "events": true, "http": true});
     let vm = Vm::new(everything);
     let mut names = surface::names(&vm.lua).unwrap();
     // A VM with a plugin's files in it has it, too.

@@ -2,6 +2,7 @@
 
 mod bound;
 mod calls;
+mod databases;
 mod limits;
 mod replaced;
 mod tasks;

@@ -37,6 +37,7 @@ const ALL: &[&str] =
 const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("mlua", &["lua"]),
     ("diesel", &["store"]),
+    ("rusqlite", &["store"]),
     ("diesel_migrations", &["store"]),
     ("actix_web", &["http", "app"]),
     ("serde_yaml", &["config"]),
