@@ -249,7 +249,8 @@ fn logging_takes_any_text_and_never_fails() {
 
 #[test]
 fn every_name_a_script_can_reach_stands_in_the_list() {
-    let everything = json!({"recordings": true, "clips": true, "db": true, "media": true, "events": true, "http": true});
+    let everything =
+        json!({"recordings": true, "clips": true, "db": true, "media": true, "events": true, "http": true});
     let vm = Vm::new(everything);
     let mut names = surface::names(&vm.lua).unwrap();
     // A VM with a plugin's files in it has it, too.
