@@ -61,6 +61,8 @@ fn load(runtime: &Runtime, host: &LuaHost, name: &str, source: &str) -> Arc<Gene
         files: Arc::new(files),
         config: Arc::new(json!({})),
         secret_keys: Arc::default(),
+        requested: Default::default(),
+        learn: false,
         permissions: Default::default(),
         limits: PluginLimits::default().merged(limits.as_object().unwrap()).unwrap(),
     };

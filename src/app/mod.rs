@@ -1,6 +1,7 @@
 //! Puts the pieces together: start and stop order, signals, what is said at the start.
 
 pub mod banner;
+mod denials;
 pub mod lock;
 pub mod logging;
 mod serve;

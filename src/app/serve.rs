@@ -24,6 +24,7 @@ use crate::services::{Services, tokens, tracks};
 use crate::store::{Store, StoreOptions};
 
 use super::banner::{Banner, PluginLine, banner, base_url};
+use super::denials;
 use super::lock;
 use super::server_file::ServerFile;
 use super::signals::{self, Stop};
@@ -198,6 +199,7 @@ fn lua_host(services: &Services) -> Result<LuaHost> {
         threads: settings.lua_threads,
         in_flight_total: settings.in_flight_total,
         sink: Arc::new(sink),
+        denied: denials::sink(services, runtime.clone()),
         ..HostOptions::new(runtime, services.clone())
     };
     LuaHost::new(options).map_err(Error::internal)

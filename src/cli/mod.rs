@@ -5,6 +5,8 @@
 mod client;
 mod expires;
 mod flags;
+mod grants;
+mod print;
 mod serve;
 mod token;
 
@@ -15,6 +17,7 @@ use std::io::Write;
 use clap::{Parser, Subcommand};
 
 use flags::ServerFlags;
+use grants::GrantsCommand;
 use token::TokenCommand;
 
 /// The server was used wrongly: flags or settings.
@@ -39,6 +42,8 @@ enum Command {
     Serve(ServerFlags),
     /// Makes, lists and revokes keys of the running server.
     Token(TokenCommand),
+    /// Shows, gives and takes back what plugins may do.
+    Grants(GrantsCommand),
 }
 
 /// Why a command did not do what it was asked.
@@ -72,6 +77,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         None => serve::run(cli.flags),
         Some(Command::Serve(flags)) => serve::run(flags),
         Some(Command::Token(command)) => token::run(command),
+        Some(Command::Grants(command)) => grants::run(command),
     };
     match done {
         Ok(()) => 0,

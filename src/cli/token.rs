@@ -11,6 +11,7 @@ use super::Failure;
 use super::client::Client;
 use super::expires::expires_at;
 use super::flags::ClientFlags;
+use super::print::{columns, print, shown};
 use crate::app::logging::escaped;
 use crate::model::token::Scope;
 
@@ -105,31 +106,8 @@ fn table(items: &[Value]) -> String {
         ("LAST USED", "last_used_at"),
         ("REVOKED", "revoked_at"),
     ];
-    let mut rows = vec![COLUMNS.map(|(title, _)| title.to_owned())];
-    rows.extend(items.iter().map(|item| COLUMNS.map(|(_, key)| shown(&item[key]))));
-    let widths =
-        std::array::from_fn::<_, 7, _>(|n| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0));
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => escaped(text),
-        Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(","),
-        other => other.to_string(),
-    }
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    std::io::stdout().write_all(text.as_bytes()).map_err(|fault| Failure::Failed(format!("stdout: {fault}")))
+    let rows = items.iter().map(|item| COLUMNS.map(|(_, key)| shown(&item[key])));
+    columns(COLUMNS.map(|(title, _)| title), rows)
 }
 
 fn scope_names() -> PossibleValuesParser {

@@ -1,6 +1,6 @@
 //! The layers: defaults, then `panotti.yaml`, then `PANOTTI_*`, then flags; the later one wins, every fault is kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ use super::yaml::{YAML_MAX_BYTES, line_of, parse_yaml};
 const DEFAULT_FILE: &str = "panotti.yaml";
 /// The variable that names the settings file.
 const FILE_VARIABLE: &str = "PANOTTI_CONFIG";
+/// The section that plugins' grants stand in.
+const GRANTS: &str = "grants";
 /// Variables that begin so belong to the plugins, unless they are settings.
 const PLUGIN_PREFIX: &str = "PANOTTI_PLUGIN_";
 
@@ -63,6 +65,7 @@ pub fn load(sources: Sources) -> Result<Settings, ConfigFaults> {
     layers.fill_defaults();
     let mut settings = layers.assemble()?;
     settings.config_file = file;
+    settings.grants = std::mem::take(&mut layers.grants);
     let faults = check(&settings, |key| layers.source(key));
     if faults.is_empty() { Ok(settings) } else { Err(ConfigFaults(faults)) }
 }
@@ -71,6 +74,7 @@ pub fn load(sources: Sources) -> Result<Settings, ConfigFaults> {
 struct Layers {
     values: HashMap<&'static str, (Value, String)>,
     faults: Vec<Fault>,
+    grants: BTreeMap<String, Map<String, Value>>,
 }
 
 impl Layers {
@@ -109,6 +113,10 @@ impl Layers {
             }
         };
         for (key, value) in &fields {
+            if key == GRANTS {
+                self.read_grants(file, text, value);
+                continue;
+            }
             let is_section = SETTINGS.iter().any(|row| row.section() == Some(key));
             match value {
                 Value::Object(inner) if is_section => {
@@ -122,6 +130,29 @@ impl Layers {
                     self.fault(&at(file, text, &[key]), message);
                 }
                 _ => self.yaml_value(file, text, &[key], value),
+            }
+        }
+    }
+
+    /// `grants: { plugin: { permission: true | [part] } }`.
+    fn read_grants(&mut self, file: &str, text: &str, value: &Value) {
+        let plugins = match value {
+            Value::Object(plugins) => plugins,
+            Value::Null => return,
+            _ => {
+                let message = "grants: use a mapping of plugins to what they are granted".to_owned();
+                return self.fault(&at(file, text, &[GRANTS]), message);
+            }
+        };
+        for (plugin, granted) in plugins {
+            match granted {
+                Value::Object(granted) => _ = self.grants.insert(plugin.clone(), granted.clone()),
+                Value::Null => {}
+                _ => {
+                    let message =
+                        format!("grants.{plugin}: use a mapping such as `{{ http: [api.example] }}`");
+                    self.fault(&at(file, text, &[GRANTS, plugin]), message);
+                }
             }
         }
     }

@@ -12,6 +12,7 @@ mod table;
 mod value;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -55,6 +56,11 @@ pub struct Settings {
     pub plugin_env: Vec<String>,
     /// `name=address` or `name=address:port`: addresses for HTTP of plugins, before DNS is asked.
     pub http_hosts: Vec<String>,
+    /// Whether a plugin whose manifest says `permissions: learn` may do everything, so that it is seen what it needs.
+    pub learn_permissions: bool,
+    /// What plugins are granted, as under `permissions:` of a manifest, by plugin; the file alone sets it.
+    #[serde(default)]
+    pub grants: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
     /// Threads that run Lua.
     pub lua_threads: usize,
     /// Threads that serve HTTP.

@@ -4,12 +4,14 @@
 //! argument. `route` registers the rows, `openapi` writes the document from them, `middleware` is what every
 //! request passes, `problem` the only place that shapes an error.
 
+mod audit;
 mod body;
 mod call;
 mod clips;
 mod compat;
 mod digest;
 mod docs;
+mod grants;
 mod health;
 mod hooks;
 mod media;
@@ -32,6 +34,7 @@ use crate::error::Code::*;
 use crate::model::clip::{Clip, ClipStats};
 use crate::model::recording::Recording;
 use crate::model::token::Token;
+use crate::plugins::manager::GrantsView;
 use crate::plugins::{ConfigItem, PluginStatus, PluginView, Rescan};
 use crate::services::recordings::{Detail, Told};
 
@@ -136,6 +139,14 @@ fn routes() -> Vec<Route> {
             .gives(200, Json(of::<PluginStatus>)).fails(&[PluginNotFound]),
         post("/api/v1/plugins/{id}/breaker/reset", "resetPluginBreaker", plugins::reset_breaker, "Lets a plugin be called again that was left alone.")
             .gives(200, Json(of::<PluginStatus>)).fails(&[PluginNotFound]),
+        get("/api/v1/plugins/{id}/grants", "getPluginGrants", grants::get, "Tells what a plugin asks for, what it has and what waits.")
+            .headers(IF_NONE).gives(200, Json(of::<GrantsView>)).fails(&[PluginNotFound]),
+        put("/api/v1/plugins/{id}/grants", "replacePluginGrants", grants::put, "Grants a plugin permissions in place of those it was granted; in force when this is answered.")
+            .takes(Takes::Json(grants_change)).gives(200, Json(of::<GrantsView>)).fails(&[PluginNotFound, Conflict, PluginLoadFailed]),
+        post("/api/v1/plugins/{id}/grants", "grantPlugin", grants::put, "The same as PUT; {\"all\": true} grants everything the manifest asks for.")
+            .takes(Takes::Json(grants_change)).gives(200, Json(of::<GrantsView>)).fails(&[PluginNotFound, Conflict, PluginLoadFailed]),
+        delete("/api/v1/plugins/{id}/grants", "revokePluginGrants", grants::delete, "Takes back everything a plugin was granted; in force when this is answered.")
+            .gives(200, Json(of::<GrantsView>)).fails(&[PluginNotFound, Conflict, PluginLoadFailed]),
         get("/api/v1/plugins/{id}/config", "listPluginConfig", plugin_config::list, "Gives every value of a plugin's config with its source; secrets are not shown.")
             .headers(IF_NONE).gives(200, Json(items::<ConfigItem>)).fails(&[PluginNotFound]),
         post("/api/v1/plugins/{id}/config", "createPluginConfig", plugin_config::create, "Stores a value under a new key; it reaches the running plugin at once.")
@@ -156,6 +167,9 @@ fn routes() -> Vec<Route> {
             .takes(Takes::Json(token_create)).gives(201, Json(new_token)),
         delete("/api/v1/tokens/{id}", "revokeToken", tokens::revoke, "Revokes a key.")
             .gives(204, Nothing).fails(&[TokenNotFound]),
+
+        get("/api/v1/audit", "listAudit", audit::list, "Lists who changed what, and which doors plugins found shut, newest first.")
+            .query(audit::FILTERS).gives(200, Json(of::<audit::AuditPage>)),
 
         get("/healthz", "getHealth", health::alive, "Tells that the process runs.").any_query().gives(200, Json(probe)),
         get("/readyz", "getReadiness", health::ready, "Tells whether requests will be served.").any_query().gives(200, Json(probe)).fails(&[Overloaded]),

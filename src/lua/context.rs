@@ -18,6 +18,7 @@ use crate::net::Resolver;
 use crate::services::Services;
 
 use super::budget::Meter;
+use super::learned::Learned;
 use super::permission::{DeniedSink, Permissions};
 use super::quota::Quotas;
 use super::rate::Rate;
@@ -39,6 +40,8 @@ pub struct ApiContext {
     pub secrets: Secrets,
     /// What the plugin may do.
     pub permissions: Permissions,
+    /// What its manifest asks for, granted or not.
+    pub requested: Permissions,
     /// What the plugin may use.
     pub limits: PluginLimits,
     /// What the product can do.
@@ -57,6 +60,8 @@ pub struct ApiContext {
     pub quotas: Arc<Quotas>,
     /// Finds the addresses of other servers.
     pub resolver: Arc<dyn Resolver>,
+    /// Keeps what the plugin needs while it does not know its permissions; none once it does.
+    pub learning: Option<Arc<Learned>>,
     /// Is told of every door that was shut.
     pub denied: DeniedSink,
     /// The call that runs now.

@@ -52,6 +52,7 @@ pub(super) async fn start(
         secrets: Secrets::new(Arc::clone(&source.secret_keys), &config),
         config,
         permissions: source.permissions.clone(),
+        requested: source.requested.clone(),
         limits: source.limits,
         services: host.services(),
         clock: host.clock(),
@@ -61,6 +62,7 @@ pub(super) async fn start(
         emit_rate: Arc::new(Rate::new(source.limits.emits_per_s, source.limits.emits_burst)),
         quotas: host.quotas(&source.name),
         resolver: host.resolver(),
+        learning: source.learn.then(|| host.learned(&source.name)),
         denied: host.denied(),
         current: CurrentCall::default(),
     });

@@ -44,6 +44,10 @@ pub struct PluginSource {
     pub secret_keys: Arc<[String]>,
     /// What it may do.
     pub permissions: Permissions,
+    /// What its manifest asks for, granted or not.
+    pub requested: Permissions,
+    /// Whether every door opens and what was needed is kept.
+    pub learn: bool,
     /// What it may use.
     pub limits: PluginLimits,
 }

@@ -14,6 +14,7 @@ use crate::services::Services;
 use super::effects::{Door, LiveDoor};
 use super::generation::{Generation, PluginSource};
 use super::migrate;
+use super::learned::Learned;
 use super::permission::DeniedSink;
 use super::pool::Pool;
 use super::quota::Quotas;
@@ -82,6 +83,8 @@ pub struct LuaHost {
     options: Arc<HostOptions>,
     /// What each plugin has of what is counted, by its name.
     quotas: Arc<Mutex<BTreeMap<Arc<str>, Arc<Quotas>>>>,
+    /// What plugins were seen to need, by name.
+    learned: Arc<Mutex<BTreeMap<Arc<str>, Arc<Learned>>>>,
 }
 
 impl LuaHost {
@@ -96,7 +99,13 @@ impl LuaHost {
             .clone()
             .unwrap_or_else(|| Arc::new(LiveDoor::new(options.clock.clone(), options.runtime.clone())));
         let shared = Arc::new(Shared { door, sink: Arc::clone(&options.sink) });
-        Ok(LuaHost { pool, shared, options: Arc::new(options), quotas: Arc::default() })
+        Ok(LuaHost {
+            pool,
+            shared,
+            options: Arc::new(options),
+            quotas: Arc::default(),
+            learned: Arc::default(),
+        })
     }
 
     /// Brings a plugin's database up to date, builds its VMs and runs its chunk under the load budget.
@@ -132,6 +141,11 @@ impl LuaHost {
     /// What a plugin has of what is counted, all its VMs and generations together.
     pub fn quotas(&self, plugin: &Arc<str>) -> Arc<Quotas> {
         Arc::clone(self.quotas.lock().entry(Arc::clone(plugin)).or_default())
+    }
+
+    /// What a plugin was seen to need while it learned its permissions.
+    pub fn learned(&self, plugin: &Arc<str>) -> Arc<Learned> {
+        Arc::clone(self.learned.lock().entry(Arc::clone(plugin)).or_default())
     }
 
     pub(super) fn resolver(&self) -> Arc<dyn Resolver> {

@@ -25,6 +25,7 @@ pub mod fault;
 pub mod vm;
 pub mod context;
 pub mod permission;
+pub mod learned;
 pub mod registry;
 pub mod rate;
 pub mod quota;

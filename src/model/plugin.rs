@@ -82,6 +82,21 @@ pub struct PluginRow {
     pub version_count: i64,
 }
 
+/// What an admin has granted to a plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GrantRow {
+    /// The plugin's name.
+    pub plugin: String,
+    /// As in a manifest: `true` or a list by permission.
+    pub permissions: Value,
+    /// The hash of what the manifest asked for at that moment.
+    pub manifest_hash: String,
+    /// Who granted it: a key's id.
+    pub granted_by: String,
+    /// When (UTC).
+    pub granted_at: Timestamp,
+}
+
 /// One stored value of a plugin's config.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ConfigRow {

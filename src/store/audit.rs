@@ -30,6 +30,17 @@ pub struct AuditEntry {
     pub detail: Value,
 }
 
+/// Which acts are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct WantedActs {
+    /// Only those before the one with this number.
+    pub before: Option<i64>,
+    /// Only of this kind.
+    pub action: Option<String>,
+    /// Only on this.
+    pub subject: Option<String>,
+}
+
 impl Tx {
     /// Notes an act, in the transaction of what it tells.
     ///
@@ -51,17 +62,20 @@ impl Tx {
 }
 
 impl Reader {
-    /// At most `limit` acts before the one numbered `before` (none = from the last one), newest first.
+    /// At most `limit` acts that are `wanted`, newest first.
     ///
     /// # Errors
     /// The database's.
-    pub fn list_audit(&mut self, before: Option<i64>, limit: i64) -> Result<Vec<AuditEntry>> {
-        let rows: Vec<(i64, i64, String, String, Option<String>, String)> = audit::table
-            .filter(audit::id.lt(before.unwrap_or(i64::MAX)))
-            .order(audit::id.desc())
-            .limit(limit)
-            .load(&mut self.conn)
-            .or_fail()?;
+    pub fn list_audit(&mut self, wanted: &WantedActs, limit: i64) -> Result<Vec<AuditEntry>> {
+        let mut query = audit::table.filter(audit::id.lt(wanted.before.unwrap_or(i64::MAX))).into_boxed();
+        if let Some(action) = &wanted.action {
+            query = query.filter(audit::action.eq(action));
+        }
+        if let Some(subject) = &wanted.subject {
+            query = query.filter(audit::subject.eq(subject));
+        }
+        let rows: Vec<(i64, i64, String, String, Option<String>, String)> =
+            query.order(audit::id.desc()).limit(limit).load(&mut self.conn).or_fail()?;
         rows.into_iter()
             .map(|(id, at, actor, action, subject, detail)| {
                 Ok(AuditEntry { id, at: Timestamp(at), actor, action, subject, detail: from_text(&detail)? })
@@ -91,8 +105,9 @@ mod tests {
         store
             .write_blocking(move |tx| (1..=5).try_for_each(|at| tx.append_audit(&entry(at)).map(drop)))
             .unwrap();
-        let first = store.read(|reader| reader.list_audit(None, 3)).unwrap();
-        let rest = store.read(|reader| reader.list_audit(Some(first[2].id), 3)).unwrap();
+        let first = store.read(|reader| reader.list_audit(&WantedActs::default(), 3)).unwrap();
+        let older = WantedActs { before: Some(first[2].id), ..WantedActs::default() };
+        let rest = store.read(|reader| reader.list_audit(&older, 3)).unwrap();
         let times: Vec<_> = first.iter().chain(&rest).map(|it| it.at.0).collect();
         assert_eq!(times, [5, 4, 3, 2, 1]);
     }

@@ -27,6 +27,7 @@ mod migrate;
 mod migrate_tests;
 mod plugin_configurations;
 pub mod plugin_db;
+mod plugin_grants;
 mod plugin_tasks;
 mod plugins;
 mod queue;
@@ -55,7 +56,7 @@ use clips::ClipIds;
 use readers::Readers;
 use writer::{Writer, once};
 
-pub use audit::AuditEntry;
+pub use audit::{AuditEntry, WantedActs};
 pub use clip_query::{ClipFilter, ClipOrder, ClipSort};
 pub use connection::Reader;
 pub use deliveries::{Claimed, DeliveryCounts};

@@ -129,6 +129,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    plugin_grants (plugin) {
+        plugin -> Text,
+        permissions -> Text,
+        manifest_hash -> Text,
+        granted_by -> Text,
+        granted_at -> BigInt,
+    }
+}
+
+diesel::table! {
     plugin_kv (plugin, key) {
         plugin -> Text,
         key -> Text,
@@ -201,6 +211,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     deliveries,
     plugins,
     plugin_configurations,
+    plugin_grants,
     plugin_kv,
     plugin_tasks,
     tokens,

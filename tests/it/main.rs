@@ -10,6 +10,7 @@ mod compat;
 mod crash;
 mod errors;
 mod first_recording;
+mod grants;
 mod guide;
 mod hooks;
 mod keys;

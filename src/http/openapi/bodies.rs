@@ -91,6 +91,20 @@ pub fn new_token(components: &mut Components) -> Value {
     })
 }
 
+/// What is granted to a plugin.
+pub fn grants_change(components: &mut Components) -> Value {
+    components.named("GrantsChange", |_| {
+        let parts = json!({ "type": ["boolean", "string", "array"], "items": { "type": "string" }, "description": "`true`, or the parts that open." });
+        json!({
+            "type": "object", "additionalProperties": false, "minProperties": 1, "maxProperties": 1,
+            "properties": {
+                "permissions": { "type": "object", "additionalProperties": parts, "description": "As in a manifest, such as `{\"http\": [\"api.example\"]}`." },
+                "all": { "const": true, "description": "Everything the manifest asks for." },
+            },
+        })
+    })
+}
+
 /// What stores a value of a config.
 pub fn config_create(components: &mut Components) -> Value {
     components.named("ConfigCreate", |_| config(&["key", "value"]))

@@ -33,7 +33,7 @@ impl<'a> Args<'a> {
             Some(part) => ctx.permissions.allows(permission, part),
             None => ctx.permissions.has(permission),
         };
-        match allowed {
+        match allowed || permit::learns(ctx, permission, part) {
             true => Ok(()),
             false => Err(Raise::Denied(permit::deny(ctx, self.lua, self.function, permission, part))),
         }

@@ -183,6 +183,8 @@ impl<'a> Build<'a> {
     /// name raises with the nearest one that exists.
     pub fn close(&self, entries: Table, doc: &ModuleDoc) -> mlua::Result<Table> {
         let mut hidden = BTreeMap::new();
+        // A plugin that learns finds behind the missing name what it wants.
+        let behind = self.ctx.learning.is_some().then(|| self.lua.create_table()).transpose()?;
         for function in &doc.functions {
             let Some(permission) = &function.permission else { continue };
             let allowed = match permission.split_once(':') {
@@ -190,6 +192,10 @@ impl<'a> Build<'a> {
                 None => self.ctx.permissions.has(permission),
             };
             if !allowed {
+                if let Some(behind) = &behind {
+                    behind
+                        .raw_set(function.name.as_str(), entries.raw_get::<Value>(function.name.as_str())?)?;
+                }
                 entries.raw_set(function.name.as_str(), Value::Nil)?;
                 hidden.insert(function.name.clone(), permission.clone());
             }
@@ -207,6 +213,9 @@ impl<'a> Build<'a> {
             Ok(match hidden.get(&name) {
                 Some(permission) => {
                     let (whole, part) = permission.split_once(':').unzip();
+                    if permit::learns(&ctx, whole.unwrap_or(permission), part) {
+                        return Ok(String::new());
+                    }
                     let function = format!("{path}.{name}");
                     let why = permit::deny(&ctx, lua, &function, whole.unwrap_or(permission), part);
                     format!("{function} {why}")
@@ -217,7 +226,7 @@ impl<'a> Build<'a> {
                 },
             })
         })?;
-        let table: Table = self.strict.call((entries, missing))?;
+        let table: Table = self.strict.call((entries, missing, behind))?;
         table.set_readonly(true);
         Ok(table)
     }

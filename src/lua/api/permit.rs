@@ -25,7 +25,30 @@ pub fn deny(ctx: &ApiContext, lua: &Lua, function: &str, permission: &str, part:
     }
     let permission = shut.denied.permission.clone();
     (shut.told)(shut.denied);
-    format!("needs the permission '{permission}': {}", how_to_ask(&permission))
+    let name = permission.split(':').next().unwrap_or_default();
+    let asked = match part.or(permission.split_once(':').map(|(_, part)| part)) {
+        Some(part) => ctx.requested.allows(name, part),
+        None => ctx.requested.has(name),
+    };
+    match asked {
+        true => format!(
+            "needs the permission '{permission}', which waits for the admin's grant: \
+             `panotti grants allow {0}`, or PUT /api/v1/plugins/{0}/grants",
+            ctx.plugin
+        ),
+        false => format!("needs the permission '{permission}': {}", how_to_ask(&permission)),
+    }
+}
+
+/// Whether the door opens because the plugin still learns what it needs; it is kept then.
+pub fn learns(ctx: &ApiContext, permission: &str, part: Option<&str>) -> bool {
+    let Some(learned) = &ctx.learning else { return false };
+    let permission = part.map_or_else(|| permission.to_owned(), |part| format!("{permission}:{part}"));
+    if learned.note(&permission) {
+        log::info!(plugin = &*ctx.plugin, generation = ctx.generation;
+            "it needs {permission}; so far its manifest has to say\n{}", learned.lines());
+    }
+    true
 }
 
 /// Remembers who is calling, for a door that may turn out to be shut later.

@@ -98,6 +98,8 @@ pub(super) fn plugin(files: &[(&str, &str)], limits: Value) -> PluginSource {
         files: Arc::new(files),
         config: Arc::new(json!({"from": "22:00"})),
         secret_keys: Arc::default(),
+        requested: Default::default(),
+        learn: false,
         permissions: Default::default(),
         limits: PluginLimits::default().merged(limits.as_object().unwrap()).unwrap(),
     }

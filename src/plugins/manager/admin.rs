@@ -188,6 +188,7 @@ impl Manager {
             let has_folder = slot.change(|it| {
                 it.row = row;
                 it.stored.clear();
+                it.grant = None;
                 it.wants_others = false;
                 it.state = PluginState::Discovered;
                 it.folder.is_some()

@@ -40,7 +40,9 @@ impl Manager {
             files: Arc::clone(&prepared.snapshot.files),
             config,
             secret_keys: manifest.schema.secret_keys(),
-            permissions: manifest.granted(),
+            permissions: self.in_force(slot, &manifest.requested),
+            requested: manifest.requested.clone(),
+            learn: manifest.learn && self.0.settings.learn_permissions,
             limits: manifest.limits,
         };
         let begin = Instant::now();

@@ -4,6 +4,7 @@ mod admin;
 mod build;
 mod config;
 mod edited;
+mod grants;
 mod life;
 mod load;
 mod registry;
@@ -35,6 +36,7 @@ use super::script::ScriptHost;
 use super::status::{PluginFilter, PluginStatus, PluginView};
 
 pub use self::admin::{NewPlugin, PluginPatch};
+pub use self::grants::{Granting, GrantsView, read_granting};
 pub use self::scan::Rescan;
 
 /// How long calls under way may go on after their plugin was let go.
@@ -120,12 +122,12 @@ impl Manager {
     /// # Errors
     /// [`Code::PluginNotFound`].
     pub fn status(&self, id: &str) -> Result<PluginStatus> {
-        Ok(self.slot(id)?.status())
+        Ok(self.status_of(self.slot(id)?.as_ref()))
     }
 
     /// The status of every plugin, by name.
     pub fn statuses(&self) -> Vec<PluginStatus> {
-        self.slots().iter().map(|it| it.status()).collect()
+        self.slots().iter().map(|it| self.status_of(it)).collect()
     }
 
     /// Lets a plugin be called again that was left alone.
@@ -135,7 +137,7 @@ impl Manager {
     pub fn reset_breaker(&self, id: &str) -> Result<PluginStatus> {
         let slot = self.slot(id)?;
         slot.vitals.reset_breaker();
-        Ok(slot.status())
+        Ok(self.status_of(&slot))
     }
 
     /// What lies in the plugin folders without being a plugin, and why.

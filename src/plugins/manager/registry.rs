@@ -7,7 +7,7 @@ use crate::clock::SharedClock;
 use crate::error::Result;
 use crate::events::{EventDraft, Journal};
 use crate::model::call::{Caller, PluginEffects};
-use crate::model::plugin::{ConfigRow, PluginRow};
+use crate::model::plugin::{ConfigRow, GrantRow, PluginRow};
 use crate::model::time::Timestamp;
 use crate::store::{AuditEntry, Store, Tx};
 
@@ -44,6 +44,20 @@ impl Registry {
         read.await
     }
 
+    /// Every grant.
+    pub(super) async fn grants(&self) -> Result<Vec<GrantRow>> {
+        self.store.read_async(|reader| reader.list_grants()).await
+    }
+
+    /// Stores what a plugin is granted; none takes it back.
+    pub(super) async fn set_grant(&self, plugin: String, grant: Option<GrantRow>, act: Act) -> Result<()> {
+        let change = move |tx: &mut Tx| match grant {
+            Some(row) => tx.put_grant(&row),
+            None => tx.delete_grant(&plugin),
+        };
+        self.acting(act, change).await
+    }
+
     /// Stores a row (a new one has the id 0) and answers it as it is stored now.
     pub(super) async fn save(&self, row: PluginRow, act: Option<Act>) -> Result<PluginRow> {
         let save = move |tx: &mut Tx| match row.id {
@@ -60,6 +74,7 @@ impl Registry {
     pub(super) async fn forget(&self, row: PluginRow, purge: bool, act: Act) -> Result<PluginRow> {
         let forget = move |tx: &mut Tx| {
             tx.clear_config(row.id)?;
+            tx.delete_grant(&row.name)?;
             if purge {
                 tx.kv_purge(&row.name)?;
             }

@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 
 use crate::error::{Code, Error};
 use crate::hooks::Member;
-use crate::model::plugin::{ConfigRow, PluginRow, PluginState};
+use crate::model::plugin::{ConfigRow, GrantRow, PluginRow, PluginState};
 use crate::plugins::discovery::Snapshot;
 use crate::plugins::handler::{PluginHandler, Vitals};
 use crate::plugins::health::HealthView;
@@ -30,6 +30,8 @@ pub(super) struct Slot {
 pub(super) struct Inner {
     pub(super) row: PluginRow,
     pub(super) stored: Vec<ConfigRow>,
+    /// What it was granted over HTTP.
+    pub(super) grant: Option<GrantRow>,
     /// The folder, when there is one.
     pub(super) folder: Option<PathBuf>,
     /// What the folder held when it was last read.
@@ -83,6 +85,7 @@ impl Slot {
             state: PluginState::Missing,
             row,
             stored,
+            grant: None,
             folder: None,
             prepared: None,
             live: None,
@@ -195,8 +198,6 @@ impl Slot {
             let manifest = it.manifest();
             let usage = it.live.as_ref().map(|it| it.script.usage()).unwrap_or_default();
             let live = it.live.iter();
-            let json =
-                |it: &crate::lua::permission::Permissions| serde_json::to_value(it).unwrap_or_default();
             PluginStatus {
                 id: it.row.id,
                 name: it.row.name.clone(),
@@ -227,8 +228,12 @@ impl Slot {
                 dependencies: manifest
                     .map(|it| it.dependencies.iter().map(|it| it.name.clone()).collect())
                     .unwrap_or_default(),
-                permissions_requested: manifest.map(|it| json(&it.requested)).unwrap_or_default(),
-                permissions_granted: manifest.map(|it| json(&it.granted())).unwrap_or_default(),
+                // The manager knows what is granted.
+                permissions_requested: Value::Null,
+                permissions_granted: Value::Null,
+                permissions_waiting: Value::Null,
+                learned: None,
+                quotas: Vec::new(),
             }
         })
     }
@@ -269,11 +274,6 @@ impl Inner {
         let live = self.live.as_ref().map(|it| &it.prepared);
         let Some(prepared) = live.or(self.prepared.as_ref()) else { return Vec::new() };
         let told = prepared.manifest.warnings.iter().chain(&prepared.snapshot.warnings);
-        let mut warnings: Vec<String> = told.map(ToString::to_string).collect();
-        let waiting = prepared.manifest.waiting();
-        if !waiting.is_empty() {
-            warnings.push(format!("permissions that wait for the admin's grant: {}", waiting.join(", ")));
-        }
-        warnings
+        told.map(ToString::to_string).collect()
     }
 }

@@ -30,7 +30,13 @@ impl Manager {
         for (row, stored) in self.0.registry.all().await? {
             self.adopt(row, stored);
         }
+        for grant in self.0.registry.grants().await? {
+            if let Some(slot) = self.named(&grant.plugin) {
+                slot.change(|it| it.grant = Some(grant));
+            }
+        }
         let (_, candidates) = self.scan().await?;
+        self.check_grants();
         // A deleted plugin without a folder is nobody's concern any more.
         self.0.slots.write().retain(|_, slot| slot.read(|it| it.row.registered || it.folder.is_some()));
         self.bring_up(candidates, deadline).await;

@@ -132,7 +132,7 @@ async fn enabling_twice_is_once_and_a_failure_leaves_it_disabled() {
     world.put(&[("b/init.lua", "on_startup")]);
     assert!(world.manager.enable("b", "tester").await.unwrap().enabled);
     assert_eq!(world.told().last().unwrap(), "b.on_startup");
-    let acts = world.store.read(|it| it.list_audit(None, 10)).unwrap();
+    let acts = world.store.read(|it| it.list_audit(&Default::default(), 10)).unwrap();
     let acts: Vec<(&str, &str)> = acts.iter().map(|it| (it.action.as_str(), it.actor.as_str())).collect();
     assert_eq!(acts[0], ("plugin.enable", "tester"));
 }

@@ -25,7 +25,7 @@ async fn a_key_opens_until_it_is_revoked_and_only_as_it_was_told() {
     assert!(tokens::authenticate(&rig.services, &made.key).is_err());
     let unknown = tokens::revoke(&rig.services, "server", "nobody").await.unwrap_err();
     assert_eq!(unknown.code, Code::TokenNotFound);
-    let acts: Vec<_> = audit::list(&rig.services, None, 10).await.unwrap();
+    let acts: Vec<_> = audit::list(&rig.services, audit::Wanted::default(), 10).await.unwrap();
     let acts: Vec<_> = acts.iter().map(|it| it.action.as_str()).collect();
     assert_eq!(acts, ["token.revoke", "token.create"]);
     let listed = serde_json::to_string(&tokens::list(&rig.services).await.unwrap()).unwrap();

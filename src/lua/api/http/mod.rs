@@ -58,6 +58,7 @@ impl Shared {
     fn client(&self, ctx: &ApiContext) -> Result<Client, Raise> {
         let made = self.client.get_or_init(|| {
             let rules = match ctx.permissions.0.get("http") {
+                _ if ctx.learning.is_some() => HostRules::everything(),
                 Some(Grant::Whole(true)) => HostRules::everything(),
                 Some(Grant::Parts(parts)) => HostRules::new(parts.iter().map(String::as_str)),
                 _ => HostRules::default(),
@@ -80,6 +81,11 @@ impl Shared {
                 return Err(Raise::Denied(format!("{} ({why})", args.refuse(ctx, "http", Some(&part)))));
             }
             Err(fault) => return Err(Raise::Wrong(fault.to_string())),
+            Ok(()) if ctx.learning.is_some() => {
+                let host = wanted.url.host_str().unwrap_or_default();
+                let part = wanted.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+                permit::learns(ctx, "http", Some(&part));
+            }
             Ok(()) => {}
         }
         let most = Duration::from_millis(ctx.limits.http_wall_ms);

@@ -1,0 +1,39 @@
+//! What commands print: values that are safe to show, in columns.
+
+use std::io::Write;
+
+use serde_json::Value;
+
+use super::Failure;
+use crate::app::logging::escaped;
+
+/// A value as a cell.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => escaped(text),
+        Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+/// Rows below their titles, aligned.
+pub(super) fn columns<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let mut all = vec![titles.map(str::to_owned)];
+    all.extend(rows);
+    let widths =
+        std::array::from_fn::<_, N, _>(|n| all.iter().map(|row| row[n].chars().count()).max().unwrap_or(0));
+    let mut text = String::new();
+    for row in all {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Writes a result.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    std::io::stdout().write_all(text.as_bytes()).map_err(|fault| Failure::Failed(format!("stdout: {fault}")))
+}
