@@ -92,7 +92,7 @@ mod tests {
         let mut known = HashMap::new();
         assert_eq!(due(&mut known, &denied(1)), Some(1));
         assert_eq!(due(&mut known, &denied(1)), None);
-        (0..5_000).for_each(|line| drop(due(&mut known, &denied(line))));
+        (0..5_000).for_each(|line| _ = due(&mut known, &denied(line)));
         assert_eq!(known.len(), MAX_KNOWN);
     }
 }

@@ -98,10 +98,11 @@ fn permissions(only: &[String]) -> Value {
     for item in only {
         match item.split_once('=') {
             None => _ = permissions.insert(item.clone(), Value::Bool(true)),
-            Some((name, part)) => match permissions.entry(name).or_insert_with(|| json!([])) {
-                Value::Array(parts) => parts.push(part.into()),
-                _ => {}
-            },
+            Some((name, part)) => {
+                if let Value::Array(parts) = permissions.entry(name).or_insert_with(|| json!([])) {
+                    parts.push(part.into());
+                }
+            }
         }
     }
     Value::Object(permissions)

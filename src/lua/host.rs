@@ -13,8 +13,8 @@ use crate::services::Services;
 
 use super::effects::{Door, LiveDoor};
 use super::generation::{Generation, PluginSource};
-use super::migrate;
 use super::learned::Learned;
+use super::migrate;
 use super::permission::DeniedSink;
 use super::pool::Pool;
 use super::quota::Quotas;

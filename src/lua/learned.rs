@@ -49,7 +49,7 @@ mod tests {
         assert!(learned.note("http:b.example:8080") && learned.note("db") && learned.note("http:a.example"));
         assert!(!learned.note("db") && !learned.note("http:a.example"));
         assert_eq!(learned.lines(), "permissions:\n  db: true\n  http: [\"a.example\", \"b.example:8080\"]");
-        (0..100).for_each(|it| drop(learned.note(&format!("http:{it}.example"))));
+        (0..100).for_each(|it| _ = learned.note(&format!("http:{it}.example")));
         assert!(learned.lines().ends_with("http: true"));
     }
 }
