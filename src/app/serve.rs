@@ -88,6 +88,7 @@ impl Parts {
             journal: services.journal.clone(),
             host: Arc::new(host.clone()),
             dispatcher: hooks.clone(),
+            databases: services.databases.clone(),
             env: std::env::vars().collect(),
         });
         let deliverer = Deliverer::new(DelivererOptions {
@@ -142,6 +143,7 @@ impl Parts {
         within(deadline, "deliveries under way", self.deliverer.stop()).await;
         self.manager.stop(deadline.into_std()).await;
         within(deadline, "the Lua pool", self.host.shutdown()).await;
+        within(deadline, "plugins' own databases", self.services.databases.close()).await;
         let store = self.services.store.clone();
         let close = tokio::task::spawn_blocking(move || store.close());
         within(deadline, "the database", async move { drop(close.await) }).await;
@@ -151,7 +153,11 @@ impl Parts {
     #[expect(clippy::print_stdout, reason = "the banner is what a person reads after the start")]
     fn greet(&self, settings: &Settings, address: std::net::SocketAddr) {
         let plugins = self.manager.list(&PluginFilter::default()).into_iter().map(|it| PluginLine {
-            fault: it.last_error.as_ref().filter(|_| it.state == PluginState::Failed).map(LastError::line),
+            fault: it
+                .last_error
+                .as_ref()
+                .filter(|_| matches!(it.state, PluginState::Failed | PluginState::Quarantined))
+                .map(LastError::line),
             state: it.state.as_str().to_owned(),
             name: it.name,
         });

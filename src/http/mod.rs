@@ -19,6 +19,7 @@ mod meta;
 mod middleware;
 mod openapi;
 mod plugin_config;
+mod plugin_database;
 mod plugins;
 mod problem;
 mod query;
@@ -35,7 +36,7 @@ use crate::model::clip::{Clip, ClipStats};
 use crate::model::recording::Recording;
 use crate::model::token::Token;
 use crate::plugins::manager::GrantsView;
-use crate::plugins::{ConfigItem, PluginStatus, PluginView, Rescan};
+use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
 use crate::services::recordings::{Detail, Told};
 
 use openapi::bodies::*;
@@ -155,6 +156,11 @@ fn routes() -> Vec<Route> {
             .takes(Takes::Json(config_change)).gives(200, Json(of::<ConfigItem>)).fails(&[PluginNotFound, ConfigNotFound, Conflict]),
         delete("/api/v1/plugins/{id}/config/{config_id}", "deletePluginConfig", plugin_config::delete, "Drops a stored value: the manifest's or the schema's counts again.")
             .gives(204, Nothing).fails(&[PluginNotFound, ConfigNotFound, Conflict]),
+
+        get("/api/v1/plugins/{id}/migrations", "listPluginMigrations", plugin_database::list, "Gives the migrations of a plugin's own database, and which are applied.")
+            .headers(IF_NONE).gives(200, Json(items::<MigrationView>)).fails(&[PluginNotFound, MigrationFailed]),
+        post("/api/v1/plugins/{id}/migrations/rollback", "rollBackPluginMigrations", plugin_database::roll_back, "Takes back the migrations after a number, the last one first; the plugin must not run.")
+            .takes(Takes::Json(migration_rollback)).gives(200, Json(items::<MigrationView>)).fails(&[PluginNotFound, Conflict, MigrationFailed]),
 
         get("/api/v1/hooks", "listHooks", hooks::list, "Gives every hook with its effective chain.")
             .headers(IF_NONE).gives(200, Json(items::<hooks::HookChain>)),

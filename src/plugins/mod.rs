@@ -21,6 +21,6 @@ pub mod settings;
 pub mod stats;
 pub mod status;
 
-pub use manager::{Manager, NewPlugin, PluginPatch, Rescan};
+pub use manager::{Manager, MigrationView, NewPlugin, PluginPatch, Rescan};
 pub use settings::{ConfigItem, ConfigSource};
 pub use status::{LastError, PluginFilter, PluginStatus, PluginView};

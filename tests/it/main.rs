@@ -17,6 +17,7 @@ mod keys;
 mod library;
 mod limits;
 mod openapi;
+mod plugin_db;
 mod plugins;
 mod recordings;
 mod requests;

@@ -156,3 +156,11 @@ fn event() -> Value {
         },
     })
 }
+
+/// How far the migrations of a plugin are taken back.
+pub fn migration_rollback(components: &mut Components) -> Value {
+    let to = json!({ "type": "integer", "minimum": 0, "description": "The number of the last migration to keep; 0 keeps none." });
+    components.named("MigrationRollback", |_| {
+        json!({ "type": "object", "required": ["to"], "additionalProperties": false, "properties": { "to": to } })
+    })
+}

@@ -184,6 +184,9 @@ impl Manager {
             manager.take_down(&slot, true).await;
             let act = act(&slot, "plugin.delete", &by, json!({ "purge": purge }));
             let row = manager.0.registry.forget(slot.read(|it| it.row.clone()), purge, act).await?;
+            if purge {
+                manager.0.databases.of(&slot.name).remove().await.map_err(Error::internal)?;
+            }
             slot.vitals.forget_error();
             let has_folder = slot.change(|it| {
                 it.row = row;

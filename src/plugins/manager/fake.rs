@@ -18,6 +18,7 @@ use crate::hooks::{
 use crate::lua::{GenerationStats, HostOptions, LuaHost, PluginSource};
 use crate::model::call::Outcome;
 use crate::plugins::script::{Script, ScriptHost};
+use crate::services::databases;
 use crate::services::testing::World as Product;
 use crate::store::{Store, StoreOptions};
 
@@ -206,6 +207,7 @@ fn manager(folder: &tempfile::TempDir, store: &Store, host: Arc<dyn ScriptHost>)
         ..Settings::default()
     };
     let clock = Arc::new(SystemClock);
+    let databases = databases::open(&settings, store, tokio::runtime::Handle::current());
     let dispatcher = Dispatcher::new(Duration::from_secs(3));
     Manager::new(Parts {
         settings: Arc::new(settings),
@@ -214,6 +216,7 @@ fn manager(folder: &tempfile::TempDir, store: &Store, host: Arc<dyn ScriptHost>)
         store: store.clone(),
         host,
         dispatcher,
+        databases,
         env: vec![("PANOTTI_PLUGIN_LOCKED__A".to_owned(), "9".to_owned())],
     })
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod build;
 mod config;
+mod database;
 mod edited;
 mod grants;
 mod life;
@@ -26,6 +27,7 @@ use crate::config::Settings;
 use crate::error::{Code, Error, Result};
 use crate::events::Journal;
 use crate::hooks::{Dispatcher, Table};
+use crate::services::databases::Databases;
 use crate::store::Store;
 
 use self::registry::Registry;
@@ -36,6 +38,7 @@ use super::script::ScriptHost;
 use super::status::{PluginFilter, PluginStatus, PluginView};
 
 pub use self::admin::{NewPlugin, PluginPatch};
+pub use self::database::MigrationView;
 pub use self::grants::{Granting, GrantsView, read_granting};
 pub use self::scan::Rescan;
 
@@ -56,6 +59,8 @@ pub struct Parts {
     pub host: Arc<dyn ScriptHost>,
     /// Whose table it fills.
     pub dispatcher: Dispatcher,
+    /// Plugins' own databases.
+    pub databases: Databases,
     /// The environment of the process.
     pub env: Vec<(String, String)>,
 }
@@ -70,6 +75,7 @@ struct Shared {
     registry: Registry,
     host: Arc<dyn ScriptHost>,
     dispatcher: Dispatcher,
+    databases: Databases,
     env: PluginEnv,
     slots: RwLock<BTreeMap<Arc<str>, Arc<Slot>>>,
     rejected: RwLock<Vec<Rejected>>,
@@ -94,6 +100,7 @@ impl Manager {
             registry,
             host: parts.host,
             dispatcher: parts.dispatcher,
+            databases: parts.databases,
             env,
             slots: RwLock::default(),
             rejected: RwLock::default(),

@@ -92,6 +92,11 @@ impl Registry {
         self.acting(act, forget).await
     }
 
+    /// Notes an act that has changed nothing here.
+    pub(super) async fn note(&self, act: Act) -> Result<()> {
+        self.acting(act, |_| Ok(())).await
+    }
+
     /// Adds a config value.
     pub(super) async fn add_config(
         &self,

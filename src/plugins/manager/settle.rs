@@ -37,8 +37,11 @@ impl Manager {
         log::info!(plugin = &*slot.name, generation = live.generation; "stopped");
         // The loads so far, also those that failed: another one since then, and this is not for us to say.
         let (slot, generation) = (Arc::clone(slot), slot.read(|it| it.generation));
+        let database = self.0.databases.of(&slot.name);
         let drained = self.spawn(async move {
             live.script.retire(DRAIN).await;
+            // The admin may want to copy or replace the file of a plugin that is off.
+            database.close().await;
             slot.change(|it| {
                 if it.state == PluginState::Draining && it.generation == generation {
                     it.state = PluginState::Disabled;

@@ -112,8 +112,17 @@ impl Slot {
 
     /// Marks the plugin as failed and tells its author why.
     pub(super) fn fail(&self, fault: &LoadFault, wants_others: bool) {
+        self.stand_down(PluginState::Failed, fault, wants_others);
+    }
+
+    /// Keeps the plugin off and tells its author why.
+    pub(super) fn quarantine(&self, fault: &LoadFault) {
+        self.stand_down(PluginState::Quarantined, fault, false);
+    }
+
+    fn stand_down(&self, state: PluginState, fault: &LoadFault, wants_others: bool) {
         let generation = self.change(|it| {
-            it.state = PluginState::Failed;
+            it.state = state;
             it.wants_others = wants_others;
             it.fault = Some(fault.clone());
             it.generation

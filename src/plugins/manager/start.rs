@@ -39,6 +39,9 @@ impl Manager {
         self.check_grants();
         // A deleted plugin without a folder is nobody's concern any more.
         self.0.slots.write().retain(|_, slot| slot.read(|it| it.row.registered || it.folder.is_some()));
+        if let Some(damaged) = self.0.databases.corrupt() {
+            self.spawn(super::database::watch(Arc::downgrade(&self.0), damaged));
+        }
         self.bring_up(candidates, deadline).await;
         self.spawn(ask_health(Arc::downgrade(&self.0)));
         Ok(())

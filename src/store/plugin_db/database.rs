@@ -32,6 +32,8 @@ pub struct Database {
     reader: JournalReader,
     opened: Arc<Queue<Option<Opened>>>,
     corrupt: Mutex<Option<DbFault>>,
+    /// Removed for good; a call that is still draining does not make it again.
+    removed: AtomicBool,
     found_corrupt: UnboundedSender<Arc<str>>,
 }
 
@@ -43,8 +45,8 @@ impl Database {
         reader: JournalReader,
         found_corrupt: UnboundedSender<Arc<str>>,
     ) -> Arc<Self> {
-        let (opened, corrupt) = (Arc::default(), Mutex::default());
-        Arc::new(Database { plugin, folder, runtime, reader, opened, corrupt, found_corrupt })
+        let (opened, corrupt, removed) = (Arc::default(), Mutex::default(), AtomicBool::new(false));
+        Arc::new(Database { plugin, folder, runtime, reader, opened, corrupt, removed, found_corrupt })
     }
 
     /// Where the file is, or will be.
@@ -99,6 +101,7 @@ impl Database {
                 *turn = None;
             }
             *own.corrupt.lock() = None;
+            own.removed.store(false, Ordering::Relaxed);
             match file {
                 Some(_) => own.on_turn(&mut turn, |_| Ok(())),
                 None => Ok(()),
@@ -110,7 +113,6 @@ impl Database {
     /// Closes the file once its turn has come; the next use opens it again.
     pub async fn close(&self) {
         let mut turn = Arc::clone(&self.opened).lock_owned().await;
-        *self.corrupt.lock() = None;
         if turn.is_some() {
             let _ = self.runtime.spawn_blocking(move || drop(turn.take())).await;
         }
@@ -123,6 +125,7 @@ impl Database {
     pub async fn remove(&self) -> std::io::Result<()> {
         let mut turn = Arc::clone(&self.opened).lock_owned().await;
         *self.corrupt.lock() = None;
+        self.removed.store(true, Ordering::Relaxed);
         let (path, folder) = (self.path(), self.folder.clone());
         let removed = self.runtime.spawn_blocking(move || {
             drop(turn.take());
@@ -160,6 +163,9 @@ impl Database {
     ) -> Result<T, DbFault> {
         if let Some(fault) = self.corrupt() {
             return Err(fault);
+        }
+        if self.removed.load(Ordering::Relaxed) {
+            return Err(DbFault::new(DbFaultKind::Unavailable, "the plugin's database was removed"));
         }
         let done = match self.opened(turn) {
             Ok(opened) => {
