@@ -73,6 +73,7 @@ fn plugins() -> BTreeMap<String, Plugin> {
         let file = match (language, &named) {
             ("lua", _) => block.option("file").unwrap_or_else(|| "init.lua".to_owned()),
             ("yaml", Some(_)) => "plugin.yaml".to_owned(),
+            ("sql", Some(_)) => block.option("file").unwrap_or_default(),
             _ => continue,
         };
         let name = named.unwrap_or_else(|| format!("line_{}", block.line));
