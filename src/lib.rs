@@ -20,3 +20,5 @@ pub mod plugins;
 pub mod http;
 pub mod app;
 pub mod cli;
+#[cfg(test)]
+mod fuzz;

@@ -11,6 +11,8 @@ mod load;
 mod table;
 mod value;
 mod yaml;
+#[cfg(test)]
+mod fuzz;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

@@ -11,6 +11,8 @@ pub mod offer;
 pub mod patch;
 pub mod table;
 pub mod when;
+#[cfg(test)]
+mod fuzz;
 
 pub use catalogue::{Hook, HookKind};
 pub use dispatcher::{Asked, Check, Dispatcher};

@@ -88,10 +88,10 @@ impl Condition {
     }
 }
 
-/// 1 and 1.0 are the same to a script.
+/// 1 and 1.0 are the same to a script; two whole numbers are compared digit by digit, however large.
 fn same(a: &Value, b: &Value) -> bool {
-    match (a.as_f64(), b.as_f64()) {
-        (Some(a), Some(b)) => a == b,
+    match (a, b) {
+        (Value::Number(x), Value::Number(y)) if x.is_f64() || y.is_f64() => x.as_f64() == y.as_f64(),
         _ => a == b,
     }
 }
@@ -113,6 +113,12 @@ mod tests {
         assert!(holds(json!({"title": {"prefix": "A", "one_of": ["Ace", "Clutch"]}}), clip.clone()));
         assert!(!holds(json!({"duration": {"min": 42}}), clip.clone()));
         assert!(!holds(json!({"missing": "x"}), clip));
+    }
+
+    #[test]
+    fn whole_numbers_are_the_same_only_when_all_their_digits_are() {
+        assert!(holds(json!({"a": 1.0}), json!({"a": 1})));
+        assert!(!holds(json!({"a": 9_007_199_254_740_993_u64}), json!({"a": 9_007_199_254_740_992_u64})));
     }
 
     #[test]

@@ -4,16 +4,19 @@
 //! [`Gate`] keeps the callback away from the VM and one thread puts it there when a slice has lasted long
 //! enough; the handler takes it away again. Once a call is past its deadline the callback stays, so that
 //! no `pcall` survives it.
+//!
+//! Where no interrupt reaches, inside a C function of the string library, [`unless_large`] looks at the sizes
+//! before: as a C function itself, because a wrapper in Lua costs more than an ordinary search.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use mlua::{Lua, VmState, ffi};
+use mlua::{Function, Lua, VmState, ffi};
 use parking_lot::Mutex;
 
 /// The way to one VM's interrupt, and what its present slice looks like.
@@ -180,6 +183,49 @@ unsafe extern "C-unwind" fn on_allocate(
     }
 }
 
+/// Above this many (byte of the first argument x byte of the second) a guarded function goes the slow way.
+const LARGE_WORK: usize = 1 << 20;
+
+/// A function that is `plain` while its first two arguments are short strings, else `careful`. Errors call it
+/// `name`. `plain` must be a function of Luau's string library as it was made: those have no upvalues.
+///
+/// # Errors
+/// The VM has no memory left.
+pub fn unless_large(
+    lua: &Lua,
+    name: &'static CStr,
+    plain: Function,
+    careful: Function,
+) -> mlua::Result<Function> {
+    // SAFETY: within a protected call, the two functions are taken from the stack as upvalues and one is left
+    // there; the name lives as long as the program.
+    unsafe {
+        lua.exec_raw((plain, careful), |state| {
+            ffi::lua_pushcclosurek(state, by_size, name.as_ptr(), 2, None);
+        })
+    }
+}
+
+unsafe extern "C-unwind" fn by_size(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Luau calls this with its arguments on the stack and two functions as upvalues, and with room for 20
+    // more values. `lua_objlen` takes any value and any index; what is no string is refused by `plain` itself.
+    // `plain` finds the stack as if it had been called directly, and reads no upvalues. Errors pass through here,
+    // where nothing is to be dropped.
+    unsafe {
+        let work = ffi::lua_objlen(state, 1).saturating_mul(ffi::lua_objlen(state, 2));
+        if work > LARGE_WORK {
+            ffi::lua_pushvalue(state, ffi::lua_upvalueindex(2));
+            ffi::lua_insert(state, 1);
+            ffi::lua_call(state, ffi::lua_gettop(state) - 1, ffi::LUA_MULTRET);
+            return ffi::lua_gettop(state);
+        }
+        match ffi::lua_tocfunction(state, ffi::lua_upvalueindex(1)) {
+            Some(plain) => plain(state),
+            None => 0,
+        }
+    }
+}
+
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Never zero, which stands for "no slice".
@@ -236,6 +282,29 @@ mod tests {
             assert_eq!(lua.load("return 1 + 1").eval::<i32>().unwrap(), 2);
             gate.close();
         }
+    }
+
+    #[test]
+    fn large_arguments_go_the_slow_way_and_all_others_do_not_notice() {
+        let lua = Lua::new();
+        let plain: Function = lua.load("return string.find").eval().unwrap();
+        let careful =
+            lua.load("return function(...) return 'slow', select('#', ...), ... end").eval().unwrap();
+        lua.globals().set("find", unless_large(&lua, c"find", plain, careful).unwrap()).unwrap();
+        lua.load(
+            "assert(find('abc', 'b') == 2 and select('#', find('abc', '(b)(c)')) == 4 and find(123, 2) == 2)
+            local way, n, s, p, init = find(('a'):rep(2^11), ('b'):rep(2^10), 7, nil)
+            assert(way == 'slow' and n == 4 and #s == 2^11 and #p == 2^10 and init == 7)
+            for _, wrong in {{}, {'a'}, {nil, 'a'}, {{}, 'a'}, {'a', print}, {'a', '['}} do
+                local ok, err = pcall(function() return find(wrong[1], wrong[2]) end)
+                local same, told = pcall(function() return string.find(wrong[1], wrong[2]) end)
+                assert(not ok and not same and err:gsub('^.-:%d+: ', '') == told:gsub('^.-:%d+: ', ''), err)
+            end
+            local yields = coroutine.wrap(function() return find('a', 'a'), coroutine.yield(1) end)
+            assert(yields() == 1)",
+        )
+        .exec()
+        .unwrap();
     }
 
     #[test]

@@ -50,4 +50,6 @@ pub use subtract::{Delay, MAX_DELAY_S, Subtracted, subtract};
 pub use wav::mend_wav_header;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -9,3 +9,5 @@ pub mod plugin;
 pub mod recording;
 pub mod time;
 pub mod token;
+#[cfg(test)]
+mod fuzz;

@@ -20,6 +20,8 @@ pub mod script;
 pub mod settings;
 pub mod stats;
 pub mod status;
+#[cfg(test)]
+mod fuzz;
 
 pub use manager::{Manager, MigrationView, NewPlugin, PluginPatch, Rescan};
 pub use settings::{ConfigItem, ConfigSource};

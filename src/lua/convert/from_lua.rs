@@ -32,7 +32,7 @@ pub struct ConvertFault {
     pub path: String,
     /// What is wrong there and what to do instead.
     pub message: String,
-    /// Whether a budget was met, as against a value that has no JSON.
+    /// Whether there was too much of it, as against a value that has no JSON or nests too deep.
     pub is_limit: bool,
 }
 
@@ -244,8 +244,9 @@ fn number(it: f64) -> Result<Value, ConvertFault> {
     if it.is_nan() {
         return Err(fault("is not a number (NaN), which JSON cannot hold; use panotti.json.null"));
     }
-    if it == 0.0 {
-        return Ok(0.into());
+    // A value that was never in a VM has not been made an integer there.
+    if it.fract() == 0.0 && it.abs() <= MAX_SAFE_INTEGER as f64 {
+        return Ok((it as i64).into());
     }
     let number = Number::from_f64(it)
         .ok_or_else(|| fault("is infinite, which JSON cannot hold; use panotti.json.null"))?;

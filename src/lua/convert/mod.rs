@@ -12,6 +12,8 @@
 
 mod from_lua;
 mod to_lua;
+#[cfg(test)]
+mod fuzz;
 
 pub use from_lua::{Budget, ConvertFault, from_lua};
 pub use to_lua::{record_to_lua, to_lua};

@@ -6,6 +6,8 @@ mod kind;
 mod live;
 mod open;
 mod sink;
+#[cfg(test)]
+mod fuzz;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use imports::used_modules;
 
 /// Modules that know nobody; every layer may use them.
-const PLAIN: &[&str] = &["error", "config", "clock", "model"];
+const PLAIN: &[&str] = &["error", "config", "clock", "model", "fuzz"];
 
 /// Each layer and the layers it may use besides the plain ones. Not transitive.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("clock", &[]),
     ("model", &[]),
+    ("fuzz", &[]),
     ("media", &[]),
     ("net", &[]),
     ("hooks", &[]),
