@@ -53,10 +53,6 @@ fn manifests() {
         let lines = input.iter().filter(|it| **it == b'\n').count() + 1;
         match manifest::read("quiet", &snapshot, &env(), &PluginLimits::default()) {
             Ok(manifest) => {
-                for name in manifest.granted().0.keys() {
-                    assert!(manifest.requested.has(name) || manifest.requested.0.contains_key(name));
-                    assert!(!manifest.waiting().contains(&name.as_str()), "{name} is granted and waits");
-                }
                 let told = serde_json::to_string(&manifest.config).unwrap();
                 assert!(!told.contains(SECRET));
             }
