@@ -131,6 +131,8 @@ pub struct Reply {
     pub generation: u64,
     /// `ok` or `refused`; or what a door noted on the way (`denied`, `limit`, `convert`), though the script went on.
     pub outcome: Outcome,
+    /// What that door said, if it said anything.
+    pub noted: Option<String>,
 }
 
 /// A call that did not end well; its effects are dropped.

@@ -209,6 +209,7 @@ pub struct CallState {
     /// Its transactions on the plugin's own database.
     pub transactions: Transactions,
     marks: AtomicU8,
+    noted: Mutex<Option<String>>,
 }
 
 impl CallState {
@@ -224,6 +225,7 @@ impl CallState {
             kept: Mutex::default(),
             transactions: Transactions::default(),
             marks: AtomicU8::new(0),
+            noted: Mutex::default(),
         }
     }
 
@@ -288,6 +290,17 @@ impl CallState {
     /// Notes what a door did, whatever the script makes of it afterwards.
     pub fn mark(&self, mark: Mark) {
         self.marks.fetch_or(mark as u8, Ordering::Relaxed);
+    }
+
+    /// The same with what the door said; the first one's words are kept.
+    pub fn mark_because(&self, mark: Mark, why: &str) {
+        self.mark(mark);
+        self.noted.lock().get_or_insert_with(|| why.to_owned());
+    }
+
+    /// What the first door said that noted anything.
+    pub fn noted(&self) -> Option<String> {
+        self.noted.lock().clone()
     }
 
     /// Whether a door has noted `mark`.

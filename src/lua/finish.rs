@@ -72,7 +72,8 @@ pub(super) fn strand(
                 let generation = vm.context.generation;
                 match taken {
                     Taken::Answer(answer) => {
-                        Done::Hook(Reply { answer, effects, generation, outcome: ended })
+                        let noted = call.noted();
+                        Done::Hook(Reply { answer, effects, generation, outcome: ended, noted })
                     }
                     Taken::Json(value) => Done::Value(value, effects),
                     Taken::Values(_) => Done::Hook(Reply { effects, generation, ..Reply::default() }),

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::clock::SharedClock;
 use crate::config;
 use crate::error::ScriptFault;
-use crate::hooks::{Answer, CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind};
+use crate::hooks::{Answer, CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, Reply};
 use crate::model::call::Outcome;
 use crate::model::time::Timestamp;
 
@@ -151,14 +151,18 @@ impl HookHandler for PluginHandler {
             let result = answer.await;
             let outcome = match &result {
                 Ok(reply) if matches!(reply.answer, Answer::Deny { .. }) => Outcome::Refused,
-                Ok(_) => Outcome::Ok,
+                Ok(reply) => reply.outcome,
                 Err(failure) => failure.outcome,
             };
             let vitals = &passed.vitals;
             let ran = outcome != Outcome::Skipped;
             vitals.stats.count(hook, outcome, ran.then(|| begin.elapsed()));
-            if let Err(failure) = &result {
-                vitals.failed(failure, hook, request_id.as_deref());
+            match &result {
+                Err(failure) => vitals.failed(failure, hook, request_id.as_deref()),
+                Ok(reply) if ![Outcome::Ok, Outcome::Refused].contains(&outcome) => {
+                    vitals.failed(&swallowed(reply), hook, request_id.as_deref());
+                }
+                Ok(_) => {}
             }
             if vitals.breaker.lock().note(pass, outcome, Instant::now()) {
                 log::error!(
@@ -170,6 +174,18 @@ impl HookHandler for PluginHandler {
             result
         })
     }
+}
+
+/// What a door noted of a call whose script went on all the same.
+fn swallowed(reply: &Reply) -> CallFailure {
+    let outcome = reply.outcome;
+    let said = reply.noted.clone().unwrap_or_else(|| format!("it came to `{}`", outcome.as_str()));
+    let fault = ScriptFault {
+        outcome: outcome.as_str().to_owned(),
+        message: format!("{said}; the script went on"),
+        ..ScriptFault::default()
+    };
+    CallFailure { outcome, fault, generation: reply.generation }
 }
 
 /// A call that got past the breaker; when it is dropped unfinished, the next one may probe.
@@ -203,7 +219,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::hooks::{Registration, Reply, Subscription, Target};
+    use crate::hooks::{Registration, Subscription, Target};
     use crate::lua::GenerationStats;
     use crate::model::call::{CallContext, Caller};
     use crate::plugins::breaker::BreakerState;

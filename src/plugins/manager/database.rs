@@ -44,8 +44,11 @@ impl Manager {
     pub async fn migrations(&self, id: &str) -> Result<Vec<MigrationView>> {
         let slot = self.slot(id)?;
         let own = own_migrations(&slot)?;
-        let rows = self.0.databases.of(&slot.name).migrations().await;
-        let rows = rows.map_err(|fault| into_error(&slot, fault.into()))?;
+        let database = self.0.databases.of(&slot.name);
+        let rows = database.migrations().await.map_err(|fault| into_error(&slot, fault.into()))?;
+        if slot.live().is_none() {
+            database.close().await;
+        }
         Ok(views(own, rows))
     }
 

@@ -60,7 +60,7 @@ impl HookHandler for Plugin {
         self.heard.lock().push((self.name.to_string(), call.ctx.hook, payload));
         let Target::Slot(_) = call.target;
         Box::pin(async move {
-            let reply = |answer, effects| Ok(Reply { answer, effects, generation: 1, outcome: Outcome::Ok });
+            let reply = |answer, effects| Ok(Reply { answer, effects, generation: 1, ..Reply::default() });
             match does {
                 Does::Returns(answer) => reply(answer, Effects::default()),
                 Does::Keeps(key) => {

@@ -28,7 +28,9 @@ pub fn run(server: &Server, script: &Script, memory_mib: u64) -> Result<Outcome,
     let folder = server.folder().join("plugins").join(&script.name);
     std::fs::create_dir_all(&folder).unwrap();
     for (path, text) in script.files(memory_mib) {
-        std::fs::write(folder.join(path), text).unwrap();
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
     }
     furnish(server, script);
     let known = server.log_length();

@@ -20,6 +20,10 @@ use script::{SECRET, Script};
 const SHORT: &[&str] = &[
     "box_017_api_table_poison",
     "box_019_userdata_metamethods",
+    "db_002_pragma_schema",
+    "db_006_core_table",
+    "db_008_cte_bomb",
+    "db_018_fill_disk",
     "ev_002_emit_flood",
     "ev_003_huge_payload",
     "ev_011_log_secret",

@@ -94,9 +94,18 @@ impl Script {
             _ => self.text.clone(),
         };
         files.push(("attack.lua", text));
+        if self.header("class") == "db" {
+            files.push(("migrations/0001_zoo/up.sql", TABLES.to_owned()));
+        }
         files
     }
 }
+
+/// The tables that statements of the zoo speak of.
+const TABLES: &str = "CREATE TABLE kv (k, v);
+CREATE TABLE events (n);
+WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 500) INSERT INTO events SELECT x FROM c;
+";
 
 /// A secret in the config of every plugin of the zoo: it must not come out anywhere.
 pub const SECRET: &str = "s3cr3t-0f-the-z00";

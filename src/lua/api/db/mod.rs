@@ -190,9 +190,9 @@ fn note_size(quotas: &Quotas, file_bytes: Option<u64>) {
 fn failed(call: &CallState, quotas: &Quotas, fault: DbFault) -> Outcome {
     match fault.kind {
         DbFaultKind::Misused => return Err(Raise::Wrong(fault.message)),
-        DbFaultKind::Denied => call.mark(Mark::Denied),
+        DbFaultKind::Denied => call.mark_because(Mark::Denied, &fault.message),
         DbFaultKind::Limit => {
-            call.mark(Mark::Limit);
+            call.mark_because(Mark::Limit, &fault.message);
             if fault.message.contains(Quota::DatabaseBytes.setting()) {
                 quotas.refuse(Quota::DatabaseBytes);
             }
