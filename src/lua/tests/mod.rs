@@ -5,6 +5,7 @@ mod calls;
 mod databases;
 mod limits;
 mod replaced;
+mod sounds;
 mod tasks;
 mod zoo;
 
