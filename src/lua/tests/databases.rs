@@ -127,6 +127,40 @@ fn a_call_that_is_killed_inside_of_a_transaction_leaves_nothing_behind_and_its_t
     }
 }
 
+#[test]
+fn a_commit_that_fails_and_a_file_that_is_full_are_told_and_leave_nothing_half_done() {
+    let bench = Bench::new();
+    let source = format!(
+        "{DO}
+        db.execute('CREATE TABLE child (p REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)')
+        db.execute('CREATE TABLE parent (id INTEGER PRIMARY KEY)')
+        function todo.orphan()
+            local done, err = db.transaction(function() assert(db.execute('INSERT INTO child VALUES (7)')) return true end)
+            assert(done == nil and err.code == 'constraint' and #db.query('SELECT * FROM child') == 0)
+            return err.message
+        end
+        function todo.fill()
+            local failed
+            local done, err = db.transaction(function()
+                for i = 1, 100 do
+                    local inserted, why = db.execute('INSERT INTO t VALUES (zeroblob(100000))')
+                    if not inserted then failed = why break end
+                end
+                return true
+            end)
+            assert(failed.code == 'limit' and failed.message:find('limits.db_mib = 1', 1, true), failed.message)
+            local kept = db.query('SELECT count(*) AS n FROM t')[1].n
+            assert((kept > 0) == (done == true), 'committed in part')
+            return err and err.message or 'committed what fitted'
+        end"
+    );
+    let plugin = bench.load_db(&source, json!({ "db_mib": 1, "question_wall_ms": 20000 }));
+    let orphan = bench.value(&plugin, "orphan");
+    assert!(orphan.as_str().unwrap().contains("FOREIGN KEY"), "{orphan}");
+    let told = bench.value(&plugin, "fill");
+    assert!(["rolled back", "committed"].iter().any(|it| told.as_str().unwrap().contains(it)), "{told}");
+}
+
 fn patch_of(reply: Reply) -> Value {
     match reply.answer {
         Answer::Patch(patch) => Value::Object(patch),

@@ -21,6 +21,9 @@ use super::gauge::Gauge;
 pub const MAX_EVENTS: i64 = 10_000;
 const MAX_BYTES: i64 = 16 << 20;
 
+/// Bytes of one event's data; of larger ones their size is shown.
+const MAX_DATA_BYTES: usize = 512 << 10;
+
 /// Events that are read at once.
 const BATCH: i64 = 500;
 
@@ -133,6 +136,10 @@ fn fill(connection: &Connection, reader: &JournalReader) -> Result<(), DbFault> 
             .prepare_cached("INSERT OR REPLACE INTO temp._panotti_events VALUES (?1, ?2, ?3, ?4)")
             .map_err(fault)?;
         for JournalRow { seq, kind, time, data } in &page.rows {
+            // A row has its limit, too.
+            let large =
+                (data.len() > MAX_DATA_BYTES).then(|| format!("{{\"omitted_bytes\":{}}}", data.len()));
+            let data = large.as_ref().unwrap_or(data);
             insert.execute(params![seq, kind, time.to_string(), data]).map_err(fault)?;
             after = *seq;
         }
@@ -154,4 +161,57 @@ fn fill(connection: &Connection, reader: &JournalReader) -> Result<(), DbFault> 
         connection.prepare_cached(sql).and_then(|mut it| it.execute([MAX_BYTES])).map_err(fault)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A journal of so many events, each with so many bytes of data.
+    fn reader(last: i64, bytes: usize) -> JournalReader {
+        Arc::new(move |after, limit| {
+            let row = |seq| JournalRow {
+                seq,
+                kind: "a.b".to_owned(),
+                time: Timestamp(seq),
+                data: "x".repeat(bytes),
+            };
+            let rows = (after + 1..=last.min(after + limit)).map(row).collect();
+            Ok(JournalPage { rows, first: 1, last })
+        })
+    }
+
+    fn shown(connection: &Connection) -> (i64, i64, i64) {
+        let sql = "SELECT count(*), min(id), max(id) FROM events";
+        connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap()
+    }
+
+    #[test]
+    fn the_newest_events_are_shown_and_only_new_ones_are_copied() {
+        let connection = Connection::open_in_memory().unwrap();
+        install(&connection, &Arc::default()).unwrap();
+        provide(&connection, &reader(12_000, 1)).unwrap();
+        assert_eq!(shown(&connection), (10_000, 2_001, 12_000));
+        provide(&connection, &reader(12_700, 1)).unwrap();
+        assert_eq!(shown(&connection), (10_000, 2_701, 12_700));
+        provide(&connection, &reader(40_000, 1)).unwrap();
+        assert_eq!(shown(&connection), (10_000, 30_001, 40_000));
+    }
+
+    #[test]
+    fn an_event_beyond_the_limit_of_a_row_shows_its_size() {
+        let connection = Connection::open_in_memory().unwrap();
+        install(&connection, &Arc::default()).unwrap();
+        provide(&connection, &reader(1, 2 << 20)).unwrap();
+        let data: String = connection.query_row("SELECT data FROM events", [], |row| row.get(0)).unwrap();
+        assert_eq!(data, "{\"omitted_bytes\":2097152}");
+    }
+
+    #[test]
+    fn large_events_leave_room_for_fewer() {
+        let connection = Connection::open_in_memory().unwrap();
+        install(&connection, &Arc::default()).unwrap();
+        provide(&connection, &reader(1_000, 64 << 10)).unwrap();
+        assert_eq!(shown(&connection), (256, 745, 1_000));
+    }
 }
