@@ -113,6 +113,8 @@ codes! {
     RecordingNotFound 404 "recording_not_found" "No recording has this id" "GET /api/v1/recordings lists them.";
     TrackNotFound 404 "track_not_found" "The recording has no such track" "GET /api/v1/recordings/{id}/tracks lists them.";
     ClipNotFound 404 "clip_not_found" "No clip has this id" "GET /api/v1/clips lists them.";
+    ScheduleNotFound 404 "schedule_not_found" "No schedule has this id" "GET /api/v1/schedules lists them.";
+    PluginNotRunning 409 "plugin_not_running" "The plugin does not run" "Enable it, or look at its status for what keeps it from running.";
     PluginNotFound 404 "plugin_not_found" "No plugin has this id or name" "GET /api/v1/plugins lists them.";
     ConfigNotFound 404 "config_not_found" "The plugin has no such config row" "GET /api/v1/plugins/{id}/config lists them.";
     HookNotFound 404 "hook_not_found" "No hook has this name" "GET /api/v1/hooks lists them.";

@@ -234,6 +234,35 @@
 ---@field parse fun(text: string): number?, Failure? The seconds since 1970 of an RFC 3339 text (without offset: UTC), compact digits, or Unix seconds; nil and `not_time`.
 ---@field format fun(seconds?: number): string RFC 3339 in UTC of `seconds` since 1970; of now without it.
 
+--- Runs `fn` once for `id`, across retries and restarts, and returns what it returned (at most 64 KiB as JSON); later
+--- calls return the same without running it. It counts as done, and is on disk, as soon as `fn` has returned. When `fn`
+--- raises, nothing is kept and the error goes on. Whoever comes while it runs waits. Ids are kept for 30 days; at most
+--- `limits.kv_keys`. Answers nil and a failure when the store fails.
+--- @waits
+---@alias Panotti_once fun(id: string, fn: fun(...: any): any, ...: any): any, Failure?
+
+--- What a function of a schedule is given.
+---@class ScheduledRun
+---@field name string The schedule's name.
+---@field scheduled_at number When it was due, in seconds since 1970.
+---@field cause string `timer`, `missed` (it makes up for runs that were missed) or `manual`.
+---@field missed_count number How many runs were missed that this one makes up for.
+
+--- What happens when time does not go as planned.
+---@class ScheduleOptions
+---@field missed "skip"|"once"? Runs missed while the server or the plugin was down are left out (`skip`, without it) or made up for by `once`.
+---@field overlap "skip"|"queue"|"allow"? A run due while the one before goes on is left out (`skip`, without it), waits (`queue`, one at most) or runs beside it (`allow`).
+
+--- As `ScheduleOptions`; `tz` is the zone that a cron expression is read in, such as `Europe/Berlin` (UTC without it).
+---@alias CronOptions ScheduleOptions& { tz: string? }
+
+--- Functions that the host calls at their times. Register them while the plugin loads (its chunk or `on_load`). The host
+--- keeps their times: a reload or a restart changes nothing, and a schedule that is not registered any more rests. At
+--- most `limits.schedules`. What a run writes is stored when it ends.
+---@class Panotti_schedule
+---@field every fun(seconds: number, name: string, fn: fun(run: ScheduledRun, ctx: Ctx), options?: ScheduleOptions) Calls `fn` every `seconds` (1 to 31622400). `name` is its own within the plugin.
+---@field cron fun(expression: string, name: string, fn: fun(run: ScheduledRun, ctx: Ctx), options?: CronOptions) Calls `fn` when `expression` comes true: minute, hour, day of the month, month, day of the week; six fields begin with the second.
+
 --- What a plugin keeps between calls and restarts; each plugin sees its own keys alone. A call sees its own writes;
 --- they are stored when it has ended well, together with what it answers.
 ---@class Panotti_kv
@@ -448,6 +477,8 @@
 ---@field url Panotti_url
 ---@field regex Panotti_regex
 ---@field time Panotti_time
+---@field once Panotti_once
+---@field schedule Panotti_schedule
 ---@field kv Panotti_kv
 ---@field http Panotti_http
 ---@field events Panotti_events

@@ -39,6 +39,9 @@ const QUEUE_IS_UNFIT: usize = 4000;
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 const SWEEP_BATCH: i64 = 500;
 
+/// What was done once for an id is known for 30 days.
+const ONCE_US: i64 = 30 * 86_400_000_000;
+
 /// The file with the first key, in the data folder.
 const KEY_FILE: &str = "admin.token";
 
@@ -183,6 +186,7 @@ async fn sweep(services: Services) {
         let now = services.now();
         services.store.write_idle(move |tx| {
             tx.forget_answers(Timestamp(now.0.saturating_sub(kept_us)), SWEEP_BATCH)?;
+            tx.sweep_once(Timestamp(now.0.saturating_sub(ONCE_US)), SWEEP_BATCH)?;
             tx.kv_sweep(now, SWEEP_BATCH).map(drop)
         });
     }

@@ -10,6 +10,7 @@ pub mod handler;
 pub mod offer;
 pub mod patch;
 pub mod table;
+pub mod timetable;
 pub mod when;
 #[cfg(test)]
 mod fuzz;

@@ -26,6 +26,7 @@ mod query;
 mod recordings;
 mod reply;
 mod route;
+mod schedules;
 mod server;
 mod state;
 mod tokens;
@@ -34,8 +35,9 @@ mod tracks;
 use crate::error::Code::*;
 use crate::model::clip::{Clip, ClipStats};
 use crate::model::recording::Recording;
+use crate::model::schedule::ScheduleRun;
 use crate::model::token::Token;
-use crate::plugins::manager::GrantsView;
+use crate::plugins::manager::{GrantsView, ScheduleView};
 use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
 use crate::services::recordings::{Detail, Told};
 
@@ -166,6 +168,15 @@ fn routes() -> Vec<Route> {
             .headers(IF_NONE).gives(200, Json(items::<hooks::HookChain>)),
         get("/api/v1/hooks/{hook}", "getHook", hooks::get, "Gives the effective chain of a hook, and why it is in that order.")
             .headers(IF_NONE).gives(200, Json(of::<hooks::HookChain>)).fails(&[HookNotFound]),
+
+        get("/api/v1/schedules", "listSchedules", schedules::list, "Lists what plugins are called for again and again.")
+            .query(schedules::FILTERS).gives(200, Json(items::<ScheduleView>)),
+        get("/api/v1/schedules/{id}", "getSchedule", schedules::get, "Gives a schedule with its last 100 runs.")
+            .gives(200, Json(of::<ScheduleView>)).fails(&[ScheduleNotFound]),
+        patch("/api/v1/schedules/{id}", "pauseSchedule", schedules::patch, "Holds a schedule, or lets it go on from now.")
+            .takes(Takes::Json(schedule_change)).gives(200, Json(of::<ScheduleView>)).fails(&[ScheduleNotFound]),
+        post("/api/v1/schedules/{id}/run", "runSchedule", schedules::run, "Runs a schedule now; answers when the run has begun.")
+            .gives(202, Json(of::<ScheduleRun>)).fails(&[ScheduleNotFound, PluginNotRunning]),
 
         get("/api/v1/tokens", "listTokens", tokens::list, "Lists the keys, never their secrets.")
             .headers(IF_NONE).gives(200, Json(items::<Token>)),

@@ -7,6 +7,7 @@ pub mod id;
 pub mod page;
 pub mod plugin;
 pub mod recording;
+pub mod schedule;
 pub mod time;
 pub mod token;
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod fields;
 pub mod files;
 pub mod idempotency;
 pub mod kv;
+pub mod once;
 pub mod recordings;
 pub mod tokens;
 pub mod tracks;

@@ -28,6 +28,8 @@ mod migrate_tests;
 mod plugin_configurations;
 pub mod plugin_db;
 mod plugin_grants;
+mod plugin_once;
+mod schedules;
 mod plugin_tasks;
 mod plugins;
 mod queue;

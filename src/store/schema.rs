@@ -148,6 +148,46 @@ diesel::table! {
 }
 
 diesel::table! {
+    plugin_once (plugin, id) {
+        plugin -> Text,
+        id -> Text,
+        result -> Text,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
+    schedules (id) {
+        id -> BigInt,
+        plugin -> Text,
+        name -> Text,
+        kind -> Text,
+        when_text -> Text,
+        tz -> Text,
+        missed -> Text,
+        overlap -> Text,
+        paused -> Bool,
+        next_at -> BigInt,
+        skipped -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    schedule_runs (id) {
+        id -> BigInt,
+        schedule_id -> BigInt,
+        cause -> Text,
+        scheduled_at -> BigInt,
+        started_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        outcome -> Text,
+        error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     plugin_tasks (id) {
         id -> BigInt,
         plugin -> Text,
@@ -213,6 +253,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     plugin_configurations,
     plugin_grants,
     plugin_kv,
+    plugin_once,
+    schedules,
+    schedule_runs,
     plugin_tasks,
     tokens,
     audit,

@@ -21,6 +21,7 @@ mod plugin_db;
 mod plugins;
 mod recordings;
 mod requests;
+mod schedules;
 mod shipped;
 mod start_stop;
 mod tracks;

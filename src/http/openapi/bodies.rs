@@ -91,6 +91,14 @@ pub fn new_token(components: &mut Components) -> Value {
     })
 }
 
+/// What changes a schedule.
+pub fn schedule_change(components: &mut Components) -> Value {
+    components.named("ScheduleChange", |_| {
+        let paused = json!({ "type": "boolean", "description": "Whether it is held." });
+        json!({ "type": "object", "required": ["paused"], "additionalProperties": false, "properties": { "paused": paused } })
+    })
+}
+
 /// What is granted to a plugin.
 pub fn grants_change(components: &mut Components) -> Value {
     components.named("GrantsChange", |_| {

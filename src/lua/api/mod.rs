@@ -19,8 +19,10 @@ mod json;
 mod kv;
 mod log;
 mod media;
+mod once;
 mod recordings;
 mod regex;
+mod schedule;
 mod task;
 mod time;
 pub(crate) mod top;
@@ -79,6 +81,8 @@ pub const MODULES: &[Module] = &[
     table("url", include_str!("url.d.luau"), url::build),
     table("regex", include_str!("regex.d.luau"), regex::build),
     table("time", include_str!("time.d.luau"), time::build),
+    function("once", include_str!("once.d.luau"), once::build),
+    table("schedule", include_str!("schedule.d.luau"), schedule::build),
     table("kv", include_str!("kv.d.luau"), kv::build),
     table("http", include_str!("http.d.luau"), http::build),
     table("events", include_str!("events.d.luau"), events::build),

@@ -10,6 +10,7 @@ mod life;
 mod load;
 mod registry;
 mod scan;
+mod schedules;
 mod settle;
 mod slot;
 mod start;
@@ -41,6 +42,7 @@ pub use self::admin::{NewPlugin, PluginPatch};
 pub use self::database::MigrationView;
 pub use self::grants::{Granting, GrantsView, read_granting};
 pub use self::scan::Rescan;
+pub use self::schedules::{ScheduleFilter, ScheduleView};
 
 /// How long calls under way may go on after their plugin was let go.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -83,6 +85,8 @@ struct Shared {
     changing: tokio::sync::Mutex<()>,
     /// Held while the table is made, so that a later one never gives way to an earlier one.
     publishing: Mutex<()>,
+    /// What is kept of schedules beside the store.
+    schedules: Arc<schedules::Schedules>,
     stopping: AtomicBool,
     /// The runtime the plugins were started on.
     runtime: OnceLock<tokio::runtime::Handle>,
@@ -106,6 +110,7 @@ impl Manager {
             rejected: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
             publishing: Mutex::default(),
+            schedules: Arc::default(),
             stopping: AtomicBool::new(false),
             runtime: OnceLock::new(),
         }))
@@ -212,6 +217,7 @@ impl Manager {
         let _one_at_a_time = self.0.publishing.lock();
         let live = self.slots().into_iter().filter_map(|it| it.live());
         self.0.dispatcher.replace(Table::new(live.map(|it| it.member()).collect()));
+        self.0.schedules.look_again();
     }
 }
 

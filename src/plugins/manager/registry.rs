@@ -4,10 +4,11 @@
 use serde_json::{Value, json};
 
 use crate::clock::SharedClock;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::events::{EventDraft, Journal};
 use crate::model::call::{Caller, PluginEffects};
 use crate::model::plugin::{ConfigRow, GrantRow, PluginRow};
+use crate::model::schedule::{ScheduleRow, ScheduleRun};
 use crate::model::time::Timestamp;
 use crate::store::{AuditEntry, Store, Tx};
 
@@ -77,6 +78,8 @@ impl Registry {
             tx.delete_grant(&row.name)?;
             if purge {
                 tx.kv_purge(&row.name)?;
+                tx.delete_once(&row.name)?;
+                tx.delete_schedules(&row.name)?;
             }
             // Nothing of what was said of it over HTTP outlives it.
             tx.update_plugin(&PluginRow {
@@ -139,6 +142,98 @@ impl Registry {
             Ok(()) => self.journal.wake(),
             Err(fault) => log::error!("what plugins left behind could not be stored: {fault}"),
         }
+    }
+
+    /// Every schedule.
+    pub(super) async fn schedules(&self) -> Result<Vec<ScheduleRow>> {
+        self.store.read_async(|reader| reader.list_schedules()).await
+    }
+
+    /// One schedule.
+    pub(super) async fn schedule(&self, id: i64) -> Result<ScheduleRow> {
+        let found = self.store.read_async(move |reader| reader.schedule(id)).await?;
+        found.ok_or_else(|| Error::new(Code::ScheduleNotFound, format!("There is no schedule {id}.")))
+    }
+
+    /// The last run of every schedule.
+    pub(super) async fn last_runs(&self) -> Result<Vec<(i64, ScheduleRun)>> {
+        self.store.read_async(|reader| reader.last_runs()).await
+    }
+
+    /// The last runs of one schedule, newest first.
+    pub(super) async fn runs(&self, id: i64) -> Result<Vec<ScheduleRun>> {
+        self.store.read_async(move |reader| reader.list_runs(id)).await
+    }
+
+    /// Stores a schedule and answers its number.
+    pub(super) async fn save_schedule(&self, row: ScheduleRow) -> Result<i64> {
+        self.store.write(move |tx| tx.put_schedule(&row)).await
+    }
+
+    /// Sets when a schedule is due next.
+    pub(super) async fn advance_schedule(&self, id: i64, next_at: Timestamp, skipped: i64) -> Result<()> {
+        self.store.write(move |tx| tx.advance_schedule(id, next_at, skipped)).await
+    }
+
+    /// Holds a schedule, or lets it go on.
+    pub(super) async fn pause_schedule(
+        &self,
+        id: i64,
+        paused: bool,
+        next_at: Timestamp,
+        now: Timestamp,
+        act: Act,
+    ) -> Result<bool> {
+        self.acting(act, move |tx| tx.pause_schedule(id, paused, next_at, now)).await
+    }
+
+    /// Notes that a run begins, after its schedule was set to its next time.
+    pub(super) async fn begin_run(
+        &self,
+        row: &ScheduleRow,
+        advances: bool,
+        cause: &'static str,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> Result<i64> {
+        let (id, next_at, skipped) = (row.id, row.next_at, row.skipped);
+        let begin = move |tx: &mut Tx| {
+            if advances {
+                tx.advance_schedule(id, next_at, skipped)?;
+            }
+            tx.begin_run(id, cause, due, now)
+        };
+        self.store.write(begin).await
+    }
+
+    /// Stores what a run left behind, together with its end.
+    pub(super) async fn end_run(
+        &self,
+        run: i64,
+        outcome: &'static str,
+        error: Option<String>,
+        effects: PluginEffects,
+        now: Timestamp,
+    ) -> Result<()> {
+        let journal = self.journal.clone();
+        let written = self.store.write(move |tx| {
+            if !effects.effects.is_empty() {
+                journal.commit_effects(tx, vec![effects], &Caller::server())?;
+            }
+            tx.end_run(run, outcome, error.as_deref(), now)
+        });
+        written.await?;
+        self.journal.wake();
+        Ok(())
+    }
+
+    /// Marks the runs that the end of the server cut off; those that want it are due at `now`.
+    pub(super) async fn interrupt_runs(&self, now: Timestamp) -> Result<()> {
+        let again = move |tx: &mut Tx| {
+            let ids = tx.interrupt_runs()?;
+            ids.into_iter().try_for_each(|id| tx.make_due(id, now))
+        };
+        self.store.write(again).await
     }
 
     async fn acting<T, F>(&self, act: Act, change: F) -> Result<T>

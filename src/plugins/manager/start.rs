@@ -14,8 +14,8 @@ use crate::model::time::Timestamp;
 use crate::plugins::health;
 use crate::plugins::order;
 
-use super::Manager;
 use super::slot::{Live, Slot};
+use super::{Manager, schedules};
 
 impl Manager {
     /// Takes up the stored rows, looks through the folders, loads every enabled plugin and calls `on_startup`;
@@ -44,6 +44,7 @@ impl Manager {
         }
         self.bring_up(candidates, deadline).await;
         self.spawn(ask_health(Arc::downgrade(&self.0)));
+        self.spawn(schedules::keep_time(Arc::downgrade(&self.0)));
         Ok(())
     }
 
@@ -51,6 +52,7 @@ impl Manager {
     /// `on_unload`, then their calls under way.
     pub async fn stop(&self, deadline: Instant) {
         self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.schedules.look_again();
         // Somebody may be in the middle of a change; the stop does not wait for ever.
         let _changing = tokio::time::timeout_at(deadline.into(), self.0.changing.lock()).await;
         let nodes = self.nodes();
