@@ -48,7 +48,7 @@ pub fn parse_yaml(text: &str) -> Result<Value, YamlFault> {
         return Ok(Value::Null);
     };
     let left = Cell::new(MAX_GROWTH_BYTES);
-    let value = Plain { left: &left }.deserialize(document).map_err(|fault| at_fault(&fault))?;
+    let value = Plain { left: &left }.deserialize(document).map_err(|fault| at_fault(text, &fault))?;
     if documents.next().is_some() {
         return Err(fault_at(
             1,
@@ -225,11 +225,12 @@ impl<'de> Visitor<'de> for Plain<'_> {
     }
 }
 
-fn at_fault(fault: &serde_yaml::Error) -> YamlFault {
+fn at_fault(text: &str, fault: &serde_yaml::Error) -> YamlFault {
     let (line, column) = fault.location().map_or((1, 1), |place| (place.line(), place.column()));
     // The place is told once, by us.
     let message = fault.to_string().replace(&format!(" at line {line} column {column}"), "");
-    fault_at(line, column, message)
+    // YAML has line breaks that no editor counts, and an end behind the last line.
+    fault_at(line.min(text.lines().count() + 1), column, message)
 }
 
 fn fault_at(line: usize, column: usize, message: String) -> YamlFault {
@@ -299,6 +300,12 @@ mod tests {
         let fault = parse_yaml("a: 1\nb: 'open\n").expect_err("open quote");
         assert_eq!(fault.line, 3, "{fault}");
         assert!(!fault.message.contains("at line 3"), "{fault:?}");
+    }
+
+    #[test]
+    fn a_fault_lies_within_the_text_whatever_breaks_its_lines() {
+        let fault = parse_yaml("a: { b\u{85}\u{2028}\u{85}\u{85}").expect_err("open bracket");
+        assert!(fault.line <= 2, "{fault}");
     }
 
     #[test]
