@@ -40,19 +40,25 @@ pub fn samples(
     let own = Stream::open(path, &scope)?.rate();
     let rate = rate.unwrap_or(own);
     // Casts saturate, so that a passage of a million years ends at the end.
-    let frames = |seconds: f64| (seconds * f64::from(own)).round() as u64;
-    let last = duration_s.map_or(u64::MAX, frames);
-    let stream = Stream::open_at(path, &scope, frames(start_s), last)?;
+    let start = (start_s * f64::from(own)).round() as u64;
+    let frames = duration_s.map_or(u64::MAX, |it| (it * f64::from(own)).ceil() as u64);
+    // A frame of the file may last for many of the answer.
+    let mut left = duration_s.map_or(usize::MAX, |it| (it * f64::from(rate)).round() as usize);
+    if left == 0 {
+        return Err(MediaError::bad_range("the passage is shorter than one sample"));
+    }
+    let stream = Stream::open_at(path, &scope, start, frames)?;
     let mut stream = stream.mono().at_rate(rate)?;
     let mut bytes = Vec::new();
     let mut block = Vec::new();
     loop {
-        let there = stream.read(BLOCK, &mut block)?;
+        let there = stream.read(BLOCK.min(left), &mut block)?;
+        left -= there;
         if bytes.len() / 4 + there > most {
             return Err(MediaError::TooLong { most });
         }
         block[0].iter().for_each(|it| bytes.extend(it.to_le_bytes()));
-        if there < BLOCK {
+        if there < BLOCK || left == 0 {
             break;
         }
     }

@@ -29,6 +29,11 @@ fn another_rate_gives_as_many_samples_as_it_lasts() {
     let got = floats(&samples(&path, None, Some(16_000), 0.5, Some(0.25), 1 << 20).unwrap());
     assert_eq!(got.len(), 4000);
     let wanted = sine(16_000, 300.0, 1.0, 0.5);
+    // A time that no whole number of its frames lasts.
+    assert_eq!(
+        floats(&samples(&path, None, Some(48_000), 0.0, Some(0.100_01), 1 << 20).unwrap()).len(),
+        4800
+    );
     for n in 200..3800 {
         assert!((got[n] - wanted[8000 + n]).abs() < 0.02, "{n}");
     }
@@ -53,7 +58,9 @@ fn too_much_or_nothing_is_an_error() {
     assert!(matches!(samples(&path, None, None, 0.0, None, 7999), Err(MediaError::TooLong { most: 7999 })));
     assert_eq!(samples(&path, None, None, 0.0, None, 8000).unwrap().bytes.len(), 32_000);
     assert!(matches!(samples(&path, None, None, 5.0, None, 9), Err(MediaError::OutOfRange { .. })));
-    for (start, duration) in [(-1.0, None), (f64::NAN, None), (0.0, Some(0.0)), (0.0, Some(f64::INFINITY))] {
+    for (start, duration) in
+        [(-1.0, None), (f64::NAN, None), (0.0, Some(0.0)), (0.0, Some(f64::INFINITY)), (0.0, Some(1e-9))]
+    {
         assert!(matches!(samples(&path, None, None, start, duration, 9), Err(MediaError::BadRange { .. })));
     }
 }
