@@ -11,6 +11,7 @@ pub mod clock;
 pub mod model;
 pub mod media;
 pub mod net;
+pub mod process;
 pub mod hooks;
 pub mod events;
 pub mod store;

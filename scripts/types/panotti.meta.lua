@@ -273,6 +273,46 @@
 ---@field list fun(prefix?: string, options?: { limit: number?, after: string? }): string[]?, Failure? The keys that begin with `prefix`, sorted, at most `limit` (1000), those behind `after`. May wait.
 ---@field cas fun(key: string, old: any, new: any): boolean?, Failure? Puts `new` in the place of `old` (nil: no key), at once: whether `old` was what is stored. May wait.
 
+--- What lies in a folder.
+---@class FileEntry
+---@field name string 
+---@field kind "file"|"folder"|"other" 
+---@field size number Bytes of a file.
+---@field modified_at number Seconds since 1970.
+
+--- Files. A plain path (`notes/a.txt`) is below the plugin's own folder, which needs no permission; other folders are
+--- opened by the admin's grant of the permission `fs`: `recordings:read` opens `recordings:<path>`, `clips:read` opens
+--- `clips:<path>`, `/srv/media:read` opens absolute paths below `/srv/media`; `:write` in place of `:read` to write.
+--- No path and no link leads out of its folder. At most `limits.files` files and `limits.files_mib` in the own folder.
+--- Failures: `not_found`, `denied` (leads out of the folder), `limit`, `disk_full`, `file`.
+---@class Panotti_fs
+---@field read fun(path: string): string?, Failure? All bytes of a file, at most 16 MiB. May wait.
+---@field write fun(path: string, bytes: string): boolean?, Failure? Puts `bytes` in the place of a file, whole or not at all; folders are made. It is on disk when it returns true. May wait.
+---@field append fun(path: string, bytes: string): boolean?, Failure? Adds `bytes` to the end of a file. May wait.
+---@field list fun(path?: string): FileEntry[]?, Failure? What lies in a folder (the own one without `path`), by name; at most 10 000 entries. May wait.
+---@field stat fun(path: string): FileEntry?, Failure? What a path is; nil alone when there is nothing. May wait.
+---@field remove fun(path: string, options?: { recursive: boolean? }): boolean?, Failure? Removes a file or an empty folder, with `recursive` everything in it; false when there was nothing. May wait.
+
+--- How a program ended.
+---@class ProcessEnded
+---@field code number? Its exit code; nil when a signal ended it.
+---@field signal number? The signal that ended it.
+---@field stdout string What it wrote to its output.
+---@field stderr string What it wrote to its error.
+---@field duration number Seconds it ran.
+
+--- How it is run.
+---@class ProcessOptions
+---@field stdin string? What it reads.
+---@field timeout number? Seconds it may run; at most `limits.process_wall_ms`.
+
+--- Programs that the admin has named (`process_tools`) and granted (`process: [ffmpeg]`). Arguments are handed over as they
+--- are, there is no shell. A program runs in the plugin's own folder of files (see `panotti.fs`) with a clean environment and
+--- ends, with everything it started, when its time is up, when it writes more than `limits.process_output_mib` or when the
+--- call that wants it ends. It can do whatever the program can: mind what you hand over.
+---@class Panotti_process
+---@field run fun(tool: string, arguments?: string[], options?: ProcessOptions): ProcessEnded?, Failure? Runs `tool` to its end. Failures: `no_such_tool`, `timeout`, `limit`, `process`. May wait. Needs the permission `process`.
+
 --- What a server answered.
 ---@class HttpResponse
 ---@field status number 200, 404, …
@@ -480,6 +520,8 @@
 ---@field once Panotti_once
 ---@field schedule Panotti_schedule
 ---@field kv Panotti_kv
+---@field fs Panotti_fs
+---@field process Panotti_process
 ---@field http Panotti_http
 ---@field events Panotti_events
 ---@field recordings Panotti_recordings

@@ -92,6 +92,7 @@ impl Parts {
             host: Arc::new(host.clone()),
             dispatcher: hooks.clone(),
             databases: services.databases.clone(),
+            files: services.plugin_files.clone(),
             env: std::env::vars().collect(),
         });
         let deliverer = Deliverer::new(DelivererOptions {

@@ -47,5 +47,14 @@ pub(super) fn check(settings: &Settings, source: impl Fn(&str) -> String) -> Vec
             });
         }
     }
+    for entry in &settings.process_tools {
+        let path = entry.split_once('=').filter(|(name, _)| !name.is_empty()).map(|(_, path)| path);
+        if !path.is_some_and(|it| std::path::Path::new(it).is_absolute()) {
+            faults.push(Fault {
+                source: source("process_tools"),
+                message: format!("{entry:?} is not name=/absolute/path"),
+            });
+        }
+    }
     faults
 }

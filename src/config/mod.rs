@@ -58,6 +58,8 @@ pub struct Settings {
     pub plugin_env: Vec<String>,
     /// `name=address` or `name=address:port`: addresses for HTTP of plugins, before DNS is asked.
     pub http_hosts: Vec<String>,
+    /// `name=/absolute/path`: programs that plugins may be granted to run.
+    pub process_tools: Vec<String>,
     /// Whether a plugin whose manifest says `permissions: learn` may do everything, so that it is seen what it needs.
     pub learn_permissions: bool,
     /// What plugins are granted, as under `permissions:` of a manifest, by plugin; the file alone sets it.

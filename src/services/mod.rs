@@ -14,6 +14,7 @@ pub mod files;
 pub mod idempotency;
 pub mod kv;
 pub mod once;
+pub mod plugin_files;
 pub mod recordings;
 pub mod tokens;
 pub mod tracks;
@@ -58,6 +59,8 @@ pub struct Services {
     pub blocking: Blocking,
     /// Plugins' own databases.
     pub databases: databases::Databases,
+    /// Plugins' own files.
+    pub plugin_files: plugin_files::PluginFiles,
     alone: Alone,
     tokens: tokens::Cache,
 }
@@ -77,9 +80,22 @@ impl Services {
         let files = MediaFiles::open(&settings)?;
         let runtime = tokio::runtime::Handle::current();
         let databases = databases::open(&settings, &store, runtime.clone());
+        let plugin_files = plugin_files::PluginFiles::new(&settings);
         let blocking = Blocking::of(runtime);
         let (alone, tokens) = (Alone::default(), tokens::Cache::default());
-        Ok(Services { store, journal, hooks, clock, settings, files, blocking, databases, alone, tokens })
+        Ok(Services {
+            store,
+            journal,
+            hooks,
+            clock,
+            settings,
+            files,
+            blocking,
+            databases,
+            plugin_files,
+            alone,
+            tokens,
+        })
     }
 
     /// The present moment.

@@ -18,6 +18,7 @@ mod library;
 mod limits;
 mod openapi;
 mod plugin_db;
+mod plugin_files;
 mod plugins;
 mod recordings;
 mod requests;

@@ -13,6 +13,7 @@ mod base64;
 mod clips;
 mod db;
 mod events;
+mod fs;
 mod hash;
 mod http;
 mod json;
@@ -20,6 +21,7 @@ mod kv;
 mod log;
 mod media;
 mod once;
+mod process;
 mod recordings;
 mod regex;
 mod schedule;
@@ -84,6 +86,8 @@ pub const MODULES: &[Module] = &[
     function("once", include_str!("once.d.luau"), once::build),
     table("schedule", include_str!("schedule.d.luau"), schedule::build),
     table("kv", include_str!("kv.d.luau"), kv::build),
+    table("fs", include_str!("fs.d.luau"), fs::build),
+    table("process", include_str!("process.d.luau"), process::build),
     table("http", include_str!("http.d.luau"), http::build),
     table("events", include_str!("events.d.luau"), events::build),
     table("recordings", include_str!("recordings.d.luau"), recordings::build),

@@ -14,6 +14,7 @@ use crate::plugins::status::PluginView;
 
 use super::Manager;
 use super::registry::Act;
+use super::scan::blocking;
 use super::slot::Slot;
 
 /// A plugin to register: its folder's name, and what is said of it beside the manifest.
@@ -186,6 +187,8 @@ impl Manager {
             let row = manager.0.registry.forget(slot.read(|it| it.row.clone()), purge, act).await?;
             if purge {
                 manager.0.databases.of(&slot.name).remove().await.map_err(Error::internal)?;
+                let (files, name) = (manager.0.files.clone(), Arc::clone(&slot.name));
+                blocking(move || files.remove_all(&name)).await?.map_err(Error::internal)?;
             }
             slot.vitals.forget_error();
             let has_folder = slot.change(|it| {

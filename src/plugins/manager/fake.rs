@@ -19,6 +19,7 @@ use crate::lua::{GenerationStats, HostOptions, LuaHost, PluginSource};
 use crate::model::call::Outcome;
 use crate::plugins::script::{Script, ScriptHost};
 use crate::services::databases;
+use crate::services::plugin_files::PluginFiles;
 use crate::services::testing::World as Product;
 use crate::store::{Store, StoreOptions};
 
@@ -208,6 +209,7 @@ fn manager(folder: &tempfile::TempDir, store: &Store, host: Arc<dyn ScriptHost>)
     };
     let clock = Arc::new(SystemClock);
     let databases = databases::open(&settings, store, tokio::runtime::Handle::current());
+    let files = PluginFiles::new(&settings);
     let dispatcher = Dispatcher::new(Duration::from_secs(3));
     Manager::new(Parts {
         settings: Arc::new(settings),
@@ -217,6 +219,7 @@ fn manager(folder: &tempfile::TempDir, store: &Store, host: Arc<dyn ScriptHost>)
         host,
         dispatcher,
         databases,
+        files,
         env: vec![("PANOTTI_PLUGIN_LOCKED__A".to_owned(), "9".to_owned())],
     })
 }

@@ -29,6 +29,7 @@ use crate::error::{Code, Error, Result};
 use crate::events::Journal;
 use crate::hooks::{Dispatcher, Table};
 use crate::services::databases::Databases;
+use crate::services::plugin_files::PluginFiles;
 use crate::store::Store;
 
 use self::registry::Registry;
@@ -63,6 +64,8 @@ pub struct Parts {
     pub dispatcher: Dispatcher,
     /// Plugins' own databases.
     pub databases: Databases,
+    /// Plugins' own files.
+    pub files: PluginFiles,
     /// The environment of the process.
     pub env: Vec<(String, String)>,
 }
@@ -78,6 +81,7 @@ struct Shared {
     host: Arc<dyn ScriptHost>,
     dispatcher: Dispatcher,
     databases: Databases,
+    files: PluginFiles,
     env: PluginEnv,
     slots: RwLock<BTreeMap<Arc<str>, Arc<Slot>>>,
     rejected: RwLock<Vec<Rejected>>,
@@ -105,6 +109,7 @@ impl Manager {
             host: parts.host,
             dispatcher: parts.dispatcher,
             databases: parts.databases,
+            files: parts.files,
             env,
             slots: RwLock::default(),
             rejected: RwLock::default(),

@@ -20,19 +20,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fuzz", &[]),
     ("media", &[]),
     ("net", &[]),
+    ("process", &[]),
     ("hooks", &[]),
     ("store", &[]),
     ("events", &["store", "hooks"]),
     ("services", &["store", "events", "hooks", "media"]),
-    ("lua", &["services", "hooks", "media", "net"]),
+    ("lua", &["services", "hooks", "media", "net", "process"]),
     ("plugins", &["lua", "services", "hooks", "events", "store"]),
     ("http", &["services", "plugins", "hooks", "events"]),
     ("app", ALL),
     ("cli", ALL),
 ];
 
-const ALL: &[&str] =
-    &["media", "net", "hooks", "store", "events", "services", "lua", "plugins", "http", "app", "cli"];
+const ALL: &[&str] = &[
+    "media", "net", "process", "hooks", "store", "events", "services", "lua", "plugins", "http", "app", "cli",
+];
 
 /// Crates that belong to one part of the house.
 const OWNED_CRATES: &[(&str, &[&str])] = &[

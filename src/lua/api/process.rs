@@ -1,0 +1,189 @@
+//! `panotti.process`: programs that the admin has named and granted.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mlua::{Lua, Table, Value};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use crate::lua::context::{ApiContext, Mark};
+use crate::lua::quota::Quota;
+use crate::process::{self, Ended, Fault, Program};
+
+use super::args::Args;
+use super::define::{Build, Outcome, Raise, Reply};
+
+/// Arguments of one program.
+const MAX_ARGUMENTS: usize = 1000;
+
+/// Bytes of all its arguments together.
+const MAX_ARGUMENT_BYTES: usize = 64 << 10;
+
+pub(super) fn build(build: &Build) -> mlua::Result<Table> {
+    let module = build.lua.create_table()?;
+    // Each VM has its part of the plugin's programs at once.
+    let part = (build.ctx.limits.processes / build.ctx.limits.instances.max(1)).max(1);
+    let turns = Arc::new(Semaphore::new(part));
+    module.raw_set("run", build.waiting("panotti.process.run", move |ctx, args| run(ctx, args, &turns))?)?;
+    Ok(module)
+}
+
+fn run(
+    ctx: &ApiContext,
+    args: &mut Args,
+    turns: &Arc<Semaphore>,
+) -> Result<impl Future<Output = Outcome> + Send + 'static + use<>, Raise> {
+    let tool = args.text_up_to("tool", 256)?;
+    args.permit(ctx, "process", Some(&tool))?;
+    let arguments = arguments(args)?;
+    let (input, timeout) = options(args)?;
+    let path = tool_path(&ctx.services.settings.process_tools, &tool);
+    let most = Duration::from_millis(ctx.limits.process_wall_ms);
+    let (own_timeout, timeout) =
+        (timeout.is_some_and(|it| it < most), timeout.map_or(most, |it| it.min(most)));
+    let limits = ctx.limits;
+    let (call, quotas, runtime) = (ctx.call()?, Arc::clone(&ctx.quotas), ctx.runtime.clone());
+    let (files, plugin, turns) =
+        (ctx.services.plugin_files.clone(), Arc::clone(&ctx.plugin), Arc::clone(turns));
+    Ok(async move {
+        let failed = |code: &'static str, message: String| Ok(Reply::Failed { code, message });
+        let Some(path) = path else {
+            return failed(
+                "no_such_tool",
+                format!(
+                    "the admin has named no tool '{tool}'; the setting process_tools does, as {tool}=/usr/bin/{tool}"
+                ),
+            );
+        };
+        let folder = match files.own_folder(&plugin) {
+            Ok(folder) => folder,
+            Err(fault) => return failed(fault.code(), fault.to_string()),
+        };
+        let Ok(_turn) = turns.acquire_owned().await else { return Ok(Reply::Nothing) };
+        let _place = quotas.take(Quota::Processes, limits.processes.max(limits.instances) as u64);
+        let left = call.meter.deadline().map(|it| it.saturating_duration_since(Instant::now()));
+        let program = Program {
+            tool: path,
+            arguments,
+            folder,
+            input,
+            timeout: left.map_or(timeout, |it| it.min(timeout)),
+            max_output_bytes: usize::try_from(limits.process_output_mib << 20).unwrap_or(usize::MAX),
+            max_memory_bytes: limits.process_memory_mib << 20,
+        };
+        let ended = Running(runtime.spawn(process::run(program))).await;
+        // It may have written files of its own.
+        files.forget(&plugin);
+        match ended {
+            Ok(ended) => Ok(made(ended)),
+            Err(Fault::TooSlow(_)) if own_timeout => {
+                failed("timeout", format!("{tool}: it ran longer than it was given"))
+            }
+            Err(fault @ (Fault::TooSlow(_) | Fault::TooMuch(_))) => {
+                let setting = match fault {
+                    Fault::TooSlow(_) => "limits.process_wall_ms",
+                    _ => "limits.process_output_mib",
+                };
+                let why = format!("{tool}: {fault} ({setting})");
+                call.mark_because(Mark::Limit, &why);
+                quotas.refuse(Quota::Processes);
+                failed("limit", why)
+            }
+            Err(fault) => failed("process", format!("{tool}: {fault}")),
+        }
+    })
+}
+
+fn arguments(args: &mut Args) -> Result<Vec<String>, Raise> {
+    let wrong = |args: &Args, what: &str| args.wrong_because("arguments", what);
+    let table = match args.any() {
+        Value::Nil => return Ok(Vec::new()),
+        Value::Table(table) => table,
+        _ => return Err(wrong(args, "must be a list of texts")),
+    };
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for value in table.sequence_values::<Value>() {
+        let text = match value? {
+            Value::String(text) => {
+                text.to_str().map(|it| it.to_owned()).map_err(|_| wrong(args, "must be UTF-8"))?
+            }
+            Value::Integer(number) => number.to_string(),
+            Value::Number(number) => number.to_string(),
+            _ => return Err(wrong(args, "must be a list of texts")),
+        };
+        bytes += text.len();
+        if text.contains('\0') {
+            return Err(wrong(args, "must not contain the byte 0"));
+        }
+        if found.len() == MAX_ARGUMENTS || bytes > MAX_ARGUMENT_BYTES {
+            return Err(wrong(
+                args,
+                &format!("must be at most {MAX_ARGUMENTS} of {MAX_ARGUMENT_BYTES} bytes together"),
+            ));
+        }
+        found.push(text);
+    }
+    Ok(found)
+}
+
+fn options(args: &mut Args) -> Result<(Vec<u8>, Option<Duration>), Raise> {
+    let (mut input, mut timeout) = (Vec::new(), None);
+    let table = match args.any() {
+        Value::Nil => return Ok((input, timeout)),
+        Value::Table(table) => table,
+        _ => return Err(args.wrong_because("options", "must be a table")),
+    };
+    for pair in table.pairs::<String, Value>() {
+        let (key, value) = pair.map_err(|_| args.wrong_because("options", "must have names"))?;
+        let seconds = value.as_f64().filter(|it| *it > 0.0 && it.is_finite());
+        match (key.as_str(), value, seconds) {
+            ("stdin", Value::String(text), _) => input = text.as_bytes().to_vec(),
+            ("timeout", _, Some(seconds)) => timeout = Duration::try_from_secs_f64(seconds).ok(),
+            ("stdin", ..) => return Err(args.wrong_because("options.stdin", "must be a string")),
+            ("timeout", ..) => return Err(args.wrong_because("options.timeout", "must be seconds above 0")),
+            _ => return Err(args.wrong_because("options", "has an unknown key; known: stdin, timeout")),
+        }
+    }
+    Ok((input, timeout))
+}
+
+/// The program that `process_tools` names so.
+fn tool_path(tools: &[String], name: &str) -> Option<PathBuf> {
+    let mut pairs = tools.iter().filter_map(|it| it.split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, path)| PathBuf::from(path))
+}
+
+/// A program that ends with whoever waits for it.
+struct Running(JoinHandle<Result<Ended, Fault>>);
+
+impl Future for Running {
+    type Output = Result<Ended, Fault>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        let given_up = |_| Err(Fault::Broken("it was given up".to_owned()));
+        std::pin::Pin::new(&mut self.0).poll(cx).map(|it| it.unwrap_or_else(given_up))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn made(ended: Ended) -> Reply {
+    Reply::Made(Box::new(move |lua: &Lua| {
+        let table = lua.create_table_with_capacity(0, 5)?;
+        table.raw_set("code", ended.code)?;
+        table.raw_set("signal", ended.signal)?;
+        table.raw_set("stdout", lua.create_string(ended.output)?)?;
+        table.raw_set("stderr", lua.create_string(ended.error)?)?;
+        table.raw_set("duration", ended.took.as_secs_f64())?;
+        Ok(Value::Table(table))
+    }))
+}

@@ -1,0 +1,108 @@
+//! Files that plugins keep, folders an admin opens to them, and programs they may run.
+
+use serde_json::{Value, json};
+
+use crate::common::Server;
+
+fn clip(server: &Server) -> Value {
+    server.post("/api/v1/clips", json!({"title": "t", "file_path": "/x"})).expect(201)["metadata"].clone()
+}
+
+#[test]
+fn a_plugin_keeps_files_that_survive_a_restart_and_go_with_a_purge() {
+    let source = r#"panotti.on.on_clip_captured(function()
+      local before = panotti.fs.read("log/seen.txt")
+      assert(panotti.fs.append("log/seen.txt", "x"))
+      assert(panotti.fs.write("state.bin", "\0\255"))
+      local names = {}
+      for _, it in panotti.fs.list("log") do table.insert(names, it.name .. ":" .. it.size) end
+      local none, err = panotti.fs.read("nothing")
+      return { metadata = { before = before, names = names, state = #panotti.fs.read("state.bin"), none = err.code } }
+    end)"#;
+    let server = Server::with().plugin("keeper", source).start();
+    assert_eq!(clip(&server), json!({"names": ["seen.txt:1"], "state": 2, "none": "not_found"}));
+    let server = server.kill_and_restart();
+    assert_eq!(clip(&server)["before"], "x");
+    let status = server.get("/api/v1/plugins/keeper/status").expect(200);
+    let files =
+        status["quotas"].as_array().unwrap().iter().find(|it| it["name"] == "files").cloned().unwrap();
+    assert_eq!((&files["used"], &files["limit"]), (&json!(2), &json!(10_000)));
+    let own = server.folder().join("data/plugins/keeper/files");
+    assert!(own.join("log/seen.txt").exists());
+    server.delete("/api/v1/plugins/keeper?purge=true").expect(204);
+    assert!(!own.exists());
+}
+
+#[test]
+fn other_folders_are_shut_until_they_are_granted_and_links_never_lead_out() {
+    let source = r#"local function try(fn, ...)
+        local ok, value, err = pcall(fn, ...)
+        if not ok then return "raised" end
+        return value ~= nil and tostring(value) or err.code
+      end
+      panotti.on.on_clip_captured(function()
+        return { metadata = {
+          recording = try(panotti.fs.read, "recordings:a.txt"), write = try(panotti.fs.write, "recordings:a.txt", "y"),
+          outside = try(panotti.fs.read, "OUTSIDE/in.txt"), above = try(panotti.fs.read, "OUTSIDE/../secret"),
+          dots = try(panotti.fs.read, "../../../../etc/passwd"), link = try(panotti.fs.read, "link/secret"),
+        } }
+      end)"#;
+    let folder = tempfile::tempdir().unwrap();
+    let outside = folder.path().join("outside");
+    std::fs::create_dir_all(&outside).unwrap();
+    std::fs::write(outside.join("in.txt"), "in").unwrap();
+    std::fs::write(folder.path().join("secret"), "s").unwrap();
+    let outside = outside.display().to_string();
+    let server = Server::with()
+        .plugin("reader", &source.replace("OUTSIDE", &outside))
+        .plugin_file(
+            "reader",
+            "plugin.yaml",
+            &format!("permissions: {{ fs: ['recordings:read', '{outside}:read'] }}"),
+        )
+        .start();
+    let recordings = server.folder().join("data/recordings");
+    std::fs::create_dir_all(&recordings).unwrap();
+    std::fs::write(recordings.join("a.txt"), "a").unwrap();
+    let own = server.folder().join("data/plugins/reader/files");
+    std::fs::create_dir_all(&own).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(folder.path(), own.join("link")).unwrap();
+    let shut = json!({"recording": "raised", "write": "raised", "outside": "raised", "above": "raised", "dots": "raised", "link": "denied"});
+    assert_eq!(clip(&server), shut);
+    server.post("/api/v1/plugins/reader/grants", json!({"all": true})).expect(200);
+    let open = json!({"recording": "a", "write": "raised", "outside": "in", "above": "raised", "dots": "raised", "link": "denied"});
+    assert_eq!(clip(&server), open);
+}
+
+#[test]
+fn a_program_runs_once_it_is_named_and_granted() {
+    let source = r#"panotti.on.on_clip_captured(function()
+        local ok, ended, err = pcall(function()
+          return panotti.process.run("shout", { "a-z", "A-Z" }, { stdin = "hello $(id)" })
+        end)
+        if not ok then return { metadata = { why = ended } } end
+        if not ended then return { metadata = { code = err.code } } end
+        local _, slow = panotti.process.run("wait", { "30" }, { timeout = 0.2 })
+        local other, unknown = pcall(panotti.process.run, "other")
+        return { metadata = { out = ended.stdout, code = ended.code, slow = slow.code, other = unknown } }
+      end, { timeout = 5 })"#;
+    let server = Server::with()
+        .plugin("runner", source)
+        .plugin_file(
+            "runner",
+            "plugin.yaml",
+            "permissions: { process: [shout, wait] }\nlimits: { question_wall_ms: 10000 }",
+        )
+        .env("PANOTTI_PROCESS_TOOLS", "shout=/usr/bin/tr,wait=/bin/sleep")
+        .env("PANOTTI_CHAIN_WALL_MS", 10_000)
+        .start();
+    assert!(clip(&server)["why"].as_str().unwrap().contains("needs the permission 'process'"));
+    server.post("/api/v1/plugins/runner/grants", json!({"all": true})).expect(200);
+    let ran = clip(&server);
+    assert_eq!(
+        (&ran["out"], &ran["code"], &ran["slow"]),
+        (&json!("HELLO $(ID)"), &json!(0), &json!("timeout"))
+    );
+    assert!(ran["other"].as_str().unwrap().contains("needs the permission 'process:other'"), "{ran}");
+}
