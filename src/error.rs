@@ -147,6 +147,9 @@ codes! {
     PreconditionRequired 428 "precondition_required" "If-Match is needed" "Send the ETag of the version you are changing in If-Match.";
     TooManyRequests 429 "too_many_requests" "Too many requests" "Wait as long as Retry-After says.";
     Internal 500 "internal" "The server failed" "The log has the cause under this request_id.";
+    PluginFailed 500 "plugin_failed" "A plugin failed at this" "GET /api/v1/plugins/{id}/status tells its last error.";
+    PluginUnavailable 503 "plugin_unavailable" "The plugin cannot answer now" "Retry after the seconds that Retry-After tells; its status says why.";
+    PluginTimeout 504 "plugin_timeout" "The plugin took too long" "Its limits say how long it may take.";
     Overloaded 503 "overloaded" "The server is busy" "Retry after the seconds that Retry-After tells.";
     Stopping 503 "stopping" "The server is stopping" "Retry in a moment.";
     DiskFull 507 "disk_full" "The disk is full" "Free space; reading and deleting work meanwhile.";
@@ -200,6 +203,12 @@ impl Error {
     /// The same error with one more member in its problem document.
     pub fn with_member(mut self, name: &'static str, value: impl Into<serde_json::Value>) -> Self {
         self.members.push((name, value.into()));
+        self
+    }
+
+    /// The same error with a status of its own.
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
         self
     }
 

@@ -241,6 +241,26 @@
 --- @waits
 ---@alias Panotti_once fun(id: string, fn: fun(...: any): any, ...: any): any, Failure?
 
+--- A request to a route of the plugin.
+---@class RouteRequest
+---@field method string 
+---@field path string Below the plugin's own path.
+---@field params table<string, string> The parts of the path by name.
+---@field query table<string, string> The query; of several values of one name the last.
+---@field headers table<string, string> By lower-case name, without secrets.
+---@field body string? The body as text; nil when there is none or it is no UTF-8.
+---@field body_base64 string? The body as base64 when it is no UTF-8.
+---@field json any The body's JSON when it says it is one.
+---@field remote string? The address it comes from.
+---@field token { id: string, scopes: string[] } Whose key it carries.
+
+--- Answers HTTP requests to `/api/v1/plugins/<name>/x<path>`; register routes while the plugin loads. `path` is `/status`,
+--- `/items/{id}` or `/files/{rest*}`. `fn` returns a table (sent as JSON), a string (as plain text), nil (204),
+--- `panotti.respond{…}` or `panotti.deny(…)`. What it writes is stored before the answer is sent, and only when that is no
+--- error. GET needs a key with the scope `plugins:read`, other methods `plugins:manage`. At most `limits.routes`.
+--- @permission routes
+---@alias Panotti_route fun(method: string, path: string, fn: fun(request: RouteRequest, ctx: Ctx): any, options?: { summary: string? })
+
 --- What a function of a schedule is given.
 ---@class ScheduledRun
 ---@field name string The schedule's name.
@@ -518,6 +538,7 @@
 ---@field regex Panotti_regex
 ---@field time Panotti_time
 ---@field once Panotti_once
+---@field route Panotti_route
 ---@field schedule Panotti_schedule
 ---@field kv Panotti_kv
 ---@field fs Panotti_fs

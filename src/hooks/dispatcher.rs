@@ -246,7 +246,7 @@ fn take(
         }
         Answer::Respond { .. } => asked.response = Some(reply.answer),
         Answer::Patch(wanted) => apply(hook, entry, wanted, asked, check),
-        Answer::Nothing | Answer::Health { .. } => {}
+        Answer::Nothing | Answer::Value(_) | Answer::Health { .. } => {}
     }
     if !reply.effects.is_empty() {
         asked.effects.push(PluginEffects { plugin: Arc::clone(plugin), effects: reply.effects });

@@ -109,6 +109,8 @@ pub enum Answer {
         /// Whole body.
         body: Vec<u8>,
     },
+    /// What a route or a function for other plugins returned.
+    Value(Value),
     /// What `health()` said.
     Health {
         /// Whether all is well.

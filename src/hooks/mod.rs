@@ -9,6 +9,7 @@ pub mod dispatcher;
 pub mod handler;
 pub mod offer;
 pub mod patch;
+pub mod route_path;
 pub mod table;
 pub mod timetable;
 pub mod when;

@@ -1,5 +1,7 @@
 //! What a plugin offers besides handlers of hooks and events: routes, schedules, functions for other plugins.
 
+use super::route_path::RoutePath;
+
 /// One thing a plugin offers; the function behind it is called by its slot.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Offer {
@@ -18,8 +20,10 @@ pub struct RouteOffer {
     pub slot: u32,
     /// `GET`, `POST`, …
     pub method: String,
-    /// Below `/api/v1/plugins/<name>/x`, with `{name}` for a segment.
-    pub path: String,
+    /// Below `/api/v1/plugins/<name>/x`, as the plugin wrote it.
+    pub pattern: String,
+    /// The same, taken apart.
+    pub path: RoutePath,
     /// What the OpenAPI document says of it.
     pub summary: Option<String>,
 }

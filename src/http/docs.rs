@@ -26,7 +26,15 @@ pub(super) async fn document(call: Call<Open>) -> Result<HttpResponse> {
     {
         return Err(Error::new(code, format!("{}.", code.title())));
     }
-    reply::hashed(&call.req, &*TEXT)
+    let routes = call.state.manager.routes();
+    if routes.is_empty() {
+        return reply::hashed(&call.req, &*TEXT);
+    }
+    let mut document = TEXT.clone();
+    for (plugin, routes) in &routes {
+        openapi::plugins::add(&mut document, plugin, routes);
+    }
+    reply::hashed(&call.req, &document)
 }
 
 /// The page.

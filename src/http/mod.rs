@@ -20,6 +20,7 @@ mod middleware;
 mod openapi;
 mod plugin_config;
 mod plugin_database;
+mod plugin_routes;
 mod plugins;
 mod problem;
 mod query;
@@ -142,6 +143,16 @@ fn routes() -> Vec<Route> {
             .gives(200, Json(of::<PluginStatus>)).fails(&[PluginNotFound]),
         post("/api/v1/plugins/{id}/breaker/reset", "resetPluginBreaker", plugins::reset_breaker, "Lets a plugin be called again that was left alone.")
             .gives(200, Json(of::<PluginStatus>)).fails(&[PluginNotFound]),
+        get("/api/v1/plugins/{id}/x/{path:.*}", "getPluginRoute", plugin_routes::read, "Is answered by a route of a plugin.")
+            .any_query().gives(200, Media).fails(&[PluginNotFound, NotFound, MethodNotAllowed, HookDenied, PluginFailed, PluginUnavailable, PluginTimeout]),
+        post("/api/v1/plugins/{id}/x/{path:.*}", "postPluginRoute", plugin_routes::change, "Is answered by a route of a plugin.")
+            .any_query().takes(Takes::Anything).gives(200, Media).fails(&[PluginNotFound, NotFound, MethodNotAllowed, HookDenied, PluginFailed, PluginUnavailable, PluginTimeout]),
+        put("/api/v1/plugins/{id}/x/{path:.*}", "putPluginRoute", plugin_routes::change, "Is answered by a route of a plugin.")
+            .any_query().takes(Takes::Anything).gives(200, Media).fails(&[PluginNotFound, NotFound, MethodNotAllowed, HookDenied, PluginFailed, PluginUnavailable, PluginTimeout]),
+        patch("/api/v1/plugins/{id}/x/{path:.*}", "patchPluginRoute", plugin_routes::change, "Is answered by a route of a plugin.")
+            .any_query().takes(Takes::Anything).gives(200, Media).fails(&[PluginNotFound, NotFound, MethodNotAllowed, HookDenied, PluginFailed, PluginUnavailable, PluginTimeout]),
+        delete("/api/v1/plugins/{id}/x/{path:.*}", "deletePluginRoute", plugin_routes::change, "Is answered by a route of a plugin.")
+            .any_query().takes(Takes::Anything).gives(200, Media).fails(&[PluginNotFound, NotFound, MethodNotAllowed, HookDenied, PluginFailed, PluginUnavailable, PluginTimeout]),
         get("/api/v1/plugins/{id}/grants", "getPluginGrants", grants::get, "Tells what a plugin asks for, what it has and what waits.")
             .headers(IF_NONE).gives(200, Json(of::<GrantsView>)).fails(&[PluginNotFound]),
         put("/api/v1/plugins/{id}/grants", "replacePluginGrants", grants::put, "Grants a plugin permissions in place of those it was granted; in force when this is answered.")

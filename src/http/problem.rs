@@ -72,6 +72,7 @@ pub fn type_of(code: Code) -> String {
 fn retry_after(error: &Error) -> Option<u32> {
     error.retry_after.or(match error.code {
         Code::Overloaded | Code::Stopping | Code::TooManyRequests => Some(1),
+        Code::PluginUnavailable => Some(5),
         Code::DiskFull => Some(60),
         _ => None,
     })

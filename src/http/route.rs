@@ -35,6 +35,8 @@ pub enum Takes {
     JsonOrNothing(SchemaFn),
     /// The bytes of a file.
     Media,
+    /// Anything, or nothing.
+    Anything,
 }
 
 /// What an answer brings.

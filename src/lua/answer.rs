@@ -1,10 +1,11 @@
 //! What a hook returned, as the dispatcher understands it.
 
-use mlua::{MultiValue, Value};
+use mlua::{AnyUserData, MultiValue, Value};
 use serde_json::Map;
 
 use crate::hooks::catalogue::Payload;
 use crate::hooks::{Answer, Hook};
+use crate::model::call::{EXPORT, ROUTE};
 
 use super::convert::{Budget, ConvertFault, Shapes, from_lua};
 
@@ -45,7 +46,12 @@ pub struct Response {
 ///
 /// # Errors
 /// The returned value cannot cross.
-pub fn read(shapes: &Shapes, hook: Option<Hook>, values: &MultiValue) -> Result<Answer, ConvertFault> {
+pub fn read(
+    shapes: &Shapes,
+    hook: Option<Hook>,
+    label: &str,
+    values: &MultiValue,
+) -> Result<Answer, ConvertFault> {
     let convert = |value: &Value| from_lua(shapes, value, Budget::default());
     let first = values.front().unwrap_or(&Value::Nil);
     match hook {
@@ -54,12 +60,8 @@ pub fn read(shapes: &Shapes, hook: Option<Hook>, values: &MultiValue) -> Result<
         Some(Hook::OnUnload) => Ok(Answer::Health { ok: true, message: None, details: convert(first)? }),
         Some(hook) => match first {
             Value::UserData(it) => {
-                if let Ok(denial) = it.borrow::<Denial>() {
-                    return Ok(Answer::Deny { reason: denial.reason.clone(), status: denial.status });
-                }
-                if let Ok(response) = it.borrow::<Response>() {
-                    let Response { status, headers, body } = response.clone();
-                    return Ok(Answer::Respond { status, headers, body });
+                if let Some(answer) = made(it) {
+                    return Ok(answer);
                 }
                 convert(first).map(|_| Answer::Nothing)
             }
@@ -77,8 +79,40 @@ pub fn read(shapes: &Shapes, hook: Option<Hook>, values: &MultiValue) -> Result<
             },
             _ => Ok(Answer::Nothing),
         },
+        None if label == ROUTE => route(first, convert),
+        None if label == EXPORT => Ok(Answer::Value(convert(first)?)),
         None => Ok(Answer::Nothing),
     }
+}
+
+/// What a route returned: an answer, a text, or anything that has a JSON.
+fn route(
+    value: &Value,
+    convert: impl Fn(&Value) -> Result<serde_json::Value, ConvertFault>,
+) -> Result<Answer, ConvertFault> {
+    match value {
+        Value::Nil => return Ok(Answer::Nothing),
+        Value::String(text) => {
+            let headers = vec![("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())];
+            return Ok(Answer::Respond { status: 200, headers, body: text.as_bytes().to_vec() });
+        }
+        Value::UserData(it) => {
+            if let Some(answer) = made(it) {
+                return Ok(answer);
+            }
+        }
+        _ => {}
+    }
+    convert(value).map(Answer::Value)
+}
+
+/// What `panotti.deny` or `panotti.respond` made.
+fn made(it: &AnyUserData) -> Option<Answer> {
+    if let Ok(denial) = it.borrow::<Denial>() {
+        return Some(Answer::Deny { reason: denial.reason.clone(), status: denial.status });
+    }
+    let Response { status, headers, body } = it.borrow::<Response>().ok()?.clone();
+    Some(Answer::Respond { status, headers, body })
 }
 
 fn health(

@@ -6,7 +6,7 @@ use mlua::MultiValue;
 
 use crate::error::ScriptFault;
 use crate::hooks::{Answer, Hook, Reply};
-use crate::model::call::{Outcome, PluginEffects};
+use crate::model::call::{Outcome, PluginEffects, ROUTE};
 
 use super::actor::{Actor, Waiting};
 use super::answer;
@@ -146,8 +146,8 @@ fn judge(
 fn take(vm: &Vm, call: &Arc<CallState>, end: &End, values: MultiValue) -> Result<(Outcome, Taken), Failed> {
     let ended = outcome(call, None);
     match end {
-        End::Hook(hook) => match answer::read(&vm.shapes, *hook, &values) {
-            Ok(Answer::Deny { .. }) if !may_deny(*hook) => {
+        End::Hook(hook) => match answer::read(&vm.shapes, *hook, call.ctx.hook, &values) {
+            Ok(Answer::Deny { .. }) if !may_deny(*hook) && call.ctx.hook != ROUTE => {
                 let why = format!("panotti.deny has no meaning in {}", call.ctx.hook);
                 Err(Box::new(fault::plain(&vm.context, Outcome::Runtime, Some(call.ctx.hook), &why)))
             }

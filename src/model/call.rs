@@ -8,6 +8,13 @@ use serde_json::{Value, json};
 
 use super::event::{Event, Priority};
 
+/// What calls are named that no hook stands behind: requests to a plugin's own routes.
+pub const ROUTE: &str = "route";
+/// Runs of a schedule.
+pub const TIMER: &str = "timer";
+/// Functions that other plugins call.
+pub const EXPORT: &str = "export";
+
 /// How deep operations started by hooks may nest.
 pub const MAX_CALL_DEPTH: u8 = 8;
 

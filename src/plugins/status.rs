@@ -13,6 +13,7 @@ use crate::lua::GenerationStats;
 use crate::lua::quota::{Quota, Quotas};
 use crate::model::plugin::PluginState;
 use crate::model::time::Timestamp;
+use crate::plugins::manager::RouteView;
 
 use super::breaker::BreakerView;
 use super::health::HealthView;
@@ -180,6 +181,8 @@ pub struct PluginStatus {
     pub permissions_waiting: Value,
     /// While it says `permissions: learn`: the lines of a manifest that ask for what it was seen to need.
     pub learned: Option<String>,
+    /// Its own routes, below `/api/v1/plugins/<name>/x`.
+    pub routes: Vec<RouteView>,
     /// What it has of what is counted.
     pub quotas: Vec<QuotaView>,
 }

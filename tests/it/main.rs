@@ -22,6 +22,7 @@ mod plugin_files;
 mod plugins;
 mod recordings;
 mod requests;
+mod routes;
 mod schedules;
 mod shipped;
 mod start_stop;

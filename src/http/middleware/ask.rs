@@ -28,6 +28,8 @@ const FIXED: &[&str] = &[
     "trailer",
     "keep-alive",
     "x-request-id",
+    "content-security-policy",
+    "x-content-type-options",
 ];
 
 /// Asks `before_request`; an answer given by a plugin takes the place of the route's.
@@ -153,7 +155,7 @@ fn shown_request(
 }
 
 /// Headers as plugins see them: lower-case names, several of one name joined, secrets left out.
-fn shown_headers(headers: &HeaderMap) -> Map<String, Value> {
+pub(in crate::http) fn shown_headers(headers: &HeaderMap) -> Map<String, Value> {
     let mut shown = Map::new();
     for (name, value) in headers {
         let name = name.as_str();
@@ -190,7 +192,8 @@ fn check(payload: &Map<String, Value>) -> std::result::Result<(), String> {
     Ok(())
 }
 
-fn may_change(name: &str) -> bool {
+/// Whether an answer of a plugin may set a header.
+pub(in crate::http) fn may_change(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     !SECRETS.contains(&name.as_str()) && !FIXED.contains(&name.as_str())
 }

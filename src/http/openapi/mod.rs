@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, made from the table of routes.
 
 pub mod bodies;
+pub mod plugins;
 pub mod schema;
 
 use std::collections::BTreeMap;
@@ -133,6 +134,7 @@ fn request_body(takes: Takes, components: &mut Components) -> Option<Value> {
             "A JSON object, or nothing.",
             json!({ "application/json": { "schema": schema(components) } }),
         ),
+        Takes::Anything => (false, "Whatever it takes.", json!({ "*/*": {} })),
         Takes::Media => (true, "The bytes of the file.", json!({ "application/octet-stream": {} })),
     };
     Some(json!({ "required": required, "description": description, "content": content }))
@@ -190,6 +192,7 @@ fn failures(route: &Route) -> BTreeMap<u16, Vec<Code>> {
             Code::UnsupportedMediaType,
             Code::Invalid,
         ]),
+        Takes::Anything => codes.extend([Code::NotJson, Code::BodyTimeout, Code::TooLarge]),
         Takes::Media => {
             codes.extend([Code::IncompleteBody, Code::BodyTimeout, Code::TooLarge, Code::DiskFull])
         }
@@ -270,6 +273,7 @@ fn part_doc(name: &str, path: &str) -> &'static str {
         "track" => "The track's name: 1 to 64 of a-z 0-9 _ -.",
         "config_id" => "The number of the config row.",
         "hook" => "The hook's name.",
+        "path" => "What the plugin's route takes.",
         _ => "A file of the page.",
     }
 }

@@ -24,6 +24,7 @@ mod once;
 mod process;
 mod recordings;
 mod regex;
+mod route;
 mod schedule;
 mod task;
 mod time;
@@ -84,6 +85,7 @@ pub const MODULES: &[Module] = &[
     table("regex", include_str!("regex.d.luau"), regex::build),
     table("time", include_str!("time.d.luau"), time::build),
     function("once", include_str!("once.d.luau"), once::build),
+    function("route", include_str!("route.d.luau"), route::build),
     table("schedule", include_str!("schedule.d.luau"), schedule::build),
     table("kv", include_str!("kv.d.luau"), kv::build),
     table("fs", include_str!("fs.d.luau"), fs::build),

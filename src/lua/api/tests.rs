@@ -103,10 +103,11 @@ pub(super) static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> = std::s
 
 #[test]
 fn what_is_built_is_what_the_types_tell() {
-    let everything: BTreeMap<_, _> = ["recordings", "clips", "db", "media", "events", "http", "process"]
-        .into_iter()
-        .map(|it| (it, true))
-        .collect();
+    let everything: BTreeMap<_, _> =
+        ["recordings", "clips", "db", "media", "events", "http", "process", "routes"]
+            .into_iter()
+            .map(|it| (it, true))
+            .collect();
     let vm = Vm::new(json!(everything));
     let panotti: Table = vm.lua.globals().get("panotti").unwrap();
     for module in MODULES {
@@ -253,7 +254,7 @@ fn logging_takes_any_text_and_never_fails() {
 
 #[test]
 fn every_name_a_script_can_reach_stands_in_the_list() {
-    let everything = json!({"recordings": true, "clips": true, "db": true, "media": true, "events": true, "http": true, "process": true});
+    let everything = json!({"recordings": true, "clips": true, "db": true, "media": true, "events": true, "http": true, "process": true, "routes": true});
     let vm = Vm::new(everything);
     let mut names = surface::names(&vm.lua).unwrap();
     // A VM with a plugin's files in it has it, too.

@@ -13,6 +13,7 @@ use crate::lua::declared;
 use crate::lua::effects::{Door, LiveDoor};
 use crate::lua::prelude;
 use crate::lua::vm::Home;
+use crate::model::call::ROUTE;
 
 use super::args::Args;
 use super::define::{Build, Outcome, Raise, Reply};
@@ -153,9 +154,9 @@ fn deny(lua: &Lua, ctx: &ApiContext, args: &mut Args) -> Outcome {
         Some(it) => return Err(options.wrong("status", &format!("must be 400 to 499, got {it}"))),
     };
     let call = ctx.call()?;
-    if !Hook::from_name(call.ctx.hook).is_some_and(|it| it.info().may_deny) {
+    if call.ctx.hook != ROUTE && !Hook::from_name(call.ctx.hook).is_some_and(|it| it.info().may_deny) {
         return Err(Raise::Wrong(format!(
-            "belongs to before-hooks; {} cannot refuse anything",
+            "belongs to before-hooks and routes; {} cannot refuse anything",
             call.ctx.hook
         )));
     }
@@ -212,9 +213,9 @@ fn respond(lua: &Lua, ctx: &ApiContext, shapes: &Shapes, args: &mut Args) -> Out
         }
     }
     let call = ctx.call()?;
-    if call.ctx.hook != Hook::BeforeRequest.name() {
+    if call.ctx.hook != Hook::BeforeRequest.name() && call.ctx.hook != ROUTE {
         return Err(Raise::Wrong(format!(
-            "belongs to before_request; {} has nobody to answer",
+            "belongs to before_request and routes; {} has nobody to answer",
             call.ctx.hook
         )));
     }

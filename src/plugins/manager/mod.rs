@@ -9,6 +9,7 @@ mod grants;
 mod life;
 mod load;
 mod registry;
+mod routes;
 mod scan;
 mod schedules;
 mod settle;
@@ -42,6 +43,7 @@ use super::status::{PluginFilter, PluginStatus, PluginView};
 pub use self::admin::{NewPlugin, PluginPatch};
 pub use self::database::MigrationView;
 pub use self::grants::{Granting, GrantsView, read_granting};
+pub use self::routes::{Answered, RouteView};
 pub use self::scan::Rescan;
 pub use self::schedules::{ScheduleFilter, ScheduleView};
 

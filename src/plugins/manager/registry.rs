@@ -236,6 +236,14 @@ impl Registry {
         self.store.write(again).await
     }
 
+    /// Commits what a call left behind for whoever asked for it.
+    pub(super) async fn commit_for(&self, effects: Vec<PluginEffects>, caller: &Caller) -> Result<()> {
+        let (journal, caller) = (self.journal.clone(), caller.clone());
+        self.store.write(move |tx| journal.commit_effects(tx, effects, &caller)).await?;
+        self.journal.wake();
+        Ok(())
+    }
+
     async fn acting<T, F>(&self, act: Act, change: F) -> Result<T>
     where
         T: Send + 'static,

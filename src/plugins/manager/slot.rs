@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::task::AbortHandle;
 
+use super::routes::routes_of;
 use crate::error::{Code, Error};
 use crate::hooks::Member;
 use crate::model::plugin::{ConfigRow, GrantRow, PluginRow, PluginState};
@@ -242,6 +243,7 @@ impl Slot {
                 permissions_granted: Value::Null,
                 permissions_waiting: Value::Null,
                 learned: None,
+                routes: it.live.iter().flat_map(|it| routes_of(it)).collect(),
                 quotas: Vec::new(),
             }
         })

@@ -8,16 +8,13 @@ use serde_json::json;
 
 use crate::error::{Code, Error, Result};
 use crate::hooks::{CallFailure, HookCall, HookHandler, Reply, Target};
-use crate::model::call::{CallContext, Caller, PluginEffects};
+use crate::model::call::{CallContext, Caller, PluginEffects, TIMER};
 use crate::model::schedule::{ScheduleRow, ScheduleRun};
 use crate::model::time::Timestamp;
 
 use super::super::Manager;
 use super::super::slot::Live;
 use super::offered;
-
-/// What a run is called in logs, counts and `ctx.hook`.
-const LABEL: &str = "timer";
 
 /// A run that is to begin.
 struct Run {
@@ -135,7 +132,7 @@ async fn call(live: &Live, slot: u32, run: &Run) -> std::result::Result<Reply, C
     let call = HookCall {
         target: Target::Slot(slot),
         payload: Arc::new(payload),
-        ctx: CallContext::new(LABEL, Caller::server()),
+        ctx: CallContext::new(TIMER, Caller::server()),
         timeout: None,
         deadline: None,
         is_question: false,
