@@ -102,6 +102,7 @@ fn load(runtime: &Runtime, host: &LuaHost, name: &str, source: &str) -> Arc<Gene
         files: Arc::new(files),
         config: Arc::new(json!({})),
         secret_keys: Arc::default(),
+        dependencies: Arc::new([]),
         requested: Default::default(),
         learn: false,
         permissions: Default::default(),

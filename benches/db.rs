@@ -97,6 +97,7 @@ fn load(runtime: &Runtime, host: &LuaHost, body: &str) -> Arc<Generation> {
         files: Arc::new(files),
         config: Arc::new(json!({})),
         secret_keys: Arc::default(),
+        dependencies: Arc::new([]),
         requested: Default::default(),
         learn: false,
         permissions: Permissions(BTreeMap::from([("db".to_owned(), Grant::Whole(true))])),

@@ -241,6 +241,16 @@
 --- @waits
 ---@alias Panotti_once fun(id: string, fn: fun(...: any): any, ...: any): any, Failure?
 
+--- Offers `fn` to other plugins under `name`; register while the plugin loads. It is called with copies of plain values,
+--- within this plugin's own limits, and returns one.
+---@alias Panotti_export fun(name: string, fn: fun(...: any): any)
+
+--- The functions of another plugin, which must stand under `dependencies:` in `plugin.yaml`. Each waits, is given copies of
+--- plain values and returns one, or nil and a failure: `not_running`, or what the call came to (`runtime`, `deadline`, …).
+--- What is called is looked up each time, so the other plugin may be edited meanwhile.
+--- @waits
+---@alias Panotti_import fun(plugin: string): table<string, fun(...: any): any, Failure?>
+
 --- A request to a route of the plugin.
 ---@class RouteRequest
 ---@field method string 
@@ -538,6 +548,8 @@
 ---@field regex Panotti_regex
 ---@field time Panotti_time
 ---@field once Panotti_once
+---@field export Panotti_export
+---@field import Panotti_import
 ---@field route Panotti_route
 ---@field schedule Panotti_schedule
 ---@field kv Panotti_kv

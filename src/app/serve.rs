@@ -18,7 +18,7 @@ use crate::http::{self, HttpState};
 use crate::lua::{HostOptions, LuaHost};
 use crate::model::plugin::PluginState;
 use crate::model::time::Timestamp;
-use crate::plugins::manager::{Manager, Parts as PluginParts};
+use crate::plugins::manager::{Exporter, Manager, Parts as PluginParts};
 use crate::plugins::{LastError, PluginFilter};
 use crate::services::{Services, tokens, tracks};
 use crate::store::{Store, StoreOptions};
@@ -83,7 +83,8 @@ impl Parts {
         let recovered = tracks::recover(&services).await?;
         log::debug!("media looked after: {recovered:?}");
         tokens::ensure_admin_token(&services, &settings.data_dir.join(KEY_FILE)).await?;
-        let host = lua_host(&services)?;
+        let exporter = Arc::new(Exporter::default());
+        let host = lua_host(&services, Arc::clone(&exporter))?;
         let manager = Manager::new(PluginParts {
             settings: Arc::clone(settings),
             clock: Arc::clone(&clock),
@@ -95,6 +96,7 @@ impl Parts {
             files: services.plugin_files.clone(),
             env: std::env::vars().collect(),
         });
+        exporter.open(&manager);
         let deliverer = Deliverer::new(DelivererOptions {
             store: services.store.clone(),
             journal: services.journal.clone(),
@@ -194,7 +196,7 @@ async fn sweep(services: Services) {
 }
 
 /// The host of scripts; what their tasks leave behind goes to the journal.
-fn lua_host(services: &Services) -> Result<LuaHost> {
+fn lua_host(services: &Services, exports: Arc<Exporter>) -> Result<LuaHost> {
     let settings = &services.settings;
     let runtime = tokio::runtime::Handle::current();
     let (own, background) = (services.clone(), runtime.clone());
@@ -210,6 +212,7 @@ fn lua_host(services: &Services) -> Result<LuaHost> {
         threads: settings.lua_threads,
         in_flight_total: settings.in_flight_total,
         sink: Arc::new(sink),
+        exports,
         denied: denials::sink(services, runtime.clone()),
         ..HostOptions::new(runtime, services.clone())
     };

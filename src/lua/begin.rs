@@ -7,7 +7,7 @@ use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
 use crate::hooks::catalogue::Payload;
 use crate::hooks::{Hook, Reply, Target};
-use crate::model::call::{CallContext, Caller, Outcome};
+use crate::model::call::{CallContext, Caller, EXPORT, Outcome};
 use crate::model::event::is_reserved_type;
 
 use super::actor::{Actor, Waiting};
@@ -198,6 +198,13 @@ fn arguments(
     left: Duration,
     wants_ctx: bool,
 ) -> mlua::Result<MultiValue> {
+    if let (EXPORT, serde_json::Value::Array(arguments)) = (state.ctx.hook, &*queued.call.payload) {
+        let values = arguments.iter().map(|it| match it {
+            serde_json::Value::Null => Ok(Value::Nil),
+            it => to_lua(&vm.lua, &vm.shapes, it),
+        });
+        return values.collect();
+    }
     let payload = match &*queued.call.payload {
         serde_json::Value::Null => Value::Nil,
         payload => match free_field(queued.hook, payload) {

@@ -18,6 +18,7 @@ use crate::net::Resolver;
 use crate::services::Services;
 
 use super::budget::Meter;
+use super::exports::Exports;
 use super::learned::Learned;
 use super::permission::{DeniedSink, Permissions};
 use super::quota::Quotas;
@@ -62,6 +63,10 @@ pub struct ApiContext {
     pub resolver: Arc<dyn Resolver>,
     /// Keeps what the plugin needs while it does not know its permissions; none once it does.
     pub learning: Option<Arc<Learned>>,
+    /// The plugins it may call.
+    pub dependencies: Arc<[String]>,
+    /// The way to them.
+    pub exports: Arc<dyn Exports>,
     /// Is told of every door that was shut.
     pub denied: DeniedSink,
     /// The call that runs now.

@@ -63,6 +63,8 @@ pub(super) async fn start(
         quotas: host.quotas(&source.name),
         resolver: host.resolver(),
         learning: source.learn.then(|| host.learned(&source.name)),
+        dependencies: Arc::clone(&source.dependencies),
+        exports: host.exports(),
         denied: host.denied(),
         current: CurrentCall::default(),
     });

@@ -44,6 +44,8 @@ pub struct PluginSource {
     pub secret_keys: Arc<[String]>,
     /// What it may do.
     pub permissions: Permissions,
+    /// The plugins it may call.
+    pub dependencies: Arc<[String]>,
     /// What its manifest asks for, granted or not.
     pub requested: Permissions,
     /// Whether every door opens and what was needed is kept.

@@ -12,6 +12,7 @@ use crate::net::{Resolver, SystemResolver};
 use crate::services::Services;
 
 use super::effects::{Door, LiveDoor};
+use super::exports::{Exports, NoExports};
 use super::generation::{Generation, PluginSource};
 use super::learned::Learned;
 use super::migrate;
@@ -42,6 +43,8 @@ pub struct HostOptions {
     pub sink: EffectSink,
     /// Finds the addresses of other servers.
     pub resolver: Arc<dyn Resolver>,
+    /// The plugins' way to each other.
+    pub exports: Arc<dyn Exports>,
     /// Is told of every door that was shut to a plugin.
     pub denied: DeniedSink,
     /// Where time, chance and the world come in; the live one without it.
@@ -61,6 +64,7 @@ impl HostOptions {
             library: Arc::new(super::library::library()),
             sink: Arc::new(|_, _| {}),
             resolver: Arc::new(SystemResolver),
+            exports: Arc::new(NoExports),
             denied: Arc::new(|_| {}),
             door: None,
         }
@@ -146,6 +150,10 @@ impl LuaHost {
     /// What a plugin was seen to need while it learned its permissions.
     pub fn learned(&self, plugin: &Arc<str>) -> Arc<Learned> {
         Arc::clone(self.learned.lock().entry(Arc::clone(plugin)).or_default())
+    }
+
+    pub(super) fn exports(&self) -> Arc<dyn Exports> {
+        Arc::clone(&self.options.exports)
     }
 
     pub(super) fn resolver(&self) -> Arc<dyn Resolver> {

@@ -44,6 +44,7 @@ mod prelude;
 mod chance;
 mod coroutines;
 pub mod effects;
+pub mod exports;
 pub mod api;
 
 pub use generation::{Generation, GenerationStats, PluginSource};

@@ -9,6 +9,7 @@ mod common;
 mod compat;
 mod crash;
 mod errors;
+mod exports;
 mod first_recording;
 mod grants;
 mod guide;

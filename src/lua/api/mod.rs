@@ -13,6 +13,7 @@ mod base64;
 mod clips;
 mod db;
 mod events;
+mod export;
 mod fs;
 mod hash;
 mod http;
@@ -85,6 +86,8 @@ pub const MODULES: &[Module] = &[
     table("regex", include_str!("regex.d.luau"), regex::build),
     table("time", include_str!("time.d.luau"), time::build),
     function("once", include_str!("once.d.luau"), once::build),
+    function("export", include_str!("export.d.luau"), export::export),
+    function("import", include_str!("import.d.luau"), export::import),
     function("route", include_str!("route.d.luau"), route::build),
     table("schedule", include_str!("schedule.d.luau"), schedule::build),
     table("kv", include_str!("kv.d.luau"), kv::build),

@@ -69,6 +69,8 @@ impl Vm {
             emit_rate: Arc::new(Rate::new(20_000, 50_000)),
             quotas: Arc::default(),
             resolver: Arc::new(crate::net::SystemResolver),
+            dependencies: Arc::new([]),
+            exports: Arc::new(crate::lua::exports::NoExports),
             learning: None,
             requested: Permissions::default(),
             denied: Arc::new(|_| {}),

@@ -99,6 +99,7 @@ pub(super) fn plugin(files: &[(&str, &str)], limits: Value) -> PluginSource {
         files: Arc::new(files),
         config: Arc::new(json!({"from": "22:00"})),
         secret_keys: Arc::default(),
+        dependencies: Arc::new([]),
         requested: Default::default(),
         learn: false,
         permissions: Default::default(),

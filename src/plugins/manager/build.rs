@@ -41,6 +41,7 @@ impl Manager {
             config,
             secret_keys: manifest.schema.secret_keys(),
             permissions: self.in_force(slot, &manifest.requested),
+            dependencies: manifest.dependencies.iter().map(|it| it.name.clone()).collect(),
             requested: manifest.requested.clone(),
             learn: manifest.learn && self.0.settings.learn_permissions,
             limits: manifest.limits,

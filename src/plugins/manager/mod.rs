@@ -5,6 +5,7 @@ mod build;
 mod config;
 mod database;
 mod edited;
+mod exports;
 mod grants;
 mod life;
 mod load;
@@ -42,6 +43,7 @@ use super::status::{PluginFilter, PluginStatus, PluginView};
 
 pub use self::admin::{NewPlugin, PluginPatch};
 pub use self::database::MigrationView;
+pub use self::exports::Exporter;
 pub use self::grants::{Granting, GrantsView, read_granting};
 pub use self::routes::{Answered, RouteView};
 pub use self::scan::Rescan;

@@ -140,6 +140,7 @@ pub(super) const ROWS: &[Row] = &[
     row(&["panotti.events.subscribe"], "local f = function() end", "panotti.events.subscribe('a.b', f):off()"),
     row(&["panotti.schedule.every", "panotti.schedule.cron"], TEXT, "panotti.schedule.every(1, 'a', type) panotti.schedule.cron(s, 'b', type)"),
     row(&["panotti.route"], TEXT, "panotti.route('GET', s, type)"),
+    row(&["panotti.export"], TEXT, "panotti.export(s, type)"),
     row(&["panotti.respond"], LIST, "panotti.respond({ json = t })"),
     row(&["panotti.time.parse"], TEXT, "panotti.time.parse(s)"),
     row(&["(the collector)"], "local kept = {} for i = 1, math.min(n, 400000) do kept[i] = { i } end", "kept[math.random(#kept)] = { {} }"),
