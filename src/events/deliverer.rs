@@ -183,7 +183,10 @@ impl Inner {
         };
         loop {
             let written = match &result {
-                Ok((effects, late)) => self.acknowledge(id, effects.clone(), late.clone(), &event).await,
+                Ok((effects, late)) => {
+                    let done = self.acknowledge(id, effects.clone(), late.clone(), &event).await;
+                    done.inspect(|()| self.options.journal.count_delivery(&plugin, "ok"))
+                }
                 Err(failure) => self.failed(id, &plugin, &event, attempts, failure).await,
             };
             let Err(err) = written else { return };
@@ -240,6 +243,7 @@ impl Inner {
         };
         let chance = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
         let next = delay_us(attempt, max_attempts, chance).map(|delay| Timestamp(now + delay));
+        self.options.journal.count_delivery(plugin, if next.is_some() { "retry" } else { "dead" });
         match next {
             Some(at) => log::warn!(
                 plugin = plugin, event_id = &*event.id, attempt = attempt;

@@ -11,6 +11,7 @@ use crate::hooks::{Dispatcher, Hook};
 use crate::model::call::{Caller, Emitted, PluginEffects};
 use crate::model::event::{Event, Priority};
 use crate::model::id::new_event_id;
+use crate::model::tally::NamedCounts;
 use crate::model::time::Timestamp;
 use crate::store::Tx;
 
@@ -46,12 +47,29 @@ pub struct Journal {
     clock: SharedClock,
     max_depth: i16,
     due: Arc<Notify>,
+    counts: Arc<Counts>,
 }
+
+/// What the journal counts.
+struct Counts {
+    /// Events by type.
+    published: NamedCounts,
+    /// Deliveries by `<plugin>/<outcome>`.
+    deliveries: NamedCounts,
+}
+
+/// Types of events that are counted apart.
+const MAX_TYPES: usize = 200;
+
+/// Plugins and outcomes that are counted apart.
+const MAX_DELIVERIES: usize = 10_000;
 
 impl Journal {
     /// A journal whose subscribers are those of `hooks`; events that lead to events end at `max_depth`.
     pub fn new(hooks: Dispatcher, clock: SharedClock, max_depth: i16) -> Self {
-        Journal { hooks, clock, max_depth, due: Arc::new(Notify::new()) }
+        let counts =
+            Counts { published: NamedCounts::new(MAX_TYPES), deliveries: NamedCounts::new(MAX_DELIVERIES) };
+        Journal { hooks, clock, max_depth, due: Arc::new(Notify::new()), counts: Arc::new(counts) }
     }
 
     /// Writes an event and one delivery for each plugin that subscribed to it.
@@ -107,6 +125,25 @@ impl Journal {
         tx.insert_deliveries(seq, event, &plugins, Some(hook.name()))
     }
 
+    /// Events written since the start, by type.
+    pub fn published(&self) -> Vec<(String, u64)> {
+        self.counts.published.read()
+    }
+
+    /// Deliveries to a plugin since the start, by how they ended: `ok`, `retry` or `dead`.
+    pub fn deliveries(&self, plugin: &str) -> Vec<(String, u64)> {
+        let all = self.counts.deliveries.read().into_iter();
+        let own = |(name, count): (String, u64)| {
+            let (whose, outcome) = name.split_once('/')?;
+            (whose == plugin).then(|| (outcome.to_owned(), count))
+        };
+        all.filter_map(own).collect()
+    }
+
+    pub(super) fn count_delivery(&self, plugin: &str, outcome: &str) {
+        self.counts.deliveries.count(&format!("{plugin}/{outcome}"));
+    }
+
     /// Tells the deliverer that something was committed.
     pub fn wake(&self) {
         self.due.notify_one();
@@ -133,6 +170,7 @@ impl Journal {
             id,
         };
         let seq = tx.insert_event(&event)?;
+        self.counts.published.count(&event.kind);
         let plugins = self.hooks.table().subscribers(&event);
         if !plugins.is_empty() {
             tx.insert_deliveries(seq, &event, &plugins, None)?;

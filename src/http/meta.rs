@@ -10,6 +10,7 @@ use actix_web::dev::ServiceRequest;
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpMessage, HttpRequest};
 
+use super::metrics::RouteTimes;
 use crate::error::Code;
 use crate::model::call::Caller;
 use crate::model::token::{Scope, Token};
@@ -41,6 +42,7 @@ struct Inner {
     request_id: Arc<str>,
     started: Instant,
     identity: OnceCell<Identity>,
+    times: OnceCell<Arc<RouteTimes>>,
 }
 
 impl Meta {
@@ -50,10 +52,21 @@ impl Meta {
             request_id: request_id(req.headers()),
             started: Instant::now(),
             identity: OnceCell::new(),
+            times: OnceCell::new(),
         };
         let meta = Meta(Rc::new(inner));
         req.extensions_mut().insert(meta.clone());
         meta
+    }
+
+    /// Notes the route that answers it.
+    pub fn set_times(&self, times: &Arc<RouteTimes>) {
+        let _ = self.0.times.set(Arc::clone(times));
+    }
+
+    /// Where its time is counted, when a route answered it.
+    pub fn times(&self) -> Option<&RouteTimes> {
+        self.0.times.get().map(|it| &**it)
     }
 
     /// What is known of a request.
@@ -64,6 +77,7 @@ impl Meta {
                 request_id: request_id(req.headers()),
                 started: Instant::now(),
                 identity: OnceCell::new(),
+                times: OnceCell::new(),
             };
             Meta(Rc::new(inner))
         })

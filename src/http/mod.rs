@@ -16,6 +16,7 @@ mod health;
 mod hooks;
 mod media;
 mod meta;
+mod metrics;
 mod middleware;
 mod openapi;
 mod plugin_config;
@@ -45,7 +46,7 @@ use crate::services::recordings::{Detail, Told};
 use openapi::bodies::*;
 use openapi::schema::{items, object, of, page};
 use query::PAGING;
-use route::Gives::{Json, Media, Nothing, Static};
+use route::Gives::{Json, Media, Nothing, Static, Text};
 use route::Takes::{self, JsonOrNothing};
 use route::{Route, delete, get, patch, post, put};
 
@@ -201,6 +202,7 @@ fn routes() -> Vec<Route> {
 
         get("/healthz", "getHealth", health::alive, "Tells that the process runs.").any_query().gives(200, Json(probe)),
         get("/readyz", "getReadiness", health::ready, "Tells whether requests will be served.").any_query().gives(200, Json(probe)).fails(&[Overloaded]),
+        get("/metrics", "getMetrics", metrics::all, "Tells everything that is counted, as Prometheus reads it.").any_query().gives(200, Text),
         get("/api/openapi.json", "getOpenapi", docs::document, "Gives this document; without a key on this machine alone.").gives(200, Json(object)).fails(&[KeyMissing, KeyInvalid]),
         get("/api/docs", "getDocs", docs::index, "Shows this document as a page.").any_query().gives(200, Static),
         get("/api/docs/{file}", "getDocsFile", docs::asset, "Gives a file of that page.").any_query().gives(200, Static).fails(&[NotFound]),

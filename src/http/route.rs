@@ -14,6 +14,8 @@ use crate::error::{Code, Error, Result};
 use crate::model::token::Scope;
 
 use super::call::{Access, Call};
+use super::meta::Meta;
+use super::metrics::RouteTimes;
 use super::openapi::schema::SchemaFn;
 use super::problem;
 use super::query::Param;
@@ -48,6 +50,8 @@ pub enum Gives {
     Json(SchemaFn),
     /// The bytes of a file.
     Media,
+    /// Lines of text.
+    Text,
     /// A page or a part of one.
     Static,
 }
@@ -75,6 +79,8 @@ pub struct Route {
     pub fails: &'static [Code],
     /// Request headers it understands.
     pub headers: Vec<&'static str>,
+    /// How long its requests took.
+    pub(super) times: Arc<RouteTimes>,
     run: Runner,
 }
 
@@ -107,7 +113,10 @@ impl Route {
         H: Fn(Call<A>) -> F + Copy + Send + Sync + 'static,
         F: Future<Output = Result<HttpResponse>> + 'static,
     {
+        let times = Arc::<RouteTimes>::default();
+        let own = Arc::clone(&times);
         let run: Runner = Arc::new(move |req, payload, known| {
+            Meta::of(&req).set_times(&own);
             let answer = async move {
                 let work = async {
                     let call = Call::<A>::open(req.clone(), payload, (*known).as_deref()).await?;
@@ -131,6 +140,7 @@ impl Route {
             gives: Vec::new(),
             fails: &[],
             headers: Vec::new(),
+            times,
             run,
         }
     }

@@ -27,6 +27,7 @@ pub fn serve(state: HttpState, listener: TcpListener) -> io::Result<Server> {
     let shutdown_s = state.settings.shutdown_s;
     let state = Data::new(state);
     let table = routes();
+    state.set_routes(&table);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())

@@ -1,6 +1,6 @@
 //! The pieces of the server that requests need.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use actix_web::HttpRequest;
 
@@ -10,7 +10,9 @@ use crate::plugins::Manager;
 use crate::services::{Services, tokens};
 
 use super::meta::{Identity, Meta, key_of};
+use super::metrics::RouteTimes;
 use super::middleware::limiter::{Admission, Strangers};
+use super::route::Route;
 
 /// Whether the server is fit for work, as somebody else knows it.
 pub type IsReady = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -26,6 +28,9 @@ pub struct HttpState {
     pub(super) admission: Admission,
     pub(super) strangers: Strangers,
     ready: IsReady,
+    /// How long requests took that no route answered.
+    pub(super) unrouted: RouteTimes,
+    timed: OnceLock<Vec<(String, &'static str, Arc<RouteTimes>)>>,
 }
 
 impl HttpState {
@@ -33,7 +38,33 @@ impl HttpState {
     pub fn new(services: Services, manager: Manager, ready: IsReady) -> Self {
         let settings = Arc::clone(&services.settings);
         let admission = Admission::new(settings.max_requests);
-        HttpState { services, manager, settings, admission, strangers: Strangers::default(), ready }
+        HttpState {
+            services,
+            manager,
+            settings,
+            admission,
+            strangers: Strangers::default(),
+            ready,
+            unrouted: RouteTimes::default(),
+            timed: OnceLock::new(),
+        }
+    }
+
+    /// Remembers the routes whose times are counted.
+    pub(super) fn set_routes(&self, routes: &[Route]) {
+        let timed = routes.iter().map(|it| (it.method.to_string(), it.path, Arc::clone(&it.times)));
+        let _ = self.timed.set(timed.collect());
+    }
+
+    /// How long requests took: method, route, times.
+    pub(super) fn route_times(&self) -> impl Iterator<Item = (String, &'static str, &RouteTimes)> {
+        let routed = self
+            .timed
+            .get()
+            .into_iter()
+            .flatten()
+            .map(|(method, path, times)| (method.clone(), *path, &**times));
+        routed.chain([("any".to_owned(), "none", &self.unrouted)])
     }
 
     /// Whether requests will be served.

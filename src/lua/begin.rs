@@ -46,6 +46,7 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, queued: QueuedCall) {
         let _ = queued.waiting.send(Ok(Done::Hook(reply)));
         return;
     };
+    vm.context.tallies.queue.record(now.saturating_duration_since(queued.queued_at));
     let budget = Budget::of(&vm.context.limits, queued.kind);
     let wall = queued.call.timeout.map_or(budget.wall, |it| it.min(budget.wall));
     let since = if queued.kind == CallKind::Question { queued.queued_at } else { now };

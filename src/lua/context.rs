@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use mlua::Lua;
 use parking_lot::Mutex;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use crate::clock::SharedClock;
 use crate::config::PluginLimits;
 use crate::model::call::{CallContext, Caller, Effects, Emitted, KvOp};
+use crate::model::tally::HostTallies;
 use crate::net::Resolver;
 use crate::services::Services;
 
@@ -63,6 +65,8 @@ pub struct ApiContext {
     pub resolver: Arc<dyn Resolver>,
     /// Keeps what the plugin needs while it does not know its permissions; none once it does.
     pub learning: Option<Arc<Learned>>,
+    /// What is counted of it.
+    pub tallies: Arc<HostTallies>,
     /// The plugins it may call.
     pub dependencies: Arc<[String]>,
     /// The way to them.
@@ -202,6 +206,8 @@ pub struct CallState {
     pub kind: CallKind,
     /// The hook (`load`, `task`, `event`), the event, and who set it off.
     pub ctx: CallContext,
+    /// When it began.
+    pub began: Instant,
     /// What the call was given: its files may be heard.
     pub payload: Option<Arc<Value>>,
     /// What commits when the call has ended well.
@@ -223,6 +229,7 @@ impl CallState {
         CallState {
             kind,
             ctx,
+            began: Instant::now(),
             payload: None,
             effects: Mutex::default(),
             buffered_bytes: AtomicUsize::new(0),

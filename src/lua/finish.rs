@@ -44,6 +44,9 @@ pub(super) fn strand(
         Ok((ended, _)) => *ended,
         Err(failure) => failure.outcome,
     };
+    if matches!(end, End::Task(_) | End::Run) {
+        vm.context.tallies.tasks.count(ended, Some(call.began.elapsed()));
+    }
     // Whoever waits for a hook tells of its failure; nobody may wait for a task.
     if let (Err(failure), End::Task(_)) = (&done, &end)
         && call.meter.killed() != Some(Kill::Cancelled)

@@ -64,6 +64,7 @@ pub(super) async fn start(
         resolver: host.resolver(),
         learning: source.learn.then(|| host.learned(&source.name)),
         dependencies: Arc::clone(&source.dependencies),
+        tallies: host.tallies(&source.name),
         exports: host.exports(),
         denied: host.denied(),
         current: CurrentCall::default(),

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use crate::clock::SharedClock;
 use crate::hooks::CallFailure;
 use crate::model::call::{Caller, PluginEffects};
+use crate::model::tally::HostTallies;
 use crate::net::{Resolver, SystemResolver};
 use crate::services::Services;
 
@@ -87,6 +88,8 @@ pub struct LuaHost {
     options: Arc<HostOptions>,
     /// What each plugin has of what is counted, by its name.
     quotas: Arc<Mutex<BTreeMap<Arc<str>, Arc<Quotas>>>>,
+    /// What is counted of each plugin, by its name.
+    tallies: Arc<Mutex<BTreeMap<Arc<str>, Arc<HostTallies>>>>,
     /// What plugins were seen to need, by name.
     learned: Arc<Mutex<BTreeMap<Arc<str>, Arc<Learned>>>>,
 }
@@ -108,6 +111,7 @@ impl LuaHost {
             shared,
             options: Arc::new(options),
             quotas: Arc::default(),
+            tallies: Arc::default(),
             learned: Arc::default(),
         })
     }
@@ -145,6 +149,11 @@ impl LuaHost {
     /// What a plugin has of what is counted, all its VMs and generations together.
     pub fn quotas(&self, plugin: &Arc<str>) -> Arc<Quotas> {
         Arc::clone(self.quotas.lock().entry(Arc::clone(plugin)).or_default())
+    }
+
+    /// What is counted of a plugin.
+    pub fn tallies(&self, plugin: &Arc<str>) -> Arc<HostTallies> {
+        Arc::clone(self.tallies.lock().entry(Arc::clone(plugin)).or_default())
     }
 
     /// What a plugin was seen to need while it learned its permissions.

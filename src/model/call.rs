@@ -88,6 +88,21 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them, in their order.
+    pub const ALL: [Outcome; 11] = [
+        Outcome::Ok,
+        Outcome::Refused,
+        Outcome::Runtime,
+        Outcome::Convert,
+        Outcome::Limit,
+        Outcome::Denied,
+        Outcome::Stack,
+        Outcome::Memory,
+        Outcome::Deadline,
+        Outcome::Syntax,
+        Outcome::Skipped,
+    ];
+
     /// The name in logs, metrics and the API.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -8,6 +8,7 @@ pub mod page;
 pub mod plugin;
 pub mod recording;
 pub mod schedule;
+pub mod tally;
 pub mod time;
 pub mod token;
 #[cfg(test)]

@@ -31,6 +31,19 @@ pub enum PluginState {
 }
 
 impl PluginState {
+    /// All of them.
+    pub const ALL: &[PluginState] = &[
+        PluginState::Discovered,
+        PluginState::Disabled,
+        PluginState::Loading,
+        PluginState::Running,
+        PluginState::Failed,
+        PluginState::Draining,
+        PluginState::Quarantined,
+        PluginState::Missing,
+        PluginState::Unsupported,
+    ];
+
     /// The name in the API.
     pub fn as_str(self) -> &'static str {
         match self {

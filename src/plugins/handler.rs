@@ -10,6 +10,7 @@ use crate::config;
 use crate::error::ScriptFault;
 use crate::hooks::{Answer, CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, Reply};
 use crate::model::call::Outcome;
+use crate::model::tally::NamedCounts;
 use crate::model::time::Timestamp;
 
 use super::breaker::{Breaker, BreakerView, Pass};
@@ -25,6 +26,8 @@ pub struct Vitals {
     last_error: Mutex<Option<LastError>>,
     /// Counts and times of its calls.
     pub stats: Stats,
+    /// Loads of a new version in place of a running one, by how they ended.
+    pub reloads: NamedCounts,
 }
 
 impl Vitals {
@@ -36,6 +39,7 @@ impl Vitals {
             breaker: Mutex::new(Breaker::new(rule)),
             last_error: Mutex::new(None),
             stats: Stats::default(),
+            reloads: NamedCounts::new(Outcome::ALL.len()),
         }
     }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::hooks::{CallFailure, CallFuture, HookCall, Offer, Registration, Subscription};
 use crate::lua::quota::Quotas;
 use crate::lua::{Generation, GenerationStats, LuaHost, PluginSource};
+use crate::model::tally::HostTallies;
 
 /// Loads plugins.
 pub trait ScriptHost: Send + Sync + 'static {
@@ -17,6 +18,14 @@ pub trait ScriptHost: Send + Sync + 'static {
     /// The lines of a manifest that ask for what a plugin was seen to need.
     fn learned(&self, _plugin: &Arc<str>) -> String {
         String::new()
+    }
+    /// What the host counts of a plugin.
+    fn tallies(&self, _plugin: &Arc<str>) -> Arc<HostTallies> {
+        Arc::default()
+    }
+    /// VMs that were given up because nothing stopped their script.
+    fn stuck(&self) -> usize {
+        0
     }
     /// What a plugin has of what is counted.
     fn quotas(&self, _plugin: &Arc<str>) -> Arc<Quotas> {
@@ -57,6 +66,14 @@ impl ScriptHost for LuaHost {
 
     fn learned(&self, plugin: &Arc<str>) -> String {
         LuaHost::learned(self, plugin).lines()
+    }
+
+    fn tallies(&self, plugin: &Arc<str>) -> Arc<HostTallies> {
+        LuaHost::tallies(self, plugin)
+    }
+
+    fn stuck(&self) -> usize {
+        LuaHost::stuck(self)
     }
 
     fn quotas(&self, plugin: &Arc<str>) -> Arc<Quotas> {

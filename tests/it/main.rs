@@ -17,6 +17,7 @@ mod hooks;
 mod keys;
 mod library;
 mod limits;
+mod metrics;
 mod openapi;
 mod plugin_db;
 mod plugin_files;

@@ -50,6 +50,8 @@ pub async fn lead(
     };
     dress(response.headers_mut(), &meta);
     let status = response.status().as_u16();
+    let took = std::time::Duration::from_secs_f64(meta.seconds());
+    meta.times().unwrap_or(&state.unrouted).record(status, took);
     let duration_ms = (meta.seconds() * 1e6).round() / 1e3;
     let request_id = &*meta.request_id();
     log::info!(

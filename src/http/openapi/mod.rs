@@ -153,6 +153,9 @@ fn responses(route: &Route, components: &mut Components) -> Value {
             Gives::Media => {
                 response["content"] = json!({ "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } });
             }
+            Gives::Text => {
+                response["content"] = json!({ "text/plain": { "schema": { "type": "string" } } });
+            }
             Gives::Static => {
                 response["content"] = json!({ "text/html": { "schema": { "type": "string" } } });
             }

@@ -71,6 +71,7 @@ impl Vm {
             resolver: Arc::new(crate::net::SystemResolver),
             dependencies: Arc::new([]),
             exports: Arc::new(crate::lua::exports::NoExports),
+            tallies: Arc::default(),
             learning: None,
             requested: Permissions::default(),
             denied: Arc::new(|_| {}),

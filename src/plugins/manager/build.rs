@@ -78,6 +78,7 @@ impl Manager {
                 log::info!(plugin = &*slot.name, generation = live.generation; "reloaded");
                 let former = self.install(slot, live);
                 self.publish();
+                slot.vitals.reloads.count(Outcome::Ok.as_str());
                 self.tell(slot, "plugin.reloaded").await;
                 if let Some(former) = former {
                     self.spawn(former.script.retire(DRAIN));
@@ -86,6 +87,7 @@ impl Manager {
             }
             Err(fault) => {
                 slot.note(&fault, slot.read(|it| it.generation));
+                slot.vitals.reloads.count(fault.outcome.as_str());
                 self.tell(slot, "plugin.reload_failed").await;
                 Err(fault)
             }

@@ -58,6 +58,7 @@ impl Manager {
 
     async fn keep_the_old(&self, slot: &Slot, fault: &LoadFault) -> bool {
         slot.note(fault, slot.read(|it| it.generation));
+        slot.vitals.reloads.count(fault.outcome.as_str());
         self.tell(slot, "plugin.reload_failed").await;
         false
     }

@@ -53,6 +53,7 @@ pub fn run(server: &Server, script: &Script, memory_mib: u64) -> Result<Outcome,
     let result = result.and_then(|(outcome, took)| {
         if outcome != "ok" {
             told(server, known, name, &outcome)?;
+            counted(server, name, &outcome)?;
         }
         Ok(Outcome { outcome, took, mib: bytes / f64::from(1 << 20) })
     });
@@ -103,6 +104,18 @@ fn counts(server: &Server, name: &str) -> Result<BTreeMap<String, u64>, String> 
     let counts: &Value = &answer.expect(200)["counts"];
     let pairs = counts.as_object().into_iter().flatten();
     Ok(pairs.map(|(outcome, count)| (outcome.clone(), count.as_u64().unwrap_or_default())).collect())
+}
+
+/// Whether the metrics tell of it.
+fn counted(server: &Server, name: &str, outcome: &str) -> Result<(), String> {
+    let text = String::from_utf8(server.get("/metrics").body).unwrap();
+    let (whose, how) = (format!("plugin=\"{name}\""), format!("outcome=\"{outcome}\""));
+    let is_it =
+        |it: &str| it.starts_with("panotti_hook_calls_total") && it.contains(&whose) && it.contains(&how);
+    match text.lines().any(is_it) {
+        true => Ok(()),
+        false => Err(format!("no metric tells of the {outcome}")),
+    }
 }
 
 /// Whether the log tells of it.
