@@ -313,8 +313,8 @@
 --- Files. A plain path (`notes/a.txt`) is below the plugin's own folder, which needs no permission; other folders are
 --- opened by the admin's grant of the permission `fs`: `recordings:read` opens `recordings:<path>`, `clips:read` opens
 --- `clips:<path>`, `/srv/media:read` opens absolute paths below `/srv/media`; `:write` in place of `:read` to write.
---- No path and no link leads out of its folder. At most `limits.files` files and `limits.files_mib` in the own folder.
---- Failures: `not_found`, `denied` (leads out of the folder), `limit`, `disk_full`, `file`.
+--- No path and no link leads out of its folder. At most `limits.files` files and `limits.files_mib` in the own folder: past
+--- that it raises. Failures: `not_found`, `denied` (leads out of the folder), `disk_full`, `file`.
 ---@class Panotti_fs
 ---@field read fun(path: string): string?, Failure? All bytes of a file, at most 16 MiB. May wait.
 ---@field write fun(path: string, bytes: string): boolean?, Failure? Puts `bytes` in the place of a file, whole or not at all; folders are made. It is on disk when it returns true. May wait.
@@ -322,6 +322,30 @@
 ---@field list fun(path?: string): FileEntry[]?, Failure? What lies in a folder (the own one without `path`), by name; at most 10 000 entries. May wait.
 ---@field stat fun(path: string): FileEntry?, Failure? What a path is; nil alone when there is nothing. May wait.
 ---@field remove fun(path: string, options?: { recursive: boolean? }): boolean?, Failure? Removes a file or an empty folder, with `recursive` everything in it; false when there was nothing. May wait.
+
+--- What is known of an asset.
+---@class Asset
+---@field name string 
+---@field mime string Its media type.
+---@field sha256 string The hash of its bytes, in hex.
+---@field size number Bytes.
+---@field created_at string When it was saved.
+---@field url string Where clients get it, for keys with the scope `plugins:read`.
+
+--- Files for clients: pictures, transcripts, pages. They are named, have a hash, and are served below
+--- `/api/v1/plugins/<name>/assets/`. The same bytes are kept once. At most `limits.assets` of `limits.assets_mib` together:
+--- past that it raises.
+---@class Panotti_assets
+---@field save fun(name: string, bytes: string, options?: { mime: string? }): Asset?, Failure? Saves `bytes` under `name` (letters, digits, - _ .), in place of what had it. `mime` is found by the name's ending without it. It is on disk when this returns. May wait. Needs the permission `assets`.
+---@field exists fun(name: string): Asset?, Failure? What is known of it; nil alone when there is none. Needs the permission `assets`.
+---@field read fun(name: string): string?, Failure? All its bytes; nil alone when there is none. May wait. Needs the permission `assets`.
+---@field list fun(after?: string): Asset[]?, Failure? The plugin's assets by name, at most 1000 after `after`. May wait. Needs the permission `assets`.
+---@field remove fun(name: string): boolean?, Failure? Removes it; false when there was none. May wait. Needs the permission `assets`.
+
+--- Tells the admin something: a line in the log, an event `plugin.notified`, and the program that the admin has named for it
+--- (`notify_tool`, such as `notify-send`), which is given title and message. At most `limits.notifications_per_min`.
+--- @permission notify
+---@alias Panotti_notify fun(title: string, message?: string, options?: { level: "info"|"warning"|"error"?, url: string? })
 
 --- How a program ended.
 ---@class ProcessEnded
@@ -554,6 +578,8 @@
 ---@field schedule Panotti_schedule
 ---@field kv Panotti_kv
 ---@field fs Panotti_fs
+---@field assets Panotti_assets
+---@field notify Panotti_notify
 ---@field process Panotti_process
 ---@field http Panotti_http
 ---@field events Panotti_events

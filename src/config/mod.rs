@@ -60,6 +60,8 @@ pub struct Settings {
     pub http_hosts: Vec<String>,
     /// `name=/absolute/path`: programs that plugins may be granted to run.
     pub process_tools: Vec<String>,
+    /// Absolute path of the program that is given title and message of what plugins notify; empty for none.
+    pub notify_tool: String,
     /// Whether a plugin whose manifest says `permissions: learn` may do everything, so that it is seen what it needs.
     pub learn_permissions: bool,
     /// What plugins are granted, as under `permissions:` of a manifest, by plugin; the file alone sets it.

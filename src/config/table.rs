@@ -71,6 +71,7 @@ pub const SETTINGS: &[Row] = &[
     row("plugin_env", Kind::Names, "", "", "Variables, besides PANOTTI_PLUGIN_*, that plugins' manifests may read."),
     row("http_hosts", Kind::Names, "", "", "Addresses of names for plugins' HTTP, as name=address or name=address:port, before DNS is asked."),
     row("process_tools", Kind::Names, "", "", "Programs that plugins may be granted to run, as name=/absolute/path."),
+    row("notify_tool", Kind::Program, "", "", "Program that is given title and message of what plugins notify; none without."),
     row("learn_permissions", Kind::Flag, "false", "", "True lets a plugin that says `permissions: learn` do everything and tells what it needs."),
     computed("lua_threads", whole(1, 1024), "cores - 1, at least 2", |_| cores().saturating_sub(1).max(2).to_string(), "Threads that run Lua."),
     computed("http_workers", whole(1, 1024), "cores", |_| cores().to_string(), "Threads that serve HTTP."),

@@ -24,6 +24,8 @@ pub enum Kind {
     Paths,
     /// Names; in text they are separated by commas.
     Names,
+    /// An absolute path, or nothing.
+    Program,
     /// A log filter.
     Filter,
     /// One of some words.
@@ -42,6 +44,7 @@ impl Kind {
             Self::Path => "a path".to_owned(),
             Self::Paths => "a list of folders".to_owned(),
             Self::Names => "a list of names".to_owned(),
+            Self::Program => "an absolute path, or nothing".to_owned(),
             Self::Filter => {
                 "a level (off, error, warn, info, debug, trace) or target=level pairs, separated by commas"
                     .to_owned()
@@ -85,6 +88,11 @@ impl Kind {
                 let names: Vec<&str> =
                     trimmed.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
                 names.iter().all(|name| is_name(name)).then(|| Value::from(names))
+            }
+            Self::Program => {
+                let fits =
+                    trimmed.is_empty() || (is_path(trimmed) && std::path::Path::new(trimmed).is_absolute());
+                fits.then(|| Value::from(trimmed))
             }
             Self::Filter => is_filter(trimmed).then(|| Value::from(trimmed)),
             Self::Choice(words) => words.iter().find(|word| **word == trimmed).map(|word| Value::from(*word)),

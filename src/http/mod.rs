@@ -4,6 +4,7 @@
 //! argument. `route` registers the rows, `openapi` writes the document from them, `middleware` is what every
 //! request passes, `problem` the only place that shapes an error.
 
+mod assets;
 mod audit;
 mod body;
 mod call;
@@ -35,6 +36,7 @@ mod tokens;
 mod tracks;
 
 use crate::error::Code::*;
+use crate::model::asset::Asset;
 use crate::model::clip::{Clip, ClipStats};
 use crate::model::recording::Recording;
 use crate::model::schedule::ScheduleRun;
@@ -154,6 +156,12 @@ fn routes() -> Vec<Route> {
             .any_query().takes(Takes::Anything).gives(200, Media).fails(&[PluginNotFound, NotFound, MethodNotAllowed, HookDenied, PluginFailed, PluginUnavailable, PluginTimeout]),
         delete("/api/v1/plugins/{id}/x/{path:.*}", "deletePluginRoute", plugin_routes::change, "Is answered by a route of a plugin.")
             .any_query().takes(Takes::Anything).gives(200, Media).fails(&[PluginNotFound, NotFound, MethodNotAllowed, HookDenied, PluginFailed, PluginUnavailable, PluginTimeout]),
+        get("/api/v1/plugins/{id}/assets", "listPluginAssets", assets::list, "Lists what a plugin keeps for clients, by name.")
+            .query(assets::PAGE).gives(200, Json(items::<Asset>)).fails(&[PluginNotFound]),
+        get("/api/v1/plugins/{id}/assets/{name}", "getPluginAsset", assets::get, "Gives the bytes of an asset.")
+            .headers(IF_NONE).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, NotFound]),
+        delete("/api/v1/plugins/{id}/assets/{name}", "deletePluginAsset", assets::delete, "Removes an asset.")
+            .gives(204, Nothing).fails(&[PluginNotFound, NotFound]),
         get("/api/v1/plugins/{id}/grants", "getPluginGrants", grants::get, "Tells what a plugin asks for, what it has and what waits.")
             .headers(IF_NONE).gives(200, Json(of::<GrantsView>)).fails(&[PluginNotFound]),
         put("/api/v1/plugins/{id}/grants", "replacePluginGrants", grants::put, "Grants a plugin permissions in place of those it was granted; in force when this is answered.")

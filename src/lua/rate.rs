@@ -20,8 +20,13 @@ struct State {
 impl Rate {
     /// A full bucket of `burst` that gets `per_s` back each second.
     pub fn new(per_s: u64, burst: u64) -> Self {
-        let state = State { left: burst as f64, refilled_at: Instant::now(), refused: 0 };
-        Rate { per_s: per_s as f64, burst: burst as f64, state: Mutex::new(state) }
+        Rate::with(per_s as f64, burst as f64)
+    }
+
+    /// The same with parts of one.
+    pub fn with(per_s: f64, burst: f64) -> Self {
+        let state = State { left: burst, refilled_at: Instant::now(), refused: 0 };
+        Rate { per_s, burst, state: Mutex::new(state) }
     }
 
     /// Takes one. `Some(n)`: taken, after `n` had been refused since the last one; `None`: refused.

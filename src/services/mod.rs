@@ -6,6 +6,7 @@
 //! tables of fields in each module, from which the OpenAPI schemas are made too ([`fields::schema`]).
 
 mod alone;
+pub mod assets;
 pub mod audit;
 pub mod clips;
 pub mod databases;

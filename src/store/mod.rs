@@ -25,6 +25,7 @@ mod kv_tests;
 mod migrate;
 #[cfg(test)]
 mod migrate_tests;
+mod plugin_assets;
 mod plugin_configurations;
 pub mod plugin_db;
 mod plugin_grants;

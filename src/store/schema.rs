@@ -129,6 +129,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    plugin_assets (plugin, name) {
+        plugin -> Text,
+        name -> Text,
+        mime -> Text,
+        sha256 -> Text,
+        size -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     plugin_grants (plugin) {
         plugin -> Text,
         permissions -> Text,
@@ -251,6 +262,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     deliveries,
     plugins,
     plugin_configurations,
+    plugin_assets,
     plugin_grants,
     plugin_kv,
     plugin_once,

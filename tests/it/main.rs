@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 mod architecture;
+mod assets;
 mod clips;
 mod command_line;
 mod common;

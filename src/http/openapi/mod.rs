@@ -276,6 +276,7 @@ fn part_doc(name: &str, path: &str) -> &'static str {
         "track" => "The track's name: 1 to 64 of a-z 0-9 _ -.",
         "config_id" => "The number of the config row.",
         "hook" => "The hook's name.",
+        "name" => "The name of the asset.",
         "path" => "What the plugin's route takes.",
         _ => "A file of the page.",
     }

@@ -159,14 +159,14 @@ impl Place {
             }
             Ok(match done {
                 Ok(Ok(reply)) => reply,
+                // A loop that fills its folder ends here, whatever it makes of failures.
+                Ok(Err(FileFault::Limit(why))) => {
+                    quotas.refuse(Counted::Files);
+                    return Err(Raise::Limit(why));
+                }
                 Ok(Err(fault)) => {
-                    match &fault {
-                        FileFault::Denied(_) => permit::note(&call, &shut, &shown),
-                        FileFault::Limit(why) => {
-                            call.mark_because(Mark::Limit, why);
-                            quotas.refuse(Counted::Files);
-                        }
-                        _ => {}
+                    if matches!(fault, FileFault::Denied(_)) {
+                        permit::note(&call, &shut, &shown);
                     }
                     Reply::Failed { code: fault.code(), message: fault.to_string() }
                 }

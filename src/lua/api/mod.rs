@@ -9,6 +9,7 @@ pub mod define;
 pub mod handle;
 mod permit;
 pub mod stubs;
+mod assets;
 mod base64;
 mod clips;
 mod db;
@@ -21,6 +22,7 @@ mod json;
 mod kv;
 mod log;
 mod media;
+mod notify;
 mod once;
 mod process;
 mod recordings;
@@ -92,6 +94,8 @@ pub const MODULES: &[Module] = &[
     table("schedule", include_str!("schedule.d.luau"), schedule::build),
     table("kv", include_str!("kv.d.luau"), kv::build),
     table("fs", include_str!("fs.d.luau"), fs::build),
+    table("assets", include_str!("assets.d.luau"), assets::build),
+    function("notify", include_str!("notify.d.luau"), notify::build),
     table("process", include_str!("process.d.luau"), process::build),
     table("http", include_str!("http.d.luau"), http::build),
     table("events", include_str!("events.d.luau"), events::build),

@@ -107,7 +107,7 @@ pub(super) static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> = std::s
 #[test]
 fn what_is_built_is_what_the_types_tell() {
     let everything: BTreeMap<_, _> =
-        ["recordings", "clips", "db", "media", "events", "http", "process", "routes"]
+        ["recordings", "clips", "db", "media", "events", "http", "process", "routes", "assets", "notify"]
             .into_iter()
             .map(|it| (it, true))
             .collect();
@@ -257,7 +257,7 @@ fn logging_takes_any_text_and_never_fails() {
 
 #[test]
 fn every_name_a_script_can_reach_stands_in_the_list() {
-    let everything = json!({"recordings": true, "clips": true, "db": true, "media": true, "events": true, "http": true, "process": true, "routes": true});
+    let everything = json!({"recordings": true, "clips": true, "db": true, "media": true, "events": true, "http": true, "process": true, "routes": true, "assets": true, "notify": true});
     let vm = Vm::new(everything);
     let mut names = surface::names(&vm.lua).unwrap();
     // A VM with a plugin's files in it has it, too.

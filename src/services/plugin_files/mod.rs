@@ -77,14 +77,17 @@ impl PluginFiles {
     /// # Errors
     /// What could not be removed.
     pub fn remove_all(&self, plugin: &str) -> Result<()> {
-        let folder = self.plugins.join(plugin).join("files");
         self.forget(plugin);
-        match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(FileFault::of(&folder.display().to_string(), &error))
+        for kind in ["files", "assets"] {
+            let folder = self.plugins.join(plugin).join(kind);
+            match std::fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(FileFault::of(&folder.display().to_string(), &error));
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// How much a plugin keeps; counted once, then kept up to date by every write.

@@ -38,7 +38,7 @@ pub(super) const CONSTANT: &[&str] = &[
     "math.modf", "math.noise", "math.pow", "math.rad", "math.random", "math.randomseed", "math.round",
     "math.sign", "math.sin", "math.sinh", "math.sqrt", "math.tan", "math.tanh",
     "os.clock", "os.difftime", "os.time", "string.len", "table.freeze", "table.isfrozen", "table.getn",
-    "panotti.deny", "panotti.kv.delete", "panotti.kv.get", "panotti.kv.incr", "panotti.task.mutex",
+    "panotti.assets.exists", "panotti.deny", "panotti.kv.delete", "panotti.kv.get", "panotti.kv.incr", "panotti.task.mutex",
     "panotti.task.semaphore", "panotti.task.spawn", "panotti.task.delay", "panotti.time.format",
     "panotti.time.monotonic", "panotti.time.now", "panotti.uuid",
 ];
@@ -141,6 +141,7 @@ pub(super) const ROWS: &[Row] = &[
     row(&["panotti.schedule.every", "panotti.schedule.cron"], TEXT, "panotti.schedule.every(1, 'a', type) panotti.schedule.cron(s, 'b', type)"),
     row(&["panotti.route"], TEXT, "panotti.route('GET', s, type)"),
     row(&["panotti.export"], TEXT, "panotti.export(s, type)"),
+    row(&["panotti.notify"], TEXT, "panotti.notify(s, s)"),
     row(&["panotti.respond"], LIST, "panotti.respond({ json = t })"),
     row(&["panotti.time.parse"], TEXT, "panotti.time.parse(s)"),
     row(&["(the collector)"], "local kept = {} for i = 1, math.min(n, 400000) do kept[i] = { i } end", "kept[math.random(#kept)] = { {} }"),

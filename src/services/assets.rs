@@ -1,0 +1,169 @@
+//! What plugins keep for clients: named, with a hash, served over HTTP. The bytes of each hash are kept once a plugin.
+
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Code, Error, Result};
+use crate::model::asset::Asset;
+
+use super::Services;
+
+/// Characters of a name.
+const MAX_NAME_CHARS: usize = 128;
+
+/// How much a plugin may keep.
+#[derive(Debug, Clone, Copy)]
+pub struct AssetQuota {
+    /// Assets.
+    pub count: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+}
+
+/// What is wrong with a name, if anything.
+///
+/// # Errors
+/// A sentence for the script's author.
+pub fn check_name(name: &str) -> std::result::Result<(), String> {
+    let fits = |it: char| it.is_ascii_alphanumeric() || "-_.".contains(it);
+    let is_name =
+        !name.is_empty() && name.len() <= MAX_NAME_CHARS && name.chars().all(fits) && !name.starts_with('.');
+    is_name.then_some(()).ok_or_else(|| {
+        format!("must be 1 to {MAX_NAME_CHARS} letters, digits, - _ . and must not begin with a dot")
+    })
+}
+
+/// Saves bytes under a name, in place of what had it; on disk when this is answered.
+///
+/// # Errors
+/// `TooLarge` past the quota; the disk's and the store's.
+pub async fn save(
+    services: &Services,
+    plugin: &str,
+    name: &str,
+    mime: &str,
+    bytes: Vec<u8>,
+    quota: AssetQuota,
+) -> Result<Asset> {
+    // One change of a plugin's assets at a time: what is counted is what is there.
+    let _alone = services.alone.turn(&format!("assets/{plugin}")).await;
+    let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+    let former = get(services, plugin, name)?;
+    let (count, kept) = usage(services, plugin)?;
+    let more = u64::from(former.is_none());
+    if count + more > quota.count {
+        let why = format!("the plugin keeps {count} assets; the limit is {} (limits.assets)", quota.count);
+        return Err(Error::new(Code::TooLarge, why));
+    }
+    let after = kept
+        .saturating_sub(former.map_or(0, |it| it.size.unsigned_abs()))
+        .saturating_add(size.unsigned_abs());
+    if after > quota.bytes {
+        let why = format!(
+            "the plugin would keep {after} bytes of assets; the limit is {} MiB (limits.assets_mib)",
+            quota.bytes >> 20
+        );
+        return Err(Error::new(Code::TooLarge, why));
+    }
+    let folder = folder(services, plugin);
+    let sha256 = services.blocking.run(move || write(&folder, &bytes)).await?;
+    let asset =
+        Asset { name: name.to_owned(), mime: mime.to_owned(), sha256, size, created_at: services.now() };
+    let (row, whose) = (asset.clone(), plugin.to_owned());
+    let orphan = services.store.write(move |tx| tx.put_asset(&whose, &row)).await?;
+    forget(services, plugin, orphan);
+    Ok(asset)
+}
+
+/// One asset.
+///
+/// # Errors
+/// The store's.
+pub fn get(services: &Services, plugin: &str, name: &str) -> Result<Option<Asset>> {
+    services.store.read(|it| it.asset(plugin, name))
+}
+
+/// The assets of a plugin by name, at most `limit` after `after`.
+///
+/// # Errors
+/// The store's.
+pub async fn list(services: &Services, plugin: &str, after: &str, limit: i64) -> Result<Vec<Asset>> {
+    let (plugin, after) = (plugin.to_owned(), after.to_owned());
+    services.read_long(move |it| it.list_assets(&plugin, &after, limit)).await
+}
+
+/// Removes an asset; false when there was none.
+///
+/// # Errors
+/// The store's.
+pub async fn remove(services: &Services, plugin: &str, name: &str) -> Result<bool> {
+    let _alone = services.alone.turn(&format!("assets/{plugin}")).await;
+    let (whose, name) = (plugin.to_owned(), name.to_owned());
+    let (was_there, orphan) = services.store.write(move |tx| tx.delete_asset(&whose, &name)).await?;
+    forget(services, plugin, orphan);
+    Ok(was_there)
+}
+
+/// How many assets a plugin has, and their bytes.
+///
+/// # Errors
+/// The store's.
+pub fn usage(services: &Services, plugin: &str) -> Result<(u64, u64)> {
+    let (count, bytes) = services.store.read(|it| it.asset_usage(plugin))?;
+    Ok((count.unsigned_abs(), bytes.unsigned_abs()))
+}
+
+/// All bytes of an asset.
+///
+/// # Errors
+/// They cannot be read.
+pub async fn read(services: &Services, plugin: &str, asset: &Asset) -> Result<Vec<u8>> {
+    let path = folder(services, plugin).join(&asset.sha256);
+    services.blocking.run(move || std::fs::read(path).map_err(Error::internal)).await
+}
+
+fn folder(services: &Services, plugin: &str) -> PathBuf {
+    services.settings.data_dir.join("plugins").join(plugin).join("assets")
+}
+
+/// Writes bytes under their hash, whole or not at all.
+fn write(folder: &std::path::Path, bytes: &[u8]) -> Result<String> {
+    use std::io::Write;
+    let hash: String = Sha256::digest(bytes).iter().map(|it| format!("{it:02x}")).collect();
+    let path = folder.join(&hash);
+    if path.exists() {
+        return Ok(hash);
+    }
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::StorageFull => {
+            Error::new(Code::DiskFull, "The disk is full; nothing was changed.")
+        }
+        _ => Error::internal(error),
+    };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let part = folder.join(format!("{}.part", uuid::Uuid::new_v4().simple()));
+    let written = (|| {
+        let mut file = std::fs::File::create_new(&part)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&part, &path)?;
+        std::fs::File::open(folder)?.sync_all()
+    })();
+    if let Err(error) = written {
+        let _ = std::fs::remove_file(&part);
+        return Err(failed(error));
+    }
+    Ok(hash)
+}
+
+/// Removes the bytes that no asset has any more; a leftover costs room, nothing else.
+fn forget(services: &Services, plugin: &str, orphan: Option<String>) {
+    let Some(hash) = orphan else { return };
+    let path = folder(services, plugin).join(hash);
+    services.blocking.start(move || {
+        if let Err(error) = std::fs::remove_file(&path) {
+            log::warn!("{} cannot be removed: {error}", path.display());
+        }
+    });
+}
