@@ -551,6 +551,7 @@
 --- A file that cannot be read gives nil and `media_unavailable`, without audio `no_audio`.
 ---@class Panotti_media
 ---@field probe fun(path: string): Probe?, Failure? Codec, sample rate, channels and length. May wait.
+---@field locate fun(path: string): string?, Failure? Where a file lies on the server, for a program that `panotti.process` runs. May wait.
 ---@field peaks fun(path: string, points?: number): { { min: number, max: number, rms: number } }?, Failure? The waveform in `points` (1 to 20 000, 1000 without it) equal parts; full scale is -1 to 1. May wait.
 ---@field loudness fun(path: string): Loudness?, Failure? How loud the whole is. May wait.
 ---@field envelope fun(path: string, window?: number): number[]?, Failure? The level of each `window` (0.1 without it) seconds in dBFS; silence is -120. May wait.

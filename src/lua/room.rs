@@ -13,7 +13,7 @@ use crate::model::call::Outcome;
 use super::actor::Actor;
 use super::budget::Kill;
 use super::call::{Panicked, enter};
-use super::context::CallState;
+use super::context::{CallKind, CallState};
 use super::strand::{End, Failed, Job, QueuedCall, SlotWaker, Strand};
 use super::vm::Vm;
 use super::{begin, finish};
@@ -217,6 +217,11 @@ impl Room {
         }
         if ended == Outcome::Memory {
             self.after_memory_error(actor);
+        } else if call.kind == CallKind::Load
+            && let Some(vm) = &self.vm
+        {
+            // Most plugins do nothing most of the time: what loading left over is not held meanwhile.
+            vm.collect();
         }
     }
 

@@ -30,4 +30,5 @@ mod schedules;
 mod shipped;
 mod start_stop;
 mod tracks;
+mod world;
 mod zoo;

@@ -27,7 +27,7 @@ pub struct OpenMedia {
     /// What it is served as.
     pub content_type: &'static str,
     /// Where it was found.
-    path: PathBuf,
+    pub path: PathBuf,
 }
 
 impl OpenMedia {

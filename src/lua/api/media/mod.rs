@@ -10,6 +10,7 @@ use std::path::Path;
 use mlua::Table;
 use serde_json::{Value, json};
 
+use crate::error::Error;
 use crate::lua::context::ApiContext;
 use crate::media::{self, MediaError, Scope};
 use crate::services::files::media_error;
@@ -36,6 +37,18 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
         }))
     })?;
     module.raw_set("probe", probe)?;
+    let locate = build.waiting("panotti.media.locate", |ctx, args| {
+        let which = Which::read(ctx, args)?;
+        let (services, plugin) = (ctx.services.clone(), ctx.plugin.clone());
+        Ok(async move {
+            let blocking = services.blocking.clone();
+            let found = blocking.run(move || which.open(&services, &plugin)).await;
+            let absolute = found.and_then(|it| std::path::absolute(&it.path).map_err(Error::internal));
+            Ok(absolute
+                .map_or_else(Reply::from, |it| Reply::Bytes(it.to_string_lossy().into_owned().into_bytes())))
+        })
+    })?;
+    module.raw_set("locate", locate)?;
     let loudness = build.waiting("panotti.media.loudness", |ctx, args| {
         let which = Which::read(ctx, args)?;
         measure(ctx, Load::Heavy, which, |path, scope| {
