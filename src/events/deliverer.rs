@@ -16,9 +16,10 @@ use crate::hooks::{CallFailure, Dispatcher, Hook};
 use crate::model::call::{Caller, Outcome, PluginEffects};
 use crate::model::event::Event;
 use crate::model::time::Timestamp;
-use crate::store::{Claimed, Store, Tx};
+use crate::store::{Claimed, PluginTask, Store, Tx};
 
 use super::Journal;
+use super::done;
 use super::retry::{MAX_ATTEMPTS, delay_us};
 
 /// What came of a question that was asked after its time: committed with the acknowledgement of its delivery.
@@ -172,6 +173,7 @@ impl Inner {
 
     async fn deliver(&self, delivery: Claimed) {
         let Claimed { id, plugin, event, hook, attempts } = delivery;
+        let began = Timestamp(self.options.clock.now_us());
         let result = match hook.as_deref().map(Hook::from_name) {
             None => self.options.hooks.tell(&plugin, &event, attempts, false).await.map(|it| (it, None)),
             Some(Some(hook)) => {
@@ -182,12 +184,17 @@ impl Inner {
             Some(None) => Ok((Vec::new(), None)),
         };
         loop {
+            let ended = Timestamp(self.options.clock.now_us());
+            let came_to = result.as_ref().map(|(effects, _)| effects.as_slice());
+            // Who is switched off or has gone did nothing.
+            let did = result.as_ref().err().is_none_or(|it| it.outcome != Outcome::Skipped);
+            let task = did.then(|| done::task(&plugin, &event, attempts, came_to, (began, ended))).flatten();
             let written = match &result {
                 Ok((effects, late)) => {
-                    let done = self.acknowledge(id, effects.clone(), late.clone(), &event).await;
+                    let done = self.acknowledge(id, effects.clone(), late.clone(), &event, task).await;
                     done.inspect(|()| self.options.journal.count_delivery(&plugin, "ok"))
                 }
-                Err(failure) => self.failed(id, &plugin, &event, attempts, failure).await,
+                Err(failure) => self.failed(id, &plugin, &event, attempts, failure, task).await,
             };
             let Err(err) = written else { return };
             // What comes next for this subject waits for it. A full disk has room again some time; a claim
@@ -207,6 +214,7 @@ impl Inner {
         effects: Vec<PluginEffects>,
         late: Option<LateChange>,
         event: &Event,
+        task: Option<PluginTask>,
     ) -> Result<()> {
         let caller = Caller::of_event(event);
         let journal = self.options.journal.clone();
@@ -217,6 +225,9 @@ impl Inner {
                 journal.commit_effects(tx, effects, &caller)?;
                 if let Some(late) = late {
                     late(tx)?;
+                }
+                if let Some(task) = task {
+                    tx.note_task(&task)?;
                 }
                 tx.acknowledge(id)
             })
@@ -234,6 +245,7 @@ impl Inner {
         event: &Event,
         attempt: i32,
         failure: &CallFailure,
+        task: Option<PluginTask>,
     ) -> Result<()> {
         let now = self.options.clock.now_us();
         // A plugin that is switched off or restarting is no failure of its handler.
@@ -255,7 +267,13 @@ impl Inner {
             ),
         }
         let error = failure.fault.to_string();
-        self.options.store.write(move |tx| tx.fail_delivery(id, &error, next)).await
+        let write = self.options.store.write(move |tx| {
+            if let Some(task) = task {
+                tx.note_task(&task)?;
+            }
+            tx.fail_delivery(id, &error, next)
+        });
+        write.await
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod deliverer;
 pub mod journal;
+mod done;
 mod retry;
 
 pub use deliverer::{Deferred, DeferredFuture, Deliverer, DelivererOptions, LateChange};

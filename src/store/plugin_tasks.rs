@@ -13,6 +13,9 @@ use super::json::{from_text, to_text};
 use super::schema::plugin_tasks as tasks;
 use super::tx::Tx;
 
+/// What is kept for each recording.
+const KEPT: i64 = 200;
+
 /// One thing a plugin did for a recording.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PluginTask {
@@ -57,11 +60,11 @@ fn task_of(row: Row) -> Result<PluginTask> {
 }
 
 impl Tx {
-    /// Notes a task and answers its number.
+    /// Notes what a plugin did, and forgets the oldest of its recording.
     ///
     /// # Errors
     /// The database's; internal when the status is none of the three.
-    pub fn insert_task(&mut self, task: &PluginTask) -> Result<i64> {
+    pub fn note_task(&mut self, task: &PluginTask) -> Result<()> {
         diesel::insert_into(tasks::table)
             .values((
                 tasks::plugin.eq(&task.plugin),
@@ -74,29 +77,23 @@ impl Tx {
                 tasks::started_at.eq(task.started_at.0),
                 tasks::finished_at.eq(task.finished_at.map(|it| it.0)),
             ))
-            .returning(tasks::id)
-            .get_result(&mut self.conn)
-            .or_fail()
-    }
-
-    /// Notes how a task ended; false when there is no such task.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn finish_task(
-        &mut self,
-        id: i64,
-        outputs: &Value,
-        error: Option<&str>,
-        now: Timestamp,
-    ) -> Result<bool> {
-        let change = (
-            tasks::status.eq(if error.is_some() { "failed" } else { "completed" }),
-            tasks::outputs.eq(to_text(outputs)?),
-            tasks::error.eq(error),
-            tasks::finished_at.eq(now.0),
-        );
-        Ok(diesel::update(tasks::table.find(id)).set(change).execute(&mut self.conn).or_fail()? == 1)
+            .execute(&mut self.conn)
+            .or_fail()?;
+        let own = tasks::table.filter(tasks::recording_id.eq(&task.recording_id));
+        let oldest: Option<i64> = own
+            .order(tasks::id.desc())
+            .offset(KEPT)
+            .limit(1)
+            .select(tasks::id)
+            .first(&mut self.conn)
+            .optional()
+            .or_fail()?;
+        match oldest {
+            Some(id) => {
+                diesel::delete(own.filter(tasks::id.le(id))).execute(&mut self.conn).or_fail().map(drop)
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -124,35 +121,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tasks_of_a_recording_come_newest_first_with_their_end() {
+    fn the_last_tasks_of_a_recording_come_newest_first() {
         let (_folder, store) = store();
-        let task = |recording: &str| PluginTask {
+        let task = |recording: &str, at: i64| PluginTask {
             id: 0,
-            plugin: "notes".into(),
+            plugin: "scribe".into(),
             recording_id: recording.into(),
-            task: "transcription".into(),
-            status: "running".into(),
-            inputs: json!({"track": "system"}),
+            task: "recording.ended".into(),
+            status: "completed".into(),
+            inputs: json!({"attempt": 1}),
             outputs: json!(null),
             error: None,
-            started_at: Timestamp(1),
-            finished_at: None,
+            started_at: Timestamp(at),
+            finished_at: Some(Timestamp(at + 1)),
         };
-        let (first, second) = store
+        store
             .write_blocking(move |tx| {
-                let first = tx.insert_task(&task("r"))?;
-                tx.insert_task(&task("other"))?;
-                assert!(tx.finish_task(first, &json!([1]), Some("no model"), Timestamp(2))?);
-                Ok((first, tx.insert_task(&task("r"))?))
+                tx.note_task(&task("other", 0))?;
+                (0..250).try_for_each(|at| tx.note_task(&task("r", at)))
             })
             .unwrap();
-        let found = store.read(|reader| reader.tasks_of("r", 50)).unwrap();
-        assert_eq!(found.iter().map(|it| it.id).collect::<Vec<_>>(), [second, first]);
-        assert_eq!((found[1].status.as_str(), found[1].error.as_deref()), ("failed", Some("no model")));
-        assert!(
-            store
-                .write_blocking(|tx| tx.finish_task(77, &json!(null), None, Timestamp(1)))
-                .is_ok_and(|it| !it)
+        let kept = store.read(|it| it.tasks_of("r", 1000)).unwrap();
+        assert_eq!(
+            (kept.len(), kept[0].started_at, kept[199].started_at),
+            (200, Timestamp(249), Timestamp(50))
         );
+        assert_eq!(store.read(|it| it.tasks_of("other", 10)).unwrap().len(), 1);
     }
 }

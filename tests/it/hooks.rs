@@ -210,3 +210,35 @@ fn the_effective_chain_and_its_reasons_can_be_read() {
         "{all}"
     );
 }
+
+#[test]
+fn what_plugins_did_for_a_recording_can_be_read_with_what_went_wrong() {
+    let server = Server::with()
+        .plugin(
+            "scribe",
+            r#"panotti.on.after_recording_end(function(recording)
+                 panotti.kv.set("last", recording.id)
+                 panotti.events.publish("scribe.noted", { id = recording.id })
+               end)"#,
+        )
+        .plugin("broken", "panotti.events.subscribe('recording.ended', function() error('no model') end)")
+        .start();
+    server.post("/api/v1/recordings", json!({"id": "rec"})).expect(201);
+    server.post("/api/v1/recordings/rec/end", json!({})).expect(200);
+    let tasks = wait_for("both tasks", || {
+        let tasks =
+            server.get("/api/v1/recordings/rec/tasks").expect(200)["items"].as_array().unwrap().clone();
+        (tasks.len() >= 2).then_some(tasks)
+    });
+    let of = |plugin: &str| tasks.iter().find(|it| it["plugin"] == plugin).unwrap();
+    let done = of("scribe");
+    assert_eq!((&done["task"], &done["status"]), (&json!("recording.ended"), &json!("completed")));
+    assert_eq!(done["inputs"]["attempt"], 1);
+    assert_eq!(
+        done["outputs"],
+        json!({"keys": ["last"], "keys_count": 1, "events": ["scribe.noted"], "events_count": 1})
+    );
+    let failed = of("broken");
+    assert_eq!(failed["status"], "failed");
+    assert!(failed["error"].as_str().unwrap().contains("no model"), "{failed}");
+}
