@@ -93,7 +93,7 @@ pub fn write(
 /// Adds `bytes` to the end of a file, which is made when it is missing.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn append(
     files: &PluginFiles,
     plugin: &str,
