@@ -41,7 +41,7 @@ use crate::model::clip::{Clip, ClipStats};
 use crate::model::recording::Recording;
 use crate::model::schedule::ScheduleRun;
 use crate::model::token::Token;
-use crate::plugins::manager::{GrantsView, ScheduleView};
+use crate::plugins::manager::{DependencyView, GrantsView, ScheduleView};
 use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
 use crate::services::recordings::{Detail, Told};
 
@@ -162,6 +162,10 @@ fn routes() -> Vec<Route> {
             .headers(IF_NONE).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, NotFound]),
         delete("/api/v1/plugins/{id}/assets/{name}", "deletePluginAsset", assets::delete, "Removes an asset.")
             .gives(204, Nothing).fails(&[PluginNotFound, NotFound]),
+        get("/api/v1/plugins/{id}/dependencies", "listPluginDependencies", plugins::dependencies, "Tells what a plugin needs, and whether it has it.")
+            .gives(200, Json(items::<DependencyView>)).fails(&[PluginNotFound]),
+        get("/api/v1/plugins/{id}/dependents", "listPluginDependents", plugins::dependents, "Tells which plugins need this one: they stop before it and reload after it.")
+            .gives(200, Json(items::<DependencyView>)).fails(&[PluginNotFound]),
         get("/api/v1/plugins/{id}/grants", "getPluginGrants", grants::get, "Tells what a plugin asks for, what it has and what waits.")
             .headers(IF_NONE).gives(200, Json(of::<GrantsView>)).fails(&[PluginNotFound]),
         put("/api/v1/plugins/{id}/grants", "replacePluginGrants", grants::put, "Grants a plugin permissions in place of those it was granted; in force when this is answered.")

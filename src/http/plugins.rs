@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::error::Result;
 use crate::model::page::Page;
@@ -144,6 +144,18 @@ pub(super) async fn get(call: Call<scope::PluginsRead>) -> Result<HttpResponse> 
 /// Everything about one plugin at this moment.
 pub(super) async fn status(call: Call<scope::PluginsRead>) -> Result<HttpResponse> {
     reply::ok(&call.state.manager.status(call.part("id"))?)
+}
+
+/// What a plugin needs, and whether it has it.
+pub(super) async fn dependencies(call: Call<scope::PluginsRead>) -> Result<HttpResponse> {
+    let items = call.state.manager.dependencies(call.part("id"))?;
+    reply::ok(&json!({ "items": items, "total": items.len() }))
+}
+
+/// Which plugins need this one.
+pub(super) async fn dependents(call: Call<scope::PluginsRead>) -> Result<HttpResponse> {
+    let items = call.state.manager.dependents(call.part("id"))?;
+    reply::ok(&json!({ "items": items, "total": items.len() }))
 }
 
 /// Changes a plugin's row; `enabled` starts or stops it.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use semver::Version;
+use semver::{Version, VersionReq};
 
 use crate::hooks::chain::dependency_cycle;
 use crate::model::call::Outcome;
 
-use super::manifest::Manifest;
+use super::manifest::{Dependency, Manifest};
 use super::problem::LoadFault;
 
 /// Where a plugin stands while others look at it.
@@ -73,9 +73,7 @@ pub fn judge(name: &str, nodes: &Nodes) -> Verdict {
                 ),
             );
         };
-        let version = other.manifest.as_ref().and_then(|it| it.version.clone());
-        let fits = wanted.version.matches(version.as_ref().unwrap_or(&Version::new(0, 0, 0)))
-            || wanted.version == semver::VersionReq::STAR;
+        let fits = other.manifest.as_ref().is_none_or(|it| fits(wanted, it));
         match &other.standing {
             Standing::Down(_) if wanted.optional => {}
             Standing::Down(why) => {
@@ -86,7 +84,8 @@ pub fn judge(name: &str, nodes: &Nodes) -> Verdict {
                 return never(format!("it depends on `{}`, which {why}", wanted.name), hint);
             }
             _ if !fits => {
-                let has = version.map_or_else(|| "no version".to_owned(), |it| it.to_string());
+                let version = other.manifest.as_ref().and_then(|it| it.version.as_ref());
+                let has = version.map_or_else(|| "no version".to_owned(), ToString::to_string);
                 return never(
                     format!("it depends on `{} {}`, and that plugin has {has}", wanted.name, wanted.version),
                     format!("Update `{}`, or widen the range in plugin.yaml.", wanted.name),
@@ -127,6 +126,23 @@ pub fn judge(name: &str, nodes: &Nodes) -> Verdict {
         );
     }
     if later { Verdict::Later } else { Verdict::Ready }
+}
+
+/// Whether a plugin with this manifest has a version that does.
+pub fn fits(wanted: &Dependency, manifest: &Manifest) -> bool {
+    let none = Version::new(0, 0, 0);
+    wanted.version == VersionReq::STAR || wanted.version.matches(manifest.version.as_ref().unwrap_or(&none))
+}
+
+/// The plugins other than `but` that offer `wanted`.
+pub fn providers<'a>(wanted: &'a str, but: &'a str, nodes: &'a Nodes) -> impl Iterator<Item = Arc<str>> + 'a {
+    nodes
+        .iter()
+        .filter(move |(name, node)| {
+            ***name != *but
+                && node.manifest.as_ref().is_some_and(|it| it.provides.iter().any(|offer| offer == wanted))
+        })
+        .map(|(name, _)| Arc::clone(name))
 }
 
 /// When nothing waiting can go on: the cycle among the waiting ones that are needed and not optional.
@@ -216,22 +232,10 @@ fn conflict(one: &str, other: &str, nodes: &Nodes) -> bool {
     rejects(one, other) || rejects(other, one)
 }
 
-fn providers<'a>(wanted: &'a str, but: &'a str, nodes: &'a Nodes) -> impl Iterator<Item = Arc<str>> + 'a {
-    nodes
-        .iter()
-        .filter(move |(name, node)| {
-            ***name != *but
-                && node.manifest.as_ref().is_some_and(|it| it.provides.iter().any(|offer| offer == wanted))
-        })
-        .map(|(name, _)| Arc::clone(name))
-}
-
 #[cfg(test)]
 mod tests {
     use parking_lot::Mutex;
-    use semver::VersionReq;
 
-    use super::super::manifest::Dependency;
     use super::*;
 
     fn node(needs: &[&str], standing: Standing) -> Node {

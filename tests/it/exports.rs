@@ -90,3 +90,39 @@ fn a_function_that_spins_costs_its_own_plugin_and_the_caller_is_told() {
     assert!(told["message"].as_str().unwrap().starts_with("calendar.endless: "), "{told}");
     assert_eq!(server.get("/api/v1/plugins/caller/status").expect(200)["last_error"], Value::Null);
 }
+
+#[test]
+fn a_dependent_is_reloaded_after_the_plugin_it_took_a_value_from_at_load() {
+    let server = Server::with()
+        .plugin("rates", r#"panotti.export("rate", function() return 1 end)"#)
+        .plugin(
+            "shop",
+            r#"local rate
+               panotti.on.on_load(function() rate = panotti.import("rates").rate() end)
+               panotti.on.on_clip_captured(function() return { metadata = { rate = rate } } end)"#,
+        )
+        .plugin_file("shop", "plugin.yaml", "dependencies: [rates]")
+        .start();
+    assert_eq!(clip(&server)["rate"], 1);
+    let path = server.folder().join("plugins/rates/init.lua");
+    std::fs::write(path, r#"panotti.export("rate", function() return 2 end)"#).unwrap();
+    let rescan = server.post("/api/v1/plugins/rescan", json!({})).expect(200);
+    assert_eq!(rescan["reloaded"], json!(["rates", "shop"]));
+    assert_eq!(clip(&server)["rate"], 2);
+    let needs = server.get("/api/v1/plugins/shop/dependencies").expect(200);
+    assert_eq!(
+        (&needs["total"], &needs["items"][0]["needs"], &needs["items"][0]["met"]),
+        (&json!(1), &json!("rates"), &json!(true))
+    );
+    let dependents = server.get("/api/v1/plugins/rates/dependents").expect(200);
+    assert_eq!(dependents["items"][0]["plugin"], "shop");
+    server.post("/api/v1/plugins/rates/disable", json!({})).expect(200);
+    let status = server.get("/api/v1/plugins/shop/status").expect(200);
+    assert_eq!(status["state"], "failed");
+    assert!(
+        status["last_error"]["message"].as_str().unwrap().contains("`rates`, which is disabled"),
+        "{status}"
+    );
+    server.post("/api/v1/plugins/rates/enable", json!({})).expect(200);
+    assert_eq!(server.get("/api/v1/plugins/shop").expect(200)["state"], "running");
+}

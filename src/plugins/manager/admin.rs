@@ -129,7 +129,7 @@ impl Manager {
                 manager.store(&slot, row, "plugin.update", &by, Value::Null).await?;
             }
             if type_changed {
-                manager.take_down(&slot, true).await;
+                manager.take_down_with_dependents(&slot, "is not a Lua plugin").await;
                 if manager.look_at(&slot).await {
                     manager.bring_up(vec![Arc::clone(&slot)], manager.load_deadline()).await;
                 }
@@ -182,7 +182,7 @@ impl Manager {
         let (id, by) = (id.to_owned(), by.to_owned());
         self.alone(move |manager| async move {
             let slot = manager.slot(&id)?;
-            manager.take_down(&slot, true).await;
+            manager.take_down_with_dependents(&slot, "is not registered").await;
             let act = act(&slot, "plugin.delete", &by, json!({ "purge": purge }));
             let row = manager.0.registry.forget(slot.read(|it| it.row.clone()), purge, act).await?;
             if purge {
@@ -246,7 +246,7 @@ impl Manager {
 
     async fn switch_off(&self, slot: &Arc<Slot>, by: &str) -> Result<()> {
         self.want(slot, false, by).await?;
-        self.take_down(slot, true).await;
+        self.take_down_with_dependents(slot, "is disabled").await;
         slot.change(|it| {
             it.wants_others = false;
             if matches!(it.state, PluginState::Failed | PluginState::Quarantined) {

@@ -4,6 +4,7 @@ mod admin;
 mod build;
 mod config;
 mod database;
+mod dependents;
 mod edited;
 mod exports;
 mod gauges;
@@ -44,6 +45,7 @@ use super::status::{PluginFilter, PluginStatus, PluginView};
 
 pub use self::admin::{NewPlugin, PluginPatch};
 pub use self::database::MigrationView;
+pub use self::dependents::DependencyView;
 pub use self::exports::Exporter;
 pub use self::gauges::PluginGauges;
 pub use self::grants::{Granting, GrantsView, read_granting};

@@ -60,7 +60,7 @@ impl Manager {
             let (mut rescan, candidates) = manager.scan().await?;
             for slot in manager.slots() {
                 if slot.read(|it| it.folder.is_none() && it.live.is_some()) {
-                    manager.take_down(&slot, true).await;
+                    manager.take_down_with_dependents(&slot, "has lost its folder").await;
                     slot.change(|it| it.state = PluginState::Missing);
                 }
             }

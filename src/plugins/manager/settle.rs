@@ -53,22 +53,7 @@ impl Manager {
 
     /// After a change: stops what has lost what it needs, starts what has got it.
     pub(super) async fn settle(&self) {
-        loop {
-            let nodes = self.nodes();
-            let running = self.slots().into_iter().filter(|it| it.live().is_some());
-            let lost = running.filter_map(|slot| match order::judge(&slot.name, &nodes) {
-                Verdict::Never(fault) => Some((slot, fault)),
-                _ => None,
-            });
-            let lost: Vec<_> = lost.collect();
-            if lost.is_empty() {
-                break;
-            }
-            for (slot, fault) in lost {
-                self.take_down(&slot, true).await;
-                slot.fail(&fault, true);
-            }
-        }
+        self.take_down_lost(None).await;
         let mut nodes = self.nodes();
         let hopeful: Vec<Arc<Slot>> = self
             .slots()
@@ -94,8 +79,7 @@ impl Manager {
         let slots = self.slots();
         let nodes = slots.iter().map(|slot| {
             let node = slot.read(|it| {
-                let live = it.live.as_ref().map(|it| &it.prepared);
-                let manifest = live.or(it.prepared.as_ref()).map(|it| Arc::clone(&it.manifest));
+                let manifest = it.shared_manifest();
                 let standing = match it.state {
                     _ if it.live.is_some() => Standing::Running,
                     PluginState::Missing => Standing::Down("has lost its folder"),

@@ -257,6 +257,12 @@ impl Inner {
         live.or(self.prepared.as_ref()).map(|it| &*it.manifest)
     }
 
+    /// The same, to keep.
+    pub(super) fn shared_manifest(&self) -> Option<Arc<Manifest>> {
+        let live = self.live.as_ref().map(|it| &it.prepared);
+        live.or(self.prepared.as_ref()).map(|it| Arc::clone(&it.manifest))
+    }
+
     /// Whether it is meant to run: what was set over HTTP, else the manifest.
     pub(super) fn wanted(&self) -> bool {
         let declared = || self.prepared.as_ref().is_none_or(|it| it.manifest.enabled);

@@ -113,10 +113,8 @@ async fn a_plugin_that_lacks_another_starts_when_that_one_does() {
     world.manager.disable("b", "tester").await.unwrap();
     assert_eq!((state(&world, "a"), state(&world, "b")), (PluginState::Failed, PluginState::Disabled));
     let told = world.told();
-    assert!(
-        told.contains(&"a.on_shutdown".to_owned()) && told.contains(&"b.on_unload".to_owned()),
-        "{told:?}"
-    );
+    let ends = ["a.on_shutdown", "a.on_unload", "b.on_shutdown", "b.on_unload"];
+    assert_eq!(told.iter().filter(|it| !it.ends_with("retire")).collect::<Vec<_>>(), ends, "a lets go first");
 }
 
 #[tokio::test]
@@ -248,7 +246,7 @@ async fn a_rescan_takes_up_an_edited_plugin_and_keeps_the_old_version_of_a_broke
     let nothing = world.manager.rescan().await.unwrap();
     assert!(nothing.reloaded.is_empty() && nothing.failed.is_empty());
     world.put(&[("a/init.lua", "on_startup health")]);
-    assert_eq!(world.manager.rescan().await.unwrap().reloaded, ["a"]);
+    assert_eq!(world.manager.rescan().await.unwrap().reloaded, ["a", "c"], "c depends on a");
     assert_eq!((generation(&world), world.manager.get("a").unwrap().hooks.len()), (2, 2));
     for (file, text) in [
         ("a/init.lua", "syntax"),
@@ -268,6 +266,82 @@ async fn a_rescan_takes_up_an_edited_plugin_and_keeps_the_old_version_of_a_broke
     world.manager.rescan().await.unwrap();
     let view = world.manager.get("a").unwrap();
     assert_eq!((view.state, view.version.as_deref()), (PluginState::Running, Some("2.0.0")));
+}
+
+#[tokio::test]
+async fn what_depends_on_an_edited_plugin_reloads_after_it_with_its_state() {
+    let world = started(&[
+        ("z/init.lua", "on_load"),
+        ("z/plugin.yaml", "version: 1.0.0\nprovides: [mail]"),
+        ("m/init.lua", "on_load on_unload"),
+        ("m/plugin.yaml", "dependencies: [z >=1.0]"),
+        ("a/init.lua", "on_load"),
+        ("a/plugin.yaml", "dependencies: [{ name: m, optional: true }]\nrequires: [mail]"),
+        ("other/init.lua", "on_load"),
+    ])
+    .await;
+    world.told();
+    world.put(&[("z/init.lua", "on_load on_startup")]);
+    assert_eq!(world.manager.rescan().await.unwrap().reloaded, ["a", "m", "z"]);
+    let told: Vec<String> = world.told().into_iter().filter(|it| !it.ends_with("retire")).collect();
+    let order = ["z.load", "z.on_load null", "m.load", "m.on_unload", "m.on_load {\"from\":1}", "a.load"];
+    assert_eq!(told[..6], order);
+    // Both are edited, and the needed one comes last by name: the new range is held against its new version.
+    world.put(&[
+        ("z/plugin.yaml", "version: 2.0.0\nprovides: [mail]"),
+        ("m/plugin.yaml", "dependencies: [z >=2.0]"),
+    ]);
+    assert_eq!(world.manager.rescan().await.unwrap().reloaded, ["a", "m", "z"]);
+    // A version that a dependent cannot use stops that one; the one that can do without it runs on.
+    world.put(&[("z/plugin.yaml", "version: 1.5.0\nprovides: [mail]")]);
+    assert_eq!(world.manager.rescan().await.unwrap().reloaded, ["a", "z"]);
+    assert_eq!((state(&world, "m"), state(&world, "a")), (PluginState::Failed, PluginState::Running));
+    assert!(last_error(&world, "m").contains("`z >=2.0`, and that plugin has 1.5.0"));
+    // A dependent that fails to reload keeps its old version.
+    world.put(&[("m/plugin.yaml", "dependencies: [z]"), ("m/init.lua", "on_load")]);
+    world.manager.rescan().await.unwrap();
+    let before = world.manager.get("m").unwrap().generation;
+    world.put(&[("m/init.lua", "syntax"), ("z/init.lua", "on_load")]);
+    let rescan = world.manager.rescan().await.unwrap();
+    assert_eq!((rescan.reloaded, rescan.failed), (vec!["a".to_owned(), "z".into()], vec!["m".to_owned()]));
+    assert_eq!(
+        (state(&world, "m"), world.manager.get("m").unwrap().generation > before),
+        (PluginState::Running, false)
+    );
+}
+
+#[tokio::test]
+async fn who_needs_whom_is_told_with_what_is_met() {
+    let world = started(&[
+        ("a/init.lua", "on_load"),
+        ("a/plugin.yaml", "dependencies: [b >=1.0, { name: nobody, optional: true }]\nrequires: [mail]"),
+        ("b/init.lua", "on_load"),
+        ("b/plugin.yaml", "version: 1.2.0"),
+        ("smtp/init.lua", "on_load"),
+        ("smtp/plugin.yaml", "provides: [mail]"),
+    ])
+    .await;
+    let told = |rows: Vec<DependencyView>| -> Vec<String> {
+        let row = |it: DependencyView| {
+            let needs = it.needs.as_deref().unwrap_or("-");
+            format!(
+                "{} {needs} {} {} {}",
+                it.plugin,
+                it.range.unwrap_or_default(),
+                it.capability.unwrap_or_default(),
+                it.met
+            )
+        };
+        rows.into_iter().map(row).collect()
+    };
+    let needs = told(world.manager.dependencies("a").unwrap());
+    assert_eq!(needs, ["a b >=1.0  true", "a nobody *  false", "a smtp  mail true"]);
+    assert_eq!(told(world.manager.dependents("b").unwrap()), ["a b >=1.0  true"]);
+    assert_eq!(told(world.manager.dependents("smtp").unwrap()), ["a smtp  mail true"]);
+    assert!(world.manager.dependencies("b").unwrap().is_empty());
+    world.manager.disable("smtp", "tester").await.unwrap();
+    assert_eq!(told(world.manager.dependents("smtp").unwrap()), ["a smtp  mail false"]);
+    assert_eq!(world.manager.dependents("nobody").unwrap_err().code, Code::PluginNotFound);
 }
 
 #[tokio::test]
