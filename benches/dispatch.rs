@@ -1,22 +1,18 @@
 //! What a hook costs: `cargo bench --bench dispatch`. Figures that are not a time per call are printed once.
 #![allow(clippy::print_stderr, clippy::unwrap_used, missing_docs)]
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod rig;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use panotti::clock::{SharedClock, SystemClock};
-use panotti::config::{PluginLimits, Settings};
-use panotti::events::Journal;
-use panotti::hooks::{Dispatcher, Hook, HookCall, HookHandler, Member, Table, Target};
-use panotti::lua::{Generation, HostOptions, LuaHost, PluginSource};
-use panotti::model::call::{CallContext, Caller};
-use panotti::services::Services;
-use panotti::store::{Store, StoreOptions};
+use panotti::hooks::{Dispatcher, Hook, Table};
+use panotti::lua::Generation;
+use panotti::model::call::Caller;
 use serde_json::{Map, Value, json};
-use tokio::runtime::Runtime;
+
+use rig::{Rig, call, member, resident_bytes};
 
 const TRIVIAL: &str = "panotti.on.on_clip_captured(function() end)";
 const PATCH: &str =
@@ -26,48 +22,19 @@ const WAITING: &str = "panotti.on.on_clip_captured(function() panotti.sleep(3600
 const AT_ONCE: usize = 256;
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let folder = tempfile::TempDir::new().unwrap();
-    let services = services(&runtime, folder.path());
-    let host = LuaHost::new(HostOptions::new(runtime.handle().clone(), services)).unwrap();
+    let rig = Rig::new(folder.path());
     let mut criterion = Criterion::default().configure_from_args().without_plots();
-    one_call(&mut criterion, &runtime, &host);
-    chains(&mut criterion, &runtime, &host);
+    one_call(&mut criterion, &rig);
+    chains(&mut criterion, &rig);
     criterion.final_summary();
-    busy(&runtime, &host);
-    waiting(&runtime, &host);
+    busy(&rig);
+    waiting(&rig);
 }
 
-/// The product over an empty folder; the hooks measured here do not touch it.
-fn services(runtime: &Runtime, folder: &Path) -> Services {
-    let _inside = runtime.enter();
-    let settings =
-        Settings { data_dir: folder.to_owned(), recordings_dir: folder.to_owned(), ..Settings::default() };
-    let store = Store::open(&StoreOptions::at(folder.join("bench.db"))).unwrap();
-    let clock: SharedClock = Arc::new(SystemClock);
-    let hooks = Dispatcher::new(Duration::from_secs(3));
-    let journal = Journal::new(hooks.clone(), clock.clone(), 8);
-    Services::new(store, journal, hooks, clock, Arc::new(settings)).unwrap()
-}
-
-fn load(runtime: &Runtime, host: &LuaHost, name: &str, source: &str) -> Arc<Generation> {
-    let files = BTreeMap::from([("init.lua".to_owned(), Arc::from(source.as_bytes()))]);
+fn load(rig: &Rig, name: &str, source: &str) -> Arc<Generation> {
     let limits = json!({ "queue": 20_000, "in_flight": 20_000, "wall_ms": 600_000, "memory_mib": 256 });
-    let source = PluginSource {
-        name: name.into(),
-        version: "1.0.0".into(),
-        generation: 1,
-        entry: "init.lua".into(),
-        files: Arc::new(files),
-        config: Arc::new(json!({})),
-        secret_keys: Arc::default(),
-        dependencies: Arc::new([]),
-        requested: Default::default(),
-        learn: false,
-        permissions: Default::default(),
-        limits: PluginLimits::default().merged(limits.as_object().unwrap()).unwrap(),
-    };
-    runtime.block_on(host.load(source)).map_err(|it| it.fault.to_string()).unwrap()
+    rig.load(name, source, limits)
 }
 
 fn clip() -> Map<String, Value> {
@@ -77,38 +44,24 @@ fn clip() -> Map<String, Value> {
     clip.as_object().unwrap().clone()
 }
 
-fn call(payload: &Arc<Value>) -> HookCall {
-    HookCall {
-        target: Target::Slot(0),
-        payload: Arc::clone(payload),
-        ctx: CallContext::new(Hook::OnClipCaptured.name(), Caller::server()),
-        timeout: None,
-        deadline: None,
-        is_question: false,
-    }
-}
-
-fn one_call(criterion: &mut Criterion, runtime: &Runtime, host: &LuaHost) {
+fn one_call(criterion: &mut Criterion, rig: &Rig) {
     let mut group = criterion.benchmark_group("one call at a time");
     for (name, source, payload) in
         [("trivial", TRIVIAL, json!({"id": 1})), ("12 fields, patch back", PATCH, Value::Object(clip()))]
     {
-        let plugin = load(runtime, host, name, source);
+        let plugin = load(rig, name, source);
         let payload = Arc::new(payload);
-        group.bench_function(name, |it| it.iter(|| runtime.block_on(plugin.call(call(&payload))).unwrap()));
+        group.bench_function(name, |it| {
+            it.iter(|| rig.runtime.block_on(plugin.call(call(&payload))).unwrap())
+        });
     }
     group.finish();
 }
 
-fn chains(criterion: &mut Criterion, runtime: &Runtime, host: &LuaHost) {
+fn chains(criterion: &mut Criterion, rig: &Rig) {
     let mut group = criterion.benchmark_group("a chain of hooks");
     for plugins in [0, 1, 16] {
-        let members = (0..plugins).map(|number| {
-            let plugin = load(runtime, host, &format!("chain-{number}"), TRIVIAL);
-            let registrations = plugin.registrations();
-            let handler: Arc<dyn HookHandler> = plugin;
-            Member { handler, dependencies: Vec::new(), registrations, subscriptions: Vec::new() }
-        });
+        let members = (0..plugins).map(|number| member(&load(rig, &format!("chain-{number}"), TRIVIAL)));
         let dispatcher = Dispatcher::new(Duration::from_secs(3));
         dispatcher.replace(Table::new(members.collect()));
         if plugins == 0 {
@@ -120,7 +73,7 @@ fn chains(criterion: &mut Criterion, runtime: &Runtime, host: &LuaHost) {
         group.bench_function(format!("{plugins} plugins"), |it| {
             it.iter(|| {
                 let asked = dispatcher.ask(Hook::OnClipCaptured, clip(), &caller, &|_| Ok(()));
-                runtime.block_on(asked).unwrap()
+                rig.runtime.block_on(asked).unwrap()
             });
         });
     }
@@ -128,20 +81,19 @@ fn chains(criterion: &mut Criterion, runtime: &Runtime, host: &LuaHost) {
 }
 
 /// Calls a second, and CPU a call, with many at once.
-fn busy(runtime: &Runtime, host: &LuaHost) {
+fn busy(rig: &Rig) {
     for (name, source, payload) in
         [("trivial", TRIVIAL, json!({"id": 1})), ("12 fields, patch back", PATCH, Value::Object(clip()))]
     {
         for plugins in [1, 3, 16] {
-            let all: Vec<_> =
-                (0..plugins).map(|it| load(runtime, host, &format!("busy-{it}"), source)).collect();
+            let all: Vec<_> = (0..plugins).map(|it| load(rig, &format!("busy-{it}"), source)).collect();
             let payload = Arc::new(payload.clone());
             let end = Instant::now() + Duration::from_secs(2);
             let (began, cpu) = (Instant::now(), cpu_time::ProcessTime::now());
             let callers: Vec<_> = (0..AT_ONCE)
                 .map(|number| {
                     let (plugin, payload) = (Arc::clone(&all[number % plugins]), Arc::clone(&payload));
-                    runtime.spawn(async move {
+                    rig.runtime.spawn(async move {
                         let mut calls = 0_u64;
                         while Instant::now() < end {
                             plugin.call(call(&payload)).await.unwrap();
@@ -151,7 +103,7 @@ fn busy(runtime: &Runtime, host: &LuaHost) {
                     })
                 })
                 .collect();
-            let calls: u64 = callers.into_iter().map(|it| runtime.block_on(it).unwrap()).sum();
+            let calls: u64 = callers.into_iter().map(|it| rig.runtime.block_on(it).unwrap()).sum();
             let (wall, cpu) = (began.elapsed(), cpu.elapsed());
             eprintln!(
                 "busy, {name}, {plugins} plugins, {AT_ONCE} at once: {:.0} calls/s, {:.2} us of CPU a call (callers included), {:.2} us in Lua",
@@ -159,15 +111,15 @@ fn busy(runtime: &Runtime, host: &LuaHost) {
                 cpu.as_secs_f64() * 1e6 / calls as f64,
                 all.iter().map(|it| it.stats().cpu_us).sum::<u64>() as f64 / calls as f64,
             );
-            all.iter().for_each(|it| runtime.block_on(it.retire(Duration::ZERO)));
+            all.iter().for_each(|it| rig.runtime.block_on(it.retire(Duration::ZERO)));
         }
     }
 }
 
 /// Memory of hooks that wait.
-fn waiting(runtime: &Runtime, host: &LuaHost) {
+fn waiting(rig: &Rig) {
     let count = 10_000;
-    let plugin = load(runtime, host, "waiting", WAITING);
+    let plugin = load(rig, "waiting", WAITING);
     let payload = Arc::new(json!({"id": 1}));
     let before = resident_bytes();
     let lua = plugin.stats().memory_bytes;
@@ -183,10 +135,4 @@ fn waiting(runtime: &Runtime, host: &LuaHost) {
         began.elapsed(),
     );
     drop(calls);
-}
-
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"));
-    line.and_then(|it| it.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
 }

@@ -18,6 +18,7 @@ use super::parked::Parked;
 use super::pool::Pool;
 use super::require::Modules;
 use super::room::Room;
+use super::share::Share;
 use super::strand::{Done, Failed, Job, QueuedCall};
 use super::supervisor::Supervisor;
 use super::vm::Memory;
@@ -61,6 +62,7 @@ pub struct Actor {
     memory: OnceLock<Arc<Memory>>,
     epoch: Instant,
     next_deadline_ns: AtomicU64,
+    share: Share,
     given_up: AtomicBool,
     closed: AtomicBool,
 }
@@ -111,6 +113,7 @@ impl Actor {
             memory: OnceLock::new(),
             epoch: Instant::now(),
             next_deadline_ns: AtomicU64::new(u64::MAX),
+            share: Share::default(),
             given_up: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
@@ -247,8 +250,7 @@ impl Actor {
                 .failed(Outcome::Deadline, "the call waited in the plugin's queue until its time was over");
             let _ = call.waiting.send(Err(failed));
         }
-        let at = now.saturating_duration_since(self.epoch).as_nanos() as u64;
-        if self.next_deadline_ns.load(Ordering::Acquire) <= at {
+        if self.next_deadline_ns.load(Ordering::Acquire) <= self.since_epoch_ns(now) {
             self.next_deadline_ns.store(u64::MAX, Ordering::Release);
             self.sweep();
         }
@@ -264,7 +266,10 @@ impl Actor {
                 _ => return,
             };
             match self.state.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(IDLE) => return self.pool.push(Arc::clone(self)),
+                Ok(IDLE) => {
+                    let is_heavy = self.share.is_heavy(TURN, self.since_epoch_ns(Instant::now()));
+                    return self.pool.push(Arc::clone(self), is_heavy);
+                }
                 Ok(_) => return,
                 Err(now) => state = now,
             }
@@ -276,6 +281,7 @@ impl Actor {
         let mut room = self.room.lock();
         budget::mark_cpu();
         let began = Instant::now();
+        let mut counted = began;
         loop {
             self.state.store(RUNNING, Ordering::Release);
             let mut sweep = false;
@@ -296,6 +302,7 @@ impl Actor {
                 room.sweep(self, Instant::now());
             }
             if room.todo.is_empty() && !sweep {
+                self.count_turn(&mut counted);
                 if self.state.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                     return;
                 }
@@ -304,12 +311,25 @@ impl Actor {
             while room.step(self) {
                 if began.elapsed() >= TURN {
                     drop(room);
+                    self.count_turn(&mut counted);
                     self.state.store(QUEUED, Ordering::Release);
-                    self.pool.push(Arc::clone(self));
+                    self.pool.put_back(Arc::clone(self));
                     return;
                 }
             }
         }
+    }
+
+    /// Counts what the plugin had of a thread since it was last counted.
+    fn count_turn(&self, counted: &mut Instant) {
+        let now = Instant::now();
+        let turn = now.saturating_duration_since(*counted);
+        self.share.add(turn.as_nanos() as u64, self.since_epoch_ns(now));
+        *counted = now;
+    }
+
+    fn since_epoch_ns(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.epoch).as_nanos() as u64
     }
 
     /// A slot for one more call under way, of the plugin's and of the server's.

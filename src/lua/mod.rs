@@ -42,6 +42,7 @@ pub mod require;
 mod library;
 mod prelude;
 mod chance;
+mod share;
 mod coroutines;
 pub mod effects;
 pub mod exports;

@@ -1,4 +1,7 @@
 //! The Lua pool: named threads of its own, and the queue of plugins that have something to do.
+//!
+//! A plugin that used up its turn, or took much of a thread lately, waits among the heavy ones. One thread more than the
+//! usual number never takes those, so whoever has little to do finds a thread however many others compute.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -46,14 +49,34 @@ pub struct Pool {
 #[derive(Default)]
 struct Queue {
     runnable: VecDeque<Arc<Actor>>,
+    /// Those that take much.
+    heavy: VecDeque<Arc<Actor>>,
+    /// Threads that serve one of these.
+    heavy_at_work: usize,
     idle: usize,
     stopped: bool,
+}
+
+impl Queue {
+    /// Whether a heavy plugin waits that may be served now.
+    fn has_work_for_another(&self, threads: usize) -> bool {
+        self.heavy_at_work < threads && !self.heavy.is_empty()
+    }
+
+    /// The seat serves a heavy plugin no more, or another one takes its place while it still does.
+    fn done_with_heavy(&mut self, seat: &Seat) {
+        if seat.heavy.swap(false, Ordering::Relaxed) {
+            self.heavy_at_work -= 1;
+        }
+    }
 }
 
 /// One thread's place: whom it serves at the moment.
 #[derive(Default)]
 struct Seat {
     serves: Mutex<Option<Arc<Actor>>>,
+    /// It serves a heavy plugin.
+    heavy: AtomicBool,
     /// The thread is held by one long slice; another one works in its place.
     replaced: AtomicBool,
 }
@@ -82,7 +105,7 @@ impl Pool {
             starved: AtomicBool::new(false),
             stuck: AtomicUsize::new(0),
         });
-        for _ in 0..pool.threads {
+        for _ in 0..=pool.threads {
             pool.add_thread()?;
         }
         let watched = Arc::clone(&pool);
@@ -114,15 +137,26 @@ impl Pool {
         actors.push(Arc::downgrade(actor));
     }
 
-    /// Puts a plugin with something to do at the end of the queue.
-    pub(super) fn push(&self, actor: Arc<Actor>) {
+    /// Puts a plugin with something to do at the end of the queue, or of the one of those that took much lately.
+    pub(super) fn push(&self, actor: Arc<Actor>, is_heavy: bool) {
         let mut queue = self.queue.lock();
-        queue.runnable.push_back(actor);
-        let wake = queue.idle > 0;
+        let wake = if is_heavy {
+            queue.heavy.push_back(actor);
+            queue.has_work_for_another(self.threads)
+        } else {
+            queue.runnable.push_back(actor);
+            true
+        };
+        let wake = wake && queue.idle > 0;
         drop(queue);
         if wake {
             self.work.notify_one();
         }
+    }
+
+    /// Puts a plugin back that used up its turn. The thread that does so looks for work next, so nobody is woken.
+    pub(super) fn put_back(&self, actor: Arc<Actor>) {
+        self.queue.lock().heavy.push_back(actor);
     }
 
     /// A call was queued.
@@ -182,21 +216,38 @@ impl Pool {
 
     fn work(&self, seat: &Arc<Seat>) {
         let _entered = self.runtime.enter();
-        while let Some(actor) = self.next() {
+        while let Some(actor) = self.next(seat) {
             *seat.serves.lock() = Some(Arc::clone(&actor));
             actor.turn();
             seat.serves.lock().take();
             if seat.replaced.load(Ordering::Acquire) {
+                // What it may have put back is for another thread.
+                self.work.notify_one();
                 break;
             }
         }
         self.seats.lock().retain(|it| !Arc::ptr_eq(it, seat));
     }
 
-    fn next(&self) -> Option<Arc<Actor>> {
+    /// What a thread serves next: whoever has little to do, then the heavy ones. A heavy plugin stays with its thread
+    /// where it can: threads that compute by turns end up where the system lets those that should answer wait for them.
+    fn next(&self, seat: &Seat) -> Option<Arc<Actor>> {
         let mut queue = self.queue.lock();
+        queue.done_with_heavy(seat);
         loop {
             if let Some(actor) = queue.runnable.pop_front() {
+                let wake = queue.idle > 0 && queue.has_work_for_another(self.threads);
+                drop(queue);
+                if wake {
+                    self.work.notify_one();
+                }
+                return Some(actor);
+            }
+            if queue.heavy_at_work < self.threads
+                && let Some(actor) = queue.heavy.pop_front()
+            {
+                queue.heavy_at_work += 1;
+                seat.heavy.store(true, Ordering::Relaxed);
                 return Some(actor);
             }
             if queue.stopped {
@@ -274,7 +325,8 @@ impl Pool {
 
     fn has_waiting(&self) -> bool {
         let queue = self.queue.lock();
-        queue.idle == 0 && !queue.runnable.is_empty()
+        let light = queue.idle == 0 && !queue.runnable.is_empty();
+        light || queue.heavy_at_work >= self.threads && !queue.heavy.is_empty()
     }
 
     /// Another thread takes the seat's work; the held one ends when it comes back.
@@ -282,6 +334,7 @@ impl Pool {
         if seats >= self.threads + MAX_EXTRA || seat.replaced.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.queue.lock().done_with_heavy(seat);
         if let Err(error) = self.add_thread() {
             log::error!("no thread in place of one that a script holds: {error}");
             seat.replaced.store(false, Ordering::Release);
