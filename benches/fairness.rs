@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use panotti::lua::{Generation, HostOptions};
 use serde_json::{Value, json};
 
+use rig::server::Server;
 use rig::{Rig, call, is_long, percentile, spread};
 
 const LIGHT: &str = "panotti.on.on_clip_captured(function(clip) return { title = clip.title .. '!' } end)";
@@ -18,7 +19,24 @@ const SHORT: &str = "panotti.on.on_clip_captured(function() end)";
 const EAT: &str = "panotti.on.on_clip_captured(function() local t = {} while true do t[#t + 1] = string.rep('x', 10000) .. #t end end)";
 const WAIT: &str = "panotti.on.on_clip_captured(function() panotti.sleep(0.2) end)";
 
+/// A route that answers at once, and one that computes for 100 ms: long, but within its limits.
+const ROUTES: &str = r#"
+panotti.route("GET", "/light", function() return "light" end)
+panotti.route("GET", "/burn", function()
+  local began = os.clock()
+  while os.clock() - began < 0.1 do end
+  return "burnt"
+end)"#;
+
 fn main() {
+    // The second half alone: `cargo bench --bench fairness -- requests`.
+    if !std::env::args().any(|it| it == "requests") {
+        hooks();
+    }
+    requests();
+}
+
+fn hooks() {
     println!("threads  beside                         p50 us              p99 us              p99 to idle");
     let (each, rounds) = if is_long() { (Duration::from_secs(3), 3) } else { (Duration::from_millis(50), 1) };
     for threads in [2, 3] {
@@ -59,6 +77,56 @@ fn main() {
         }
         rig.runtime.block_on(rig.host.shutdown());
     }
+}
+
+/// Requests to the real server while plugins compute: a read of the library's, and a light plugin's route.
+fn requests() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let names: Vec<String> = (0..8).map(|it| format!("burner{it}")).chain(["light".to_owned()]).collect();
+    for name in &names {
+        let plugin = folder.path().join("plugins").join(name);
+        std::fs::create_dir_all(&plugin).unwrap();
+        std::fs::write(plugin.join("init.lua"), ROUTES).unwrap();
+        std::fs::write(plugin.join("plugin.yaml"), "permissions: { routes: true }\n").unwrap();
+    }
+    let server = Server::start(folder.path());
+    let (each, rounds) = if is_long() { (Duration::from_secs(3), 3) } else { (Duration::from_millis(50), 1) };
+    println!("request                          beside             p50 us              p99 us");
+    for burners in [0, 1, 8] {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for name in &names[..burners] {
+                for _ in 0..2 {
+                    let (path, server, stop) = (format!("/api/v1/plugins/{name}/x/burn"), &server, &stop);
+                    scope.spawn(move || {
+                        let mut client = server.client();
+                        while !stop.load(Ordering::Relaxed) {
+                            client.get(&path);
+                        }
+                    });
+                }
+            }
+            std::thread::sleep(Duration::from_millis(300));
+            for path in ["/api/v1/recordings?limit=5", "/api/v1/plugins/light/x/light"] {
+                let told: Vec<(f64, f64)> = (0..rounds).map(|_| ask(&server, path, each)).collect();
+                let of = |which: fn(&(f64, f64)) -> f64| spread(told.iter().map(which).collect(), 0);
+                println!("{path:<32} {burners} that compute   {:<19} {:<19}", of(|it| it.0), of(|it| it.1));
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+}
+
+/// p50 and p99 of requests a millisecond apart, in microseconds.
+fn ask(server: &Server, path: &str, each: Duration) -> (f64, f64) {
+    let (mut client, until, mut took) = (server.client(), Instant::now() + each, Vec::new());
+    while Instant::now() < until {
+        let began = Instant::now();
+        assert_eq!(client.get(path).0, 200);
+        took.push(began.elapsed().as_secs_f64() * 1e6);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    (percentile(&mut took, 0.5), percentile(&mut took, 0.99))
 }
 
 fn load(rig: &Rig, name: &str, source: &str, memory_mib: u64) -> Arc<Generation> {

@@ -1,6 +1,8 @@
 //! What the benches of hooks share: the product over an empty folder, plugins from a line of Lua, and how figures are told.
 #![allow(dead_code, clippy::unwrap_used, missing_docs)] // each bench uses its part
 
+pub mod server;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

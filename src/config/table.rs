@@ -84,7 +84,7 @@ pub const SETTINGS: &[Row] = &[
     row("max_connections", whole(1, 1_000_000), "16384", "", "Connections open at once."),
     row("max_requests", whole(1, 1_000_000), "4096", "", "Requests worked on at once; one more is answered 503 at once."),
     row("chain_wall_ms", whole(1, DAY_MS), "3000", "ms", "All plugins together may take so long to answer one question."),
-    row("in_flight_total", whole(1, 1_000_000), "10000", "", "Calls into Lua in flight at once, all plugins together."),
+    row("in_flight_total", whole(1, 1_000_000), "10000", "", "Calls into Lua in flight at once, all plugins together; each plugin may have 16 whatever the others have."),
     row("idempotency_hours", whole(1, 8760), "24", "h", "An answer is kept so long for its Idempotency-Key."),
     row("limits.cpu_ms", whole(1, DAY_MS), "1000", "ms", "CPU of one call that is not a question."),
     row("limits.question_cpu_ms", whole(1, DAY_MS), "100", "ms", "CPU of one question (a before-hook, a clip's pipeline)."),

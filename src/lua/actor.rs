@@ -27,6 +27,9 @@ use super::watchdog::Gate;
 /// How long a plugin holds its thread while others wait.
 const TURN: Duration = Duration::from_millis(4);
 
+/// Calls under way that a plugin may have even when others have taken all of the server's slots.
+const OWN_SLOTS: usize = 16;
+
 /// Calls taken from the queue at once.
 const BATCH: usize = 64;
 
@@ -335,7 +338,12 @@ impl Actor {
     /// A slot for one more call under way, of the plugin's and of the server's.
     fn take_slot(&self) -> bool {
         let under_way = self.counts.from_outside.load(Ordering::Acquire);
-        if under_way >= self.context.limits.in_flight || !self.pool.take_slot() {
+        if under_way >= self.context.limits.in_flight {
+            return false;
+        }
+        if under_way < OWN_SLOTS {
+            self.pool.count_in();
+        } else if !self.pool.take_slot() {
             return false;
         }
         self.counts.from_outside.fetch_add(1, Ordering::AcqRel);

@@ -232,3 +232,19 @@ fn many_waiting_hooks_hold_no_thread() {
     until("all are gone", || plugin.stats().in_flight == 0);
     std::thread::sleep(Duration::from_millis(1));
 }
+
+#[test]
+fn a_plugin_with_little_to_do_is_served_when_another_has_taken_every_slot() {
+    let bench = Bench::with(|it| it.in_flight_total = 40);
+    let sleeps = "panotti.on.on_clip_captured(function() panotti.sleep(3600) end)";
+    let greedy = bench.load_with(sleeps, json!({ "queue": 1024 })).unwrap();
+    let held: Vec<_> =
+        (0..100).map(|_| greedy.call(call(&greedy, Hook::OnClipCaptured, json!({})))).collect();
+    // It has its own 16 besides, which count, too.
+    until("no slot is left", || greedy.stats().in_flight == 40);
+    let modest = bench.load("panotti.on.on_clip_captured(function() return { title = 'ok' } end)");
+    assert!(bench.ask(&modest, Hook::OnClipCaptured, json!({})).is_ok());
+    assert_eq!(greedy.stats().in_flight, 40);
+    drop(held);
+    until("all are gone", || greedy.stats().in_flight == 0 && bench.host.in_flight() == 0);
+}

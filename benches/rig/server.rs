@@ -1,0 +1,105 @@
+//! The real server on a folder of its own, and a plain client for it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A server that runs; killed when it goes.
+pub struct Server {
+    child: Child,
+    port: u16,
+    key: String,
+    /// From the command to the first answer.
+    pub started_in: Duration,
+}
+
+impl Server {
+    /// Starts the server over `folder`, whose `plugins/` holds its plugins.
+    pub fn start(folder: &Path) -> Self {
+        let data = folder.join("data");
+        let _ = std::fs::remove_file(data.join("server.json"));
+        let began = Instant::now();
+        let child = Command::new(env!("CARGO_BIN_EXE_panotti"))
+            .env("PANOTTI_PORT", "0")
+            .env("PANOTTI_DATA_DIR", &data)
+            .env("PANOTTI_PLUGIN_DIRS", folder.join("plugins"))
+            .env("PANOTTI_LOG", "error")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let port = loop {
+            let told = std::fs::read_to_string(data.join("server.json")).unwrap_or_default();
+            let told = serde_json::from_str(&told).unwrap_or(serde_json::Value::Null);
+            let port =
+                told["url"].as_str().and_then(|it| it.trim_end_matches('/').rsplit(':').next()?.parse().ok());
+            match port {
+                Some(port) => break port,
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        let key = std::fs::read_to_string(data.join("admin.token")).unwrap().trim().to_owned();
+        let mut server = Server { child, port, key, started_in: Duration::ZERO };
+        assert_eq!(server.client().get("/readyz").0, 200);
+        server.started_in = began.elapsed();
+        server
+    }
+
+    /// Its number as a process.
+    pub fn process(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    /// A connection that is kept.
+    pub fn client(&self) -> Client {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream: BufReader::new(stream), key: self.key.clone() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One connection.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+    key: String,
+}
+
+impl Client {
+    pub fn get(&mut self, path: &str) -> (u16, Vec<u8>) {
+        self.send("GET", path, "")
+    }
+
+    /// Status and body.
+    pub fn send(&mut self, method: &str, path: &str, body: &str) -> (u16, Vec<u8>) {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.key,
+            body.len()
+        );
+        self.stream.get_mut().write_all(head.as_bytes()).unwrap();
+        let (mut line, mut length, mut status) = (String::new(), 0, 0);
+        loop {
+            line.clear();
+            self.stream.read_line(&mut line).unwrap();
+            let lower = line.trim().to_ascii_lowercase();
+            if let Some(rest) = lower.strip_prefix("http/1.1 ") {
+                status = rest[..3].parse().unwrap();
+            } else if let Some(value) = lower.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            } else if lower.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).unwrap();
+        (status, body)
+    }
+}
