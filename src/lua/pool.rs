@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::actor::Actor;
 use super::budget::SLICE;
@@ -32,7 +32,6 @@ const MAX_EXTRA: usize = 32;
 /// Threads that run plugins.
 pub struct Pool {
     queue: Mutex<Queue>,
-    work: Condvar,
     watchdog: (Mutex<bool>, Condvar),
     threads: usize,
     seats: Mutex<Vec<Arc<Seat>>>,
@@ -53,7 +52,9 @@ struct Queue {
     heavy: VecDeque<Arc<Actor>>,
     /// Threads that serve one of these.
     heavy_at_work: usize,
-    idle: usize,
+    /// Threads that wait for work; the last one to come is the first one to go, for its core still knows it, and the
+    /// others' cores are free for those that compute.
+    idle: Vec<Arc<Seat>>,
     stopped: bool,
 }
 
@@ -74,6 +75,8 @@ impl Queue {
 /// One thread's place: whom it serves at the moment.
 #[derive(Default)]
 struct Seat {
+    /// Rung when there is something to do.
+    bell: Condvar,
     serves: Mutex<Option<Arc<Actor>>>,
     /// It serves a heavy plugin.
     heavy: AtomicBool,
@@ -93,7 +96,6 @@ impl Pool {
     ) -> std::io::Result<Arc<Pool>> {
         let pool = Arc::new(Pool {
             queue: Mutex::default(),
-            work: Condvar::new(),
             watchdog: (Mutex::new(false), Condvar::new()),
             threads: threads.max(1),
             seats: Mutex::default(),
@@ -115,8 +117,11 @@ impl Pool {
 
     /// Ends all threads once the queue is empty.
     pub fn stop(&self) {
-        self.queue.lock().stopped = true;
-        self.work.notify_all();
+        let mut queue = self.queue.lock();
+        queue.stopped = true;
+        let idle = std::mem::take(&mut queue.idle);
+        drop(queue);
+        idle.iter().for_each(|it| _ = it.bell.notify_one());
         self.wake_watchdog();
     }
 
@@ -147,10 +152,8 @@ impl Pool {
             queue.runnable.push_back(actor);
             true
         };
-        let wake = wake && queue.idle > 0;
-        drop(queue);
         if wake {
-            self.work.notify_one();
+            ring(queue);
         }
     }
 
@@ -222,7 +225,7 @@ impl Pool {
             seat.serves.lock().take();
             if seat.replaced.load(Ordering::Acquire) {
                 // What it may have put back is for another thread.
-                self.work.notify_one();
+                ring(self.queue.lock());
                 break;
             }
         }
@@ -231,15 +234,13 @@ impl Pool {
 
     /// What a thread serves next: whoever has little to do, then the heavy ones. A heavy plugin stays with its thread
     /// where it can: threads that compute by turns end up where the system lets those that should answer wait for them.
-    fn next(&self, seat: &Seat) -> Option<Arc<Actor>> {
+    fn next(&self, seat: &Arc<Seat>) -> Option<Arc<Actor>> {
         let mut queue = self.queue.lock();
         queue.done_with_heavy(seat);
         loop {
             if let Some(actor) = queue.runnable.pop_front() {
-                let wake = queue.idle > 0 && queue.has_work_for_another(self.threads);
-                drop(queue);
-                if wake {
-                    self.work.notify_one();
+                if queue.has_work_for_another(self.threads) {
+                    ring(queue);
                 }
                 return Some(actor);
             }
@@ -253,9 +254,9 @@ impl Pool {
             if queue.stopped {
                 return None;
             }
-            queue.idle += 1;
-            self.work.wait(&mut queue);
-            queue.idle -= 1;
+            // Whoever rings takes it off the list.
+            queue.idle.push(Arc::clone(seat));
+            seat.bell.wait(&mut queue);
         }
     }
 
@@ -325,7 +326,7 @@ impl Pool {
 
     fn has_waiting(&self) -> bool {
         let queue = self.queue.lock();
-        let light = queue.idle == 0 && !queue.runnable.is_empty();
+        let light = queue.idle.is_empty() && !queue.runnable.is_empty();
         light || queue.heavy_at_work >= self.threads && !queue.heavy.is_empty()
     }
 
@@ -339,5 +340,14 @@ impl Pool {
             log::error!("no thread in place of one that a script holds: {error}");
             seat.replaced.store(false, Ordering::Release);
         }
+    }
+}
+
+/// Wakes a thread that waits for work, if there is one.
+fn ring(mut queue: MutexGuard<'_, Queue>) {
+    let seat = queue.idle.pop();
+    drop(queue);
+    if let Some(seat) = seat {
+        seat.bell.notify_one();
     }
 }

@@ -152,18 +152,18 @@ fn failed(call: &CallState, fault: Fault, own_timeout: bool, shut: &Shut) -> Rep
             ("denied", fault.to_string())
         }
         Fault::TooSlow(_) if own_timeout => ("timeout", fault.to_string()),
-        Fault::TooSlow(_) => {
-            call.mark(Mark::Limit);
-            ("limit", format!("{fault} (limits.http_wall_ms)"))
-        }
-        Fault::TooLarge(_) => {
-            call.mark(Mark::Limit);
-            ("limit", format!("{fault} (limits.http_body_mib)"))
-        }
+        Fault::TooSlow(_) => limit(call, format!("{fault} (limits.http_wall_ms)")),
+        Fault::TooLarge(_) => limit(call, format!("{fault} (limits.http_body_mib)")),
         Fault::Wrong(_) => ("request", fault.to_string()),
         Fault::Failed { code, .. } => (*code, fault.to_string()),
     };
     Reply::Failed { code, message }
+}
+
+/// Notes that the world offered more than the plugin may take, with the words its author reads.
+fn limit(call: &CallState, message: String) -> (&'static str, String) {
+    call.mark_because(Mark::Limit, &message);
+    ("limit", message)
 }
 
 fn made(response: Response) -> Reply {

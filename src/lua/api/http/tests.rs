@@ -230,6 +230,7 @@ fn answers_that_never_end_or_grow_without_end_meet_their_limit() {
             assert(res == nil and err.code == 'limit' and err.message:find('{setting}', 1, true), err and err.message)"
         ));
         assert!(vm.call.is_marked(Mark::Limit));
+        assert!(vm.call.noted().unwrap().contains(setting), "the log names the setting, too");
     }
     let vm = vm(json!(["allowed.test"]));
     vm.check(
