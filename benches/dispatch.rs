@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput};
 use panotti::hooks::{Dispatcher, Hook, Table};
 use panotti::lua::Generation;
-use panotti::model::call::Caller;
+use panotti::model::call::{Caller, Outcome};
+use panotti::model::tally::Histogram;
+use panotti::plugins::stats::Stats;
 use serde_json::{Map, Value, json};
 
 use rig::{Rig, call, member, resident_bytes};
@@ -27,6 +29,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args().without_plots();
     one_call(&mut criterion, &rig);
     chains(&mut criterion, &rig);
+    metrics(&mut criterion);
     criterion.final_summary();
     busy(&rig);
     waiting(&rig);
@@ -78,6 +81,21 @@ fn chains(criterion: &mut Criterion, rig: &Rig) {
         });
     }
     group.finish();
+}
+
+/// What metrics add to each call: its outcome, its time, its wait.
+fn metrics(criterion: &mut Criterion) {
+    let (stats, wait) = (Stats::default(), Histogram::default());
+    criterion.bench_function("the metrics of one call", |it| {
+        it.iter(|| {
+            stats.count(
+                Hook::OnClipCaptured.name(),
+                Outcome::Ok,
+                Some(std::hint::black_box(Duration::from_micros(9))),
+            );
+            wait.record(std::hint::black_box(Duration::from_micros(5)));
+        });
+    });
 }
 
 /// Calls a second, and CPU a call, with many at once.

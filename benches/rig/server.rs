@@ -18,6 +18,11 @@ pub struct Server {
 impl Server {
     /// Starts the server over `folder`, whose `plugins/` holds its plugins.
     pub fn start(folder: &Path) -> Self {
+        Server::start_with(folder, &[])
+    }
+
+    /// The same with more settings.
+    pub fn start_with(folder: &Path, settings: &[(&str, &str)]) -> Self {
         let data = folder.join("data");
         let _ = std::fs::remove_file(data.join("server.json"));
         let began = Instant::now();
@@ -26,6 +31,7 @@ impl Server {
             .env("PANOTTI_DATA_DIR", &data)
             .env("PANOTTI_PLUGIN_DIRS", folder.join("plugins"))
             .env("PANOTTI_LOG", "error")
+            .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

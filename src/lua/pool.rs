@@ -52,9 +52,8 @@ struct Queue {
     heavy: VecDeque<Arc<Actor>>,
     /// Threads that serve one of these.
     heavy_at_work: usize,
-    /// Threads that wait for work; the last one to come is the first one to go, for its core still knows it, and the
-    /// others' cores are free for those that compute.
-    idle: Vec<Arc<Seat>>,
+    /// Threads that wait for work, in the order in which they came.
+    idle: VecDeque<Arc<Seat>>,
     stopped: bool,
 }
 
@@ -153,7 +152,7 @@ impl Pool {
             true
         };
         if wake {
-            ring(queue);
+            ring(queue, is_heavy);
         }
     }
 
@@ -225,7 +224,7 @@ impl Pool {
             seat.serves.lock().take();
             if seat.replaced.load(Ordering::Acquire) {
                 // What it may have put back is for another thread.
-                ring(self.queue.lock());
+                ring(self.queue.lock(), true);
                 break;
             }
         }
@@ -240,7 +239,7 @@ impl Pool {
         loop {
             if let Some(actor) = queue.runnable.pop_front() {
                 if queue.has_work_for_another(self.threads) {
-                    ring(queue);
+                    ring(queue, true);
                 }
                 return Some(actor);
             }
@@ -255,7 +254,7 @@ impl Pool {
                 return None;
             }
             // Whoever rings takes it off the list.
-            queue.idle.push(Arc::clone(seat));
+            queue.idle.push_back(Arc::clone(seat));
             seat.bell.wait(&mut queue);
         }
     }
@@ -343,9 +342,10 @@ impl Pool {
     }
 }
 
-/// Wakes a thread that waits for work, if there is one.
-fn ring(mut queue: MutexGuard<'_, Queue>) {
-    let seat = queue.idle.pop();
+/// Wakes a thread that waits for work, if there is one. What is heavy goes to the one that came last, whose core still
+/// knows it, and leaves the cores of the others alone; what is light goes to the one that has slept longest.
+fn ring(mut queue: MutexGuard<'_, Queue>, for_heavy: bool) {
+    let seat = if for_heavy { queue.idle.pop_back() } else { queue.idle.pop_front() };
     drop(queue);
     if let Some(seat) = seat {
         seat.bell.notify_one();

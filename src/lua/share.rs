@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A plugin may take one part in this many of a thread without being held to be heavy.
-const PART: u64 = 4;
+/// Whoever was heavy is light again this long after it took nothing more.
+const FORGOTTEN_NS: u64 = 100_000_000;
 
-/// Time taken, less what the plugin was owed meanwhile. Written by the thread that serves the plugin, read by all.
+/// Time it had a thread, less the time it had none: who takes more than half a thread grows heavy. Written by the thread that serves the plugin, read by all.
 #[derive(Debug, Default)]
 pub(super) struct Share {
     taken_ns: AtomicU64,
@@ -18,20 +18,18 @@ impl Share {
     /// The plugin had a thread for `turn_ns` until `now_ns`, both counted from one moment.
     pub(super) fn add(&self, turn_ns: u64, now_ns: u64) {
         let before = self.at(now_ns.saturating_sub(turn_ns));
-        // No more than what is paid off in a tenth of a second: whoever was heavy is light again soon.
-        let most = Duration::from_millis(100).as_nanos() as u64 / PART;
-        self.taken_ns.store((before + turn_ns).min(most), Ordering::Relaxed);
+        self.taken_ns.store((before + turn_ns).min(FORGOTTEN_NS), Ordering::Relaxed);
         self.at_ns.store(now_ns, Ordering::Relaxed);
     }
 
-    /// Whether it took more than its part by `patience`.
+    /// Whether it took more than half by `patience`.
     pub(super) fn is_heavy(&self, patience: Duration, now_ns: u64) -> bool {
         self.at(now_ns) >= patience.as_nanos() as u64
     }
 
     fn at(&self, now_ns: u64) -> u64 {
         let since = now_ns.saturating_sub(self.at_ns.load(Ordering::Relaxed));
-        self.taken_ns.load(Ordering::Relaxed).saturating_sub(since / PART)
+        self.taken_ns.load(Ordering::Relaxed).saturating_sub(since)
     }
 }
 
@@ -52,10 +50,10 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_more_than_a_quarter_of_a_thread_is_heavy_however_short_its_turns_are() {
+    fn who_takes_more_than_half_a_thread_is_heavy_however_short_its_turns_are() {
         assert!(becomes_heavy(4 * MS, 1_000 * MS / 2));
-        assert!(becomes_heavy(3 * MS, 3 * MS) && becomes_heavy(MS / 100, MS / 50));
-        assert!(!becomes_heavy(3 * MS, 15 * MS) && !becomes_heavy(MS / 100, MS));
+        assert!(becomes_heavy(3 * MS, 3 * MS) && becomes_heavy(MS / 100, MS / 60));
+        assert!(!becomes_heavy(3 * MS, 8 * MS) && !becomes_heavy(MS / 100, MS / 40));
     }
 
     #[test]
