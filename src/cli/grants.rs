@@ -78,7 +78,12 @@ fn list(client: &Client, json: bool) -> Result<(), Failure> {
 fn tell(grants: &Value) -> Result<(), Failure> {
     let waiting = words(&grants["waiting"]);
     let waits = if waiting == "-" { String::new() } else { format!("; {waiting} waits") };
-    print(&format!("{} may: {}{waits}\n", shown(&grants["plugin"]), words(&grants["in_force"])))
+    let by_settings = words(&grants["granted_by_settings"]);
+    let fixed =
+        if by_settings == "-" { String::new() } else { format!("; panotti.yaml grants {by_settings}") };
+    let unused = words(&grants["unused"]);
+    let idle = if unused == "-" { String::new() } else { format!("; {unused} is granted and not asked for") };
+    print(&format!("{} may: {}{waits}{fixed}{idle}\n", shown(&grants["plugin"]), words(&grants["in_force"])))
 }
 
 /// `http(api.example) db`.

@@ -24,15 +24,15 @@ const PRELUDE: &str = include_str!("../../scripts/prelude/guards.luau");
 
 /// What ordinary Lua scripts reach for and do not find here, and what to use instead.
 const MISSING: &[(&str, &str)] = &[
-    ("io", "plugins have no files; what they keep goes into panotti.kv, what they say into panotti.log"),
-    ("os.execute", "plugins do not run programs"),
+    ("io", "files are in panotti.fs, values that are kept in panotti.kv, what is said in panotti.log"),
+    ("os.execute", "programs the admin has granted run with panotti.process.run"),
     (
         "os.getenv",
         "settings come from panotti.config; plugin.yaml may take them from the environment with ${NAME}",
     ),
-    ("os.remove", "plugins have no files; panotti.kv keeps values"),
-    ("os.rename", "plugins have no files; panotti.kv keeps values"),
-    ("os.tmpname", "plugins have no files; panotti.kv keeps values"),
+    ("os.remove", "panotti.fs has the plugin's own files"),
+    ("os.rename", "panotti.fs has the plugin's own files"),
+    ("os.tmpname", "panotti.fs has the plugin's own files"),
     ("os.exit", "return from the hook instead; a plugin cannot stop the server"),
     ("os.setlocale", "the locale is always C"),
     ("package", "require finds the plugin's own modules and those in lua_modules/"),
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_hint_names_the_replacement_of_a_missing_global() {
-        assert!(hint_for("  local f = io.open('x')").unwrap().contains("panotti.kv"));
+        assert!(hint_for("  local f = io.open('x')").unwrap().contains("panotti.fs"));
         assert!(hint_for("x = os.getenv(\"HOME\")").unwrap().contains("panotti.config"));
         assert!(hint_for("return load(source)()").unwrap().contains("require"));
         assert_eq!(hint_for("self.io:load(my_load, reload.x)"), None);

@@ -121,7 +121,7 @@ impl LuaHost {
     /// # Errors
     /// A migration fails; the chunk does not compile, fails, declares something wrong, or takes too long.
     pub async fn load(&self, source: PluginSource) -> Result<Arc<Generation>, CallFailure> {
-        migrate::bring_up(&self.services(), &source).await?;
+        migrate::bring_up(&self.services(), &source, &self.learned(&source.name)).await?;
         Generation::load(self.clone(), source).await
     }
 

@@ -23,6 +23,14 @@ impl Learned {
         is_first || is_new
     }
 
+    /// The same on one line, for the log.
+    pub fn line(&self) -> String {
+        let lines = self.lines();
+        let mut parts = lines.lines().map(str::trim);
+        let head = parts.next().unwrap_or_default();
+        format!("{head} {{ {} }}", parts.collect::<Vec<_>>().join(", "))
+    }
+
     /// The lines that ask for all of it, as they stand in a manifest; empty when nothing was needed.
     pub fn lines(&self) -> String {
         let needs = self.0.lock();
@@ -49,6 +57,7 @@ mod tests {
         assert!(learned.note("http:b.example:8080") && learned.note("db") && learned.note("http:a.example"));
         assert!(!learned.note("db") && !learned.note("http:a.example"));
         assert_eq!(learned.lines(), "permissions:\n  db: true\n  http: [\"a.example\", \"b.example:8080\"]");
+        assert_eq!(learned.line(), "permissions: { db: true, http: [\"a.example\", \"b.example:8080\"] }");
         (0..100).for_each(|it| _ = learned.note(&format!("http:{it}.example")));
         assert!(learned.lines().ends_with("http: true"));
     }

@@ -10,14 +10,21 @@ use crate::services::databases::{DbFault, DbFaultKind, DbLimits, MigrationFault,
 
 use super::fault;
 use super::generation::PluginSource;
+use super::learned::Learned;
 
 /// Looks at the plugin's database, if it may use one, and applies its new migrations.
 ///
 /// # Errors
 /// The file is damaged; a migration is wrong, was changed after it had been applied, or failed.
-pub(super) async fn bring_up(services: &Services, source: &PluginSource) -> Result<(), CallFailure> {
+pub(super) async fn bring_up(
+    services: &Services,
+    source: &PluginSource,
+    learned: &Learned,
+) -> Result<(), CallFailure> {
     let has_migrations = source.files.keys().any(|it| it.starts_with("migrations/") && it.ends_with(".sql"));
-    if !source.permissions.has("db") {
+    if source.learn && has_migrations {
+        learned.note("db");
+    } else if !source.permissions.has("db") {
         return match has_migrations {
             true => Err(failure(source, without_permission())),
             false => Ok(()),

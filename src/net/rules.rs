@@ -11,6 +11,8 @@ use super::address::{Reach, reach};
 pub struct HostRules {
     /// Every public host.
     everything: bool,
+    /// Every host there is.
+    unguarded: bool,
     rules: Vec<Rule>,
 }
 
@@ -31,14 +33,19 @@ const LOCAL: &str = "local:";
 impl HostRules {
     /// Every public host, and nothing local.
     pub fn everything() -> Self {
-        HostRules { everything: true, rules: Vec::new() }
+        HostRules { everything: true, ..HostRules::default() }
+    }
+
+    /// Every host, those of the local network included: for a plugin that is to show what it needs.
+    pub fn unguarded() -> Self {
+        HostRules { unguarded: true, ..HostRules::default() }
     }
 
     /// The hosts of a list: `api.example` (its usual ports), `api.example:8443` (that port), `*.example`
     /// (everything below), `localhost:11434` and addresses (which say themselves that they are local), `local:nas`
     /// (a name that may be local).
     pub fn new<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
-        HostRules { everything: false, rules: parts.into_iter().map(Rule::read).collect() }
+        HostRules { rules: parts.into_iter().map(Rule::read).collect(), ..HostRules::default() }
     }
 
     /// Whether `url` may be asked at all, whatever its name comes to.
@@ -51,12 +58,12 @@ impl HostRules {
             Some(Host::Ipv6(it)) => reach(IpAddr::V6(it)) == Reach::Public,
             None => false,
         };
-        (self.everything && is_public) || self.rules.iter().any(|it| it.covers(host, port))
+        self.unguarded || (self.everything && is_public) || self.rules.iter().any(|it| it.covers(host, port))
     }
 
     /// Whether `host`, a name or an address, may stand in the local network.
     pub fn may_be_local(&self, host: &str) -> bool {
-        self.rules.iter().any(|it| it.local && it.names(host))
+        self.unguarded || self.rules.iter().any(|it| it.local && it.names(host))
     }
 }
 

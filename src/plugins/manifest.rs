@@ -10,7 +10,7 @@ use crate::model::call::Outcome;
 use super::discovery::Snapshot;
 use super::env::PluginEnv;
 use super::fields::Fields;
-use super::permissions::{NAMES, read_grant};
+use super::permissions::{NAMES, check, read_grant};
 use super::problem::{LoadFault, Problem};
 use super::schema::Schema;
 
@@ -261,7 +261,8 @@ fn permissions(fields: &mut Fields<'_>) -> (Permissions, bool) {
         Some(_) => {
             fields.fault(
                 &["permissions"],
-                "must be a mapping such as `{ db: true, http: [api.example] }`".to_owned(),
+                "must be a mapping such as `{ db: true, http: [api.example] }`, a list of names, or the word `learn`"
+                    .to_owned(),
             );
             Vec::new()
         }
@@ -273,6 +274,14 @@ fn permissions(fields: &mut Fields<'_>) -> (Permissions, bool) {
         };
         if !NAMES.contains(&name) {
             fields.warn_spelling(&["permissions", &key], "is no permission", name, NAMES);
+            continue;
+        }
+        let grant = match part {
+            Some(part) if value == Value::Bool(true) => Some(Grant::Parts(vec![part.to_owned()])),
+            _ => read_grant(&value),
+        };
+        if let Some(Err(why)) = grant.as_ref().map(|it| check(name, it)) {
+            fields.fault(&["permissions", &key], why);
             continue;
         }
         match (read_grant(&value), part) {

@@ -63,9 +63,10 @@ pub fn read(map: &Map<String, Value>, at: &str) -> Result<Permissions, Vec<Field
                     message: "must be true, false or a list of texts".to_owned(),
                 });
             }
-            (true, Some(grant)) => {
-                permissions.0.insert(name.clone(), grant);
-            }
+            (true, Some(grant)) => match check(name, &grant) {
+                Ok(()) => _ = permissions.0.insert(name.clone(), grant),
+                Err(message) => faults.push(FieldError { pointer, message }),
+            },
         }
     }
     if faults.is_empty() { Ok(permissions) } else { Err(faults) }
@@ -82,6 +83,45 @@ pub(super) fn read_grant(value: &Value) -> Option<Grant> {
         }
         _ => None,
     }
+}
+
+/// Whether the parts of a grant are such as the permission has.
+///
+/// # Errors
+/// What is wrong, as a clause.
+pub(super) fn check(name: &str, grant: &Grant) -> Result<(), String> {
+    let Grant::Parts(parts) = grant else { return Ok(()) };
+    let (is_part, example): (fn(&str) -> bool, &str) = match name {
+        "recordings" | "clips" => (|it| matches!(it, "read" | "write"), "`read` and `write`"),
+        "events" => (is_word, "the first words of reserved types, such as `recording`"),
+        "fs" => (is_folder, "folders such as `recordings:read`, `clips:write` or `/srv/media:read`"),
+        "http" => (is_host, "hosts such as `api.example`, `*.example`, `nas:5000` or `localhost:11434`"),
+        "process" => (is_word, "names of tools, such as `ffmpeg`"),
+        _ => {
+            let said = parts.first().map(String::as_str).unwrap_or_default();
+            return Err(format!("is granted whole: must be true or false, not `{said}`"));
+        }
+    };
+    match parts.iter().find(|it| !is_part(it)) {
+        Some(wrong) => Err(format!("`{}` is no part of it; its parts are {example}", wrong.escape_debug())),
+        None => Ok(()),
+    }
+}
+
+fn is_word(part: &str) -> bool {
+    !part.is_empty() && part.chars().all(|it| it.is_ascii_alphanumeric() || "_-.+".contains(it))
+}
+
+fn is_folder(part: &str) -> bool {
+    let Some((folder, may)) = part.rsplit_once(':') else { return false };
+    matches!(may, "read" | "write") && (matches!(folder, "recordings" | "clips") || folder.starts_with('/'))
+}
+
+fn is_host(part: &str) -> bool {
+    let part = part.strip_prefix("local:").unwrap_or(part);
+    let part = part.strip_prefix("*.").unwrap_or(part);
+    let is_name = |it: char| it.is_alphanumeric() || "-_.:[]".contains(it);
+    part.chars().next().is_some_and(|it| it.is_alphanumeric() || it == '[') && part.chars().all(is_name)
 }
 
 #[cfg(test)]
@@ -101,6 +141,27 @@ mod tests {
         let has = in_force(&requested, &granted);
         assert_eq!(has, of(json!({"http": ["b.example"], "db": true, "process": ["ffmpeg"]})));
         assert_eq!(waiting(&requested, &granted), of(json!({"http": ["a.example"]})));
+    }
+
+    #[test]
+    fn a_part_that_a_permission_does_not_have_is_told() {
+        for (wrong, part) in [
+            (json!({"db": "no"}), "`no`"),
+            (json!({"routes": ["x"]}), "true or false"),
+            (json!({"recordings": ["raed"]}), "`read` and `write`"),
+            (json!({"http": ["http://api.example/x"]}), "hosts such as"),
+            (json!({"http": [""]}), "hosts such as"),
+            (json!({"fs": ["/srv"]}), "/srv/media:read"),
+            (json!({"fs": ["relative/x:read"]}), "/srv/media:read"),
+            (json!({"process": ["/usr/bin/ffmpeg"]}), "`ffmpeg`"),
+        ] {
+            let faults = read(wrong.as_object().unwrap(), "").unwrap_err();
+            assert!(faults[0].message.contains(part), "{wrong}: {}", faults[0].message);
+        }
+        of(
+            json!({"http": ["*.a.example", "local:nas:5000", "[::1]:80", "10.0.0.1"], "fs": ["clips:write", "/srv/a b:read"],
+            "events": ["recording"], "db": false, "process": ["ffmpeg", "yt-dlp"], "recordings": "read"}),
+        );
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn the_command_line_shows_gives_and_takes_back() {
     assert_eq!(clip(&server), json!({"published": true}));
     assert_eq!(
         run(&["allow", "tagger", "--only", "events=clip"]),
-        "tagger may: clips(read); events(recording) waits\n"
+        "tagger may: clips(read); events(recording) waits; events(clip) is granted and not asked for\n"
     );
     assert_eq!(run(&["revoke", "tagger"]), "tagger may: clips(read); events(recording) waits\n");
 }
@@ -156,9 +156,92 @@ fn a_plugin_that_learns_runs_and_its_manifest_lines_are_told() {
     assert_eq!(clip(&server), json!({"done": true}));
     let lines = "permissions:\n  clips: [\"read\"]\n  events: [\"recording\"]";
     assert_eq!(server.get("/api/v1/plugins/tagger/grants").expect(200)["learned"], lines);
-    server.wait_for_log("the lines", |it| it["message"].as_str().unwrap_or("").contains(lines));
+    let line = "permissions: { clips: [\"read\"], events: [\"recording\"] }";
+    server.wait_for_log("the line", |it| it["message"].as_str().unwrap_or("").contains(line));
+    let status = server.get("/api/v1/plugins/tagger/status").expect(200);
+    assert!(status["warnings"].to_string().contains("every door is open"), "{status}");
     let server = start(false);
     assert_eq!(clip(&server), json!({}), "the admin has not allowed it");
     let status = server.get("/api/v1/plugins/tagger/status").expect(200);
     assert!(status["warnings"].to_string().contains("learn_permissions"), "{status}");
+}
+
+#[test]
+fn what_runs_when_a_grant_is_taken_back_ends_with_it() {
+    let source = r#"panotti.route("GET", "/late", function()
+      panotti.sleep(3)
+      return { code = panotti.process.run("true").code }
+    end)
+    panotti.on.on_startup(function()
+      panotti.task.spawn(function()
+        while true do panotti.kv.set("beat", panotti.time.now()) panotti.sleep(0.05) end
+      end)
+    end)"#;
+    let server = Server::with()
+        .plugin("runner", source)
+        .plugin_file("runner", "plugin.yaml", "permissions: { routes: true, process: ['true'] }")
+        .env("PANOTTI_PROCESS_TOOLS", "true=/bin/true")
+        .start();
+    server.post("/api/v1/plugins/runner/grants", json!({"all": true})).expect(200);
+    let client = server.client();
+    let late = std::thread::spawn(move || client.get("/api/v1/plugins/runner/x/late"));
+    wait_for("the call", || {
+        (server.get("/api/v1/plugins/runner/status").expect(200)["in_flight"].as_u64() > Some(0))
+            .then_some(())
+    });
+    server.delete("/api/v1/plugins/runner/grants").expect(200);
+    let answer = late.join().unwrap();
+    assert_ne!(answer.status, 200, "it did not get through after the grant was gone");
+    let audit = server.get("/api/v1/audit").expect(200);
+    assert_eq!(audit["items"][0]["action"], "plugin.revoke");
+    // Nothing was granted, nothing is taken back.
+    server.delete("/api/v1/plugins/runner/grants").expect(200);
+    assert_eq!(server.get("/api/v1/audit").expect(200)["items"][0]["id"], audit["items"][0]["id"]);
+}
+
+#[test]
+fn granting_all_grants_what_is_asked_for_and_nothing_that_was_granted_before() {
+    let server = Server::with()
+        .plugin("asker", "panotti.on.on_startup(function() end)")
+        .plugin_file("asker", "plugin.yaml", "permissions: { http: [api.example] }")
+        .start();
+    let early = json!({"permissions": {"http": ["evil.example"], "media": true}});
+    let told = server.put("/api/v1/plugins/asker/grants", early).expect(200);
+    assert_eq!(
+        (&told["in_force"], &told["unused"]),
+        (&json!({}), &json!({"http": ["evil.example"], "media": true}))
+    );
+    let told = server.post("/api/v1/plugins/asker/grants", json!({"all": true})).expect(200);
+    assert_eq!((&told["granted"], &told["unused"]), (&json!({"http": ["api.example"]}), &json!({})));
+    let wrong = json!({"permissions": {"http": ["http://api.example/x"], "db": "no"}});
+    let problem = server.put("/api/v1/plugins/asker/grants", wrong).problem(422, "invalid");
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 2, "{problem}");
+}
+
+#[test]
+fn a_plugin_that_learns_may_migrate_and_ask_the_local_network() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let source = format!(
+        "panotti.on.on_clip_captured(function()
+           local res = assert(panotti.http.get('http://127.0.0.1:{port}/'))
+           return {{ metadata = {{ body = res.body, rows = panotti.db.query('SELECT count(*) AS n FROM t')[1].n }} }}
+         end)"
+    );
+    let server = Server::with()
+        .plugin("tagger", &source)
+        .plugin_file("tagger", "plugin.yaml", "permissions: learn")
+        .plugin_file("tagger", "migrations/0001_t/up.sql", "CREATE TABLE t (a);")
+        .env("PANOTTI_LEARN_PERMISSIONS", true)
+        .start();
+    assert_eq!(clip(&server), json!({"body": "ok", "rows": 0}));
+    let learned = server.get("/api/v1/plugins/tagger/grants").expect(200)["learned"].clone();
+    assert_eq!(learned, format!("permissions:\n  db: true\n  http: [\"127.0.0.1:{port}\"]"));
 }

@@ -83,6 +83,11 @@ fn a_program_runs_once_it_is_named_and_granted() {
         end)
         if not ok then return { metadata = { why = ended } } end
         if not ended then return { metadata = { code = err.code } } end
+        assert(panotti.process.run("shout", { "a", "A" }, { timeout = 25 }).code == 0, "whole seconds are seconds")
+        local _, gone = panotti.process.run("gone")
+        assert(gone.code == "no_such_tool" and string.find(gone.message, "/nowhere/at/all", 1, true), gone.message)
+        local ok, typo = pcall(panotti.process.run, "shout", {}, { timout = 1 })
+        assert(not ok and string.find(typo, "did you mean 'timeout'", 1, true), typo)
         local _, slow = panotti.process.run("wait", { "30" }, { timeout = 0.2 })
         local other, unknown = pcall(panotti.process.run, "other")
         return { metadata = { out = ended.stdout, code = ended.code, slow = slow.code, other = unknown } }
@@ -92,9 +97,9 @@ fn a_program_runs_once_it_is_named_and_granted() {
         .plugin_file(
             "runner",
             "plugin.yaml",
-            "permissions: { process: [shout, wait] }\nlimits: { question_wall_ms: 10000 }",
+            "permissions: { process: [shout, wait, gone] }\nlimits: { question_wall_ms: 10000 }",
         )
-        .env("PANOTTI_PROCESS_TOOLS", "shout=/usr/bin/tr,wait=/bin/sleep")
+        .env("PANOTTI_PROCESS_TOOLS", "shout=/usr/bin/tr,wait=/bin/sleep,gone=/nowhere/at/all")
         .env("PANOTTI_CHAIN_WALL_MS", 10_000)
         .start();
     assert!(clip(&server)["why"].as_str().unwrap().contains("needs the permission 'process'"));

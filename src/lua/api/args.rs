@@ -175,9 +175,19 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The VM that calls.
+    pub fn lua(&self) -> &'a Lua {
+        self.lua
+    }
+
     /// A table of named values, or nothing; a name that is not `known` raises.
     pub fn options(&mut self, name: &str, known: &[&str]) -> Result<Options, Raise> {
         let value = self.any();
+        self.options_of(name, value, known)
+    }
+
+    /// [`Args::options`] of a value that was read already.
+    pub fn options_of(&self, name: &str, value: Value, known: &[&str]) -> Result<Options, Raise> {
         let map = match &value {
             Value::Nil => serde_json::Map::new(),
             Value::Table(_) => match self.convert(name, &value)? {

@@ -46,7 +46,7 @@ pub fn learns(ctx: &ApiContext, permission: &str, part: Option<&str>) -> bool {
     let permission = part.map_or_else(|| permission.to_owned(), |part| format!("{permission}:{part}"));
     if learned.note(&permission) {
         log::info!(plugin = &*ctx.plugin, generation = ctx.generation;
-            "it needs {permission}; so far its manifest has to say\n{}", learned.lines());
+            "it needs {permission}; so far its manifest has to say: {}", learned.line());
     }
     true
 }

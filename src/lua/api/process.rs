@@ -56,6 +56,13 @@ fn run(
             call.mark_because(Mark::Denied, &why);
             return failed("no_such_tool", why);
         };
+        if !path.is_file() {
+            let why = format!(
+                "the admin's tool '{tool}' is not there: the setting process_tools says {}",
+                path.display()
+            );
+            return failed("no_such_tool", why);
+        }
         let folder = match files.own_folder(&plugin) {
             Ok(folder) => folder,
             Err(fault) => return failed(fault.code(), fault.to_string()),
@@ -77,9 +84,10 @@ fn run(
         files.forget(&plugin);
         match ended {
             Ok(ended) => Ok(made(ended)),
-            Err(Fault::TooSlow(_)) if own_timeout => {
-                failed("timeout", format!("{tool}: it ran longer than it was given"))
-            }
+            Err(Fault::TooSlow(_)) if own_timeout => failed(
+                "timeout",
+                format!("{tool}: it ran longer than the {} s it was given", timeout.as_secs_f64()),
+            ),
             Err(fault @ (Fault::TooSlow(_) | Fault::TooMuch(_))) => {
                 let setting = match fault {
                     Fault::TooSlow(_) => "limits.process_wall_ms",
@@ -128,24 +136,31 @@ fn arguments(args: &mut Args) -> Result<Vec<String>, Raise> {
 }
 
 fn options(args: &mut Args) -> Result<(Vec<u8>, Option<Duration>), Raise> {
-    let (mut input, mut timeout) = (Vec::new(), None);
-    let table = match args.any() {
-        Value::Nil => return Ok((input, timeout)),
-        Value::Table(table) => table,
-        _ => return Err(args.wrong_because("options", "must be a table")),
-    };
-    for pair in table.pairs::<String, Value>() {
-        let (key, value) = pair.map_err(|_| args.wrong_because("options", "must have names"))?;
-        let seconds = value.as_f64().filter(|it| *it > 0.0 && it.is_finite());
-        match (key.as_str(), value, seconds) {
-            ("stdin", Value::String(text), _) => input = text.as_bytes().to_vec(),
-            ("timeout", _, Some(seconds)) => timeout = Duration::try_from_secs_f64(seconds).ok(),
-            ("stdin", ..) => return Err(args.wrong_because("options.stdin", "must be a string")),
-            ("timeout", ..) => return Err(args.wrong_because("options.timeout", "must be seconds above 0")),
-            _ => return Err(args.wrong_because("options", "has an unknown key; known: stdin, timeout")),
+    let table = args.any();
+    // Input may be any bytes, so it does not go through the values that are JSON.
+    let mut input = Vec::new();
+    let rest = match &table {
+        Value::Table(table) => {
+            let rest = args.lua().create_table()?;
+            for pair in table.pairs::<Value, Value>() {
+                match pair? {
+                    (Value::String(key), Value::String(text)) if key.as_bytes() == *b"stdin" => {
+                        input = text.as_bytes().to_vec();
+                    }
+                    (key, value) => rest.raw_set(key, value)?,
+                }
+            }
+            Value::Table(rest)
         }
-    }
-    Ok((input, timeout))
+        other => other.clone(),
+    };
+    let options = args.options_of("options", rest, &["stdin", "timeout"])?;
+    options.text("stdin")?;
+    let timeout = match options.number("timeout", 0.0)? {
+        Some(0.0) => return Err(options.wrong("timeout", "must be seconds above 0")),
+        seconds => seconds,
+    };
+    Ok((input, timeout.and_then(|it| Duration::try_from_secs_f64(it).ok())))
 }
 
 /// The program that `process_tools` names so.

@@ -13,8 +13,8 @@ use crate::plugins::handler::PluginHandler;
 use crate::plugins::problem::{LoadFault, Problem};
 use crate::plugins::schema::first_segment;
 
+use super::Manager;
 use super::slot::{Live, Prepared, Slot};
-use super::{DRAIN, Manager};
 
 impl Manager {
     /// Makes a generation and hands it the state of the former one; nothing calls it yet.
@@ -70,7 +70,13 @@ impl Manager {
     }
 
     /// Puts a new generation of a running plugin, made from `prepared`, in the place of the running one.
-    pub(super) async fn reload(&self, slot: &Arc<Slot>, prepared: Prepared) -> Result<(), LoadFault> {
+    /// Calls of the former one may go on for `drain`; without any, this answers when they have ended.
+    pub(super) async fn reload(
+        &self,
+        slot: &Arc<Slot>,
+        prepared: Prepared,
+        drain: Duration,
+    ) -> Result<(), LoadFault> {
         let former = slot.live();
         let built = self.build(slot, prepared, former.as_deref(), self.load_deadline()).await;
         match built {
@@ -80,8 +86,10 @@ impl Manager {
                 self.publish();
                 slot.vitals.reloads.count(Outcome::Ok.as_str());
                 self.tell(slot, "plugin.reloaded").await;
-                if let Some(former) = former {
-                    self.spawn(former.script.retire(DRAIN));
+                match former {
+                    Some(former) if drain.is_zero() => former.script.retire(drain).await,
+                    Some(former) => _ = self.spawn(former.script.retire(drain)),
+                    None => {}
                 }
                 Ok(())
             }

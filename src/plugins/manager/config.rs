@@ -11,9 +11,9 @@ use crate::hooks::Hook;
 use crate::model::plugin::{ConfigRow, PluginState};
 use crate::plugins::settings::ConfigItem;
 
-use super::Manager;
 use super::admin::act;
 use super::slot::Slot;
+use super::{DRAIN, Manager};
 
 /// How long a change waits for the plugin to take it up; the plugin goes on after that.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -129,7 +129,7 @@ impl Manager {
         };
         if !live.script.registrations().iter().any(|it| it.hook == Hook::OnConfigChanged) {
             // Its chunk may have read the config: only running it again is sure to bring the change in.
-            let _ = self.reload(slot, live.prepared.clone()).await;
+            let _ = self.reload(slot, live.prepared.clone(), DRAIN).await;
             return;
         }
         let config = slot.config(&live.prepared.layers);

@@ -9,9 +9,9 @@ use crate::model::plugin::PluginState;
 use crate::plugins::order::{self, Nodes, Standing, Verdict};
 use crate::plugins::problem::LoadFault;
 
-use super::Manager;
 use super::settle::set;
 use super::slot::{Prepared, Slot};
+use super::{DRAIN, Manager};
 
 impl Manager {
     /// Takes up what was edited, in the order of dependencies, and reloads those that depend on it; answers the
@@ -63,7 +63,13 @@ impl Manager {
     async fn edit_of(&self, slot: &Slot) -> Option<Result<Prepared, LoadFault>> {
         let (live, folder) = (slot.live()?, slot.read(|it| it.folder.clone())?);
         match self.prepare(slot, folder).await {
-            Ok(prepared) if prepared.snapshot.hash == live.prepared.snapshot.hash => None,
+            Ok(prepared) if prepared.snapshot.hash == live.prepared.snapshot.hash => {
+                if slot.change(|it| std::mem::take(&mut it.kept_old)) {
+                    log::info!(plugin = &*slot.name, generation = live.generation; "its files are again those that run");
+                    slot.vitals.forget_error();
+                }
+                None
+            }
             edit => Some(edit),
         }
     }
@@ -89,7 +95,8 @@ impl Manager {
         if let Some(fault) = self.what_stands_in_its_way(slot, &prepared) {
             return Some(self.keep_the_old(slot, &fault).await);
         }
-        let done = self.reload(slot, prepared.clone()).await.is_ok();
+        let done = self.reload(slot, prepared.clone(), DRAIN).await.is_ok();
+        slot.change(|it| it.kept_old = !done);
         if done {
             // What was held against the old version is not the new one's fault.
             slot.vitals.reset_breaker();
@@ -107,11 +114,12 @@ impl Manager {
             return None;
         }
         log::info!(plugin = &*slot.name; "reloads, for `{cause}` has a new version");
-        Some(self.reload(slot, prepared).await.is_ok())
+        Some(self.reload(slot, prepared, DRAIN).await.is_ok())
     }
 
     async fn keep_the_old(&self, slot: &Slot, fault: &LoadFault) -> bool {
         slot.note(fault, slot.read(|it| it.generation));
+        slot.change(|it| it.kept_old = true);
         slot.vitals.reloads.count(fault.outcome.as_str());
         self.tell(slot, "plugin.reload_failed").await;
         false

@@ -1,6 +1,7 @@
 //! What an admin grants a plugin: stored with what its manifest asked for, in force at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -13,9 +14,9 @@ use crate::model::time::Timestamp;
 use crate::plugins::permissions;
 use crate::plugins::status::{PluginStatus, QuotaView};
 
-use super::Manager;
 use super::registry::Act;
 use super::slot::Slot;
+use super::{DRAIN, Manager};
 
 /// What a plugin asks for, what it has, and who gave it.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -40,6 +41,9 @@ pub struct GrantsView {
     /// What it asks for and does not have.
     #[schema(value_type = Object)]
     pub waiting: Permissions,
+    /// What it was granted and does not ask for: it has it as soon as its manifest asks.
+    #[schema(value_type = Object)]
+    pub unused: Permissions,
     /// The hash of what the manifest asks for now.
     pub manifest_hash: String,
     /// The hash of what it asked for when it was granted; another one means that the manifest has changed since.
@@ -82,12 +86,14 @@ impl Manager {
         self.alone(move |manager| async move {
             let slot = manager.slot(&id)?;
             let before = manager.grants_of(&slot);
+            let takes_back = matches!(granting, Granting::Nothing);
             let granted = match granting {
-                Granting::All => before.granted.or(&before.requested.without(&before.at_once)),
+                Granting::All => before.requested.without(&before.at_once),
                 Granting::These(permissions) => permissions,
                 Granting::Nothing => Permissions::default(),
             };
-            if granted != before.granted || before.granted_hash.as_ref() != Some(&before.manifest_hash) {
+            let is_stale = before.granted_hash.as_ref().is_some_and(|it| *it != before.manifest_hash);
+            if granted != before.granted || is_stale {
                 let row = (!granted.0.is_empty()).then(|| GrantRow {
                     plugin: slot.name.to_string(),
                     permissions: json!(granted),
@@ -97,7 +103,7 @@ impl Manager {
                 });
                 let act = Act {
                     by,
-                    action: if row.is_some() { "plugin.grant" } else { "plugin.revoke" },
+                    action: if takes_back { "plugin.revoke" } else { "plugin.grant" },
                     event: None,
                     plugin: slot.name.to_string(),
                     detail: json!({ "permissions": granted }),
@@ -107,7 +113,9 @@ impl Manager {
             }
             let after = manager.grants_of(&slot);
             if after.in_force != before.in_force {
-                manager.put_in_force(&slot).await?;
+                // Calls under way may finish with more than they had, and not with what was taken from them.
+                let is_less = !before.in_force.without(&after.in_force).0.is_empty();
+                manager.put_in_force(&slot, if is_less { Duration::ZERO } else { DRAIN }).await?;
             }
             Ok(manager.grants_of(&slot))
         })
@@ -134,7 +142,11 @@ impl Manager {
                 .warnings
                 .push(format!("permissions that wait for the admin's grant: {}", names.join(", ")));
         }
-        if grants.learned.is_some() && !self.0.settings.learn_permissions {
+        if grants.learned.is_some() && self.0.settings.learn_permissions {
+            let all =
+                "it learns its permissions: every door is open to it until its manifest says what it needs";
+            status.warnings.push(all.to_owned());
+        } else if grants.learned.is_some() {
             status.warnings.push(
                 "`permissions: learn` does nothing until the server's settings say learn_permissions: true"
                     .to_owned(),
@@ -169,6 +181,7 @@ impl Manager {
             granted_by_settings: self.by_settings(&slot.name),
             in_force: self.in_force(slot, &requested),
             waiting: self.waiting(slot, &requested),
+            unused: self.granted(slot).without(&requested),
             manifest_hash: hash(&requested),
             granted_hash: row.as_ref().map(|it| it.manifest_hash.clone()),
             granted_by: row.as_ref().map(|it| it.granted_by.clone()),
@@ -180,10 +193,10 @@ impl Manager {
     }
 
     /// Makes a plugin anew with what it may do now.
-    async fn put_in_force(&self, slot: &Arc<Slot>) -> Result<()> {
+    async fn put_in_force(&self, slot: &Arc<Slot>, drain: Duration) -> Result<()> {
         if let Some(live) = slot.live() {
             return self
-                .reload(slot, live.prepared.clone())
+                .reload(slot, live.prepared.clone(), drain)
                 .await
                 .map_err(|fault| fault.into_error(&slot.name));
         }

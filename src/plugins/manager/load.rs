@@ -105,6 +105,10 @@ impl Manager {
     /// Lets a generation be the one that runs; answers the former one.
     pub(super) fn install(&self, slot: &Arc<Slot>, live: Arc<Live>) -> Option<Arc<Live>> {
         slot.vitals.forget_error();
+        let prepared = &live.prepared;
+        for warning in prepared.manifest.warnings.iter().chain(&prepared.snapshot.warnings) {
+            log::warn!(plugin = &*slot.name, generation = live.generation; "{warning}");
+        }
         let known = subscribed(&live);
         let former = slot.change(|it| {
             it.state = PluginState::Running;

@@ -30,9 +30,13 @@ pub struct Rescan {
     pub found: Vec<String>,
     /// Names that were not known before.
     pub added: Vec<String>,
-    /// Names of running plugins whose files have changed: the new version has taken over.
+    /// Names of plugins that run now and did not before.
+    pub started: Vec<String>,
+    /// Names of running plugins whose files have changed, or those of a plugin they depend on: the new version has
+    /// taken over.
     pub reloaded: Vec<String>,
-    /// Names of running plugins whose files have changed and do not load: the old version runs on.
+    /// Names of plugins that were tried and do not load: they do not run, or an old version runs on. Their status says
+    /// why.
     pub failed: Vec<String>,
     /// Names whose folder is gone.
     pub missing: Vec<String>,
@@ -57,6 +61,7 @@ impl Manager {
     /// The rows cannot be stored.
     pub async fn rescan(&self) -> Result<Rescan> {
         self.alone(move |manager| async move {
+            let before = manager.running();
             let (mut rescan, candidates) = manager.scan().await?;
             for slot in manager.slots() {
                 if slot.read(|it| it.folder.is_none() && it.live.is_some()) {
@@ -67,9 +72,22 @@ impl Manager {
             manager.bring_up(candidates, manager.load_deadline()).await;
             (rescan.reloaded, rescan.failed) = manager.take_up_edits().await;
             manager.settle().await;
+            rescan.started = manager.running().difference(&before).cloned().collect();
+            let down = manager.slots().into_iter();
+            let down = down.filter(|it| {
+                matches!(it.read(|it| it.state), PluginState::Failed | PluginState::Quarantined)
+            });
+            rescan.failed.extend(down.map(|it| it.name.to_string()));
+            rescan.failed.sort();
+            rescan.failed.dedup();
             Ok(rescan)
         })
         .await
+    }
+
+    /// Names of the plugins that run.
+    fn running(&self) -> BTreeSet<String> {
+        self.slots().iter().filter(|it| it.live().is_some()).map(|it| it.name.to_string()).collect()
     }
 
     /// When plugins that are loaded now must be ready.

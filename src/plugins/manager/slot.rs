@@ -43,6 +43,8 @@ pub(super) struct Inner {
     pub(super) generation: u64,
     /// True when it failed for want of another plugin: tried again when others start.
     pub(super) wants_others: bool,
+    /// True when a new version of it was not taken and the old one runs on.
+    pub(super) kept_old: bool,
     /// Why it failed, when it has.
     pub(super) fault: Option<LoadFault>,
     pub(super) health: Option<HealthView>,
@@ -92,6 +94,7 @@ impl Slot {
             live: None,
             generation: 0,
             wants_others: false,
+            kept_old: false,
             fault: None,
             health: None,
             watcher: None,

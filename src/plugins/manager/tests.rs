@@ -232,6 +232,11 @@ async fn a_rescan_finds_new_folders_heals_mended_ones_and_stops_missing_ones() {
     std::fs::remove_dir_all(world.folder.path().join("plugins/a")).unwrap();
     let rescan = world.manager.rescan().await.unwrap();
     assert_eq!((rescan.added, rescan.missing), (vec!["c".to_owned()], vec!["a".to_owned()]));
+    assert_eq!((rescan.started, rescan.failed), (vec!["b".to_owned(), "c".into()], vec![]));
+    world.put(&[("d/init.lua", "syntax")]);
+    for _ in 0..2 {
+        assert_eq!(world.manager.rescan().await.unwrap().failed, ["d"], "each time it is tried");
+    }
     assert_eq!(state(&world, "a"), PluginState::Missing);
     assert_eq!((state(&world, "b"), state(&world, "c")), (PluginState::Running, PluginState::Running));
     assert_eq!(world.manager.dispatcher().table().members().len(), 2);
@@ -259,6 +264,11 @@ async fn a_rescan_takes_up_an_edited_plugin_and_keeps_the_old_version_of_a_broke
         assert_eq!((state(&world, "a"), generation(&world)), (PluginState::Running, 2), "{text}");
         assert!(!last_error(&world, "a").is_empty());
     }
+    world.put(&[("a/init.lua", "on_startup health")]);
+    std::fs::remove_file(world.folder.path().join("plugins/a/plugin.yaml")).unwrap();
+    let same = world.manager.rescan().await.unwrap();
+    assert!(same.reloaded.is_empty() && same.failed.is_empty());
+    assert!(world.manager.get("a").unwrap().last_error.is_none(), "the fault went with the edit");
     world.put(&[("a/plugin.yaml", "enabled: false")]);
     world.manager.rescan().await.unwrap();
     assert_eq!((state(&world, "a"), state(&world, "b")), (PluginState::Disabled, PluginState::Running));

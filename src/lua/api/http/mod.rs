@@ -58,7 +58,7 @@ impl Shared {
     fn client(&self, ctx: &ApiContext) -> Result<Client, Raise> {
         let made = self.client.get_or_init(|| {
             let rules = match ctx.permissions.0.get("http") {
-                _ if ctx.learning.is_some() => HostRules::everything(),
+                _ if ctx.learning.is_some() => HostRules::unguarded(),
                 Some(Grant::Whole(true)) => HostRules::everything(),
                 Some(Grant::Parts(parts)) => HostRules::new(parts.iter().map(String::as_str)),
                 _ => HostRules::default(),
