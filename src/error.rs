@@ -178,12 +178,15 @@ impl Error {
 
     /// All wrong fields of a body at once; the first one is the detail.
     pub fn fields(errors: Vec<FieldError>) -> Self {
+        let told = |it: &FieldError| match it.pointer.as_str() {
+            "" => format!("The body {}", it.message),
+            pointer => format!("{pointer}: {}", it.message),
+        };
         let detail = match errors.as_slice() {
             [] => Code::Invalid.title().to_owned(),
-            [one] => format!("{}: {}", one.pointer, one.message),
-            [first, rest @ ..] => {
-                format!("{}: {} (and {} more)", first.pointer, first.message, rest.len())
-            }
+            [one] => told(one),
+            [first, _] => format!("{} (and 1 more fault)", told(first)),
+            [first, rest @ ..] => format!("{} (and {} more faults)", told(first), rest.len()),
         };
         Error { errors, ..Self::new(Code::Invalid, detail) }
     }
@@ -241,6 +244,6 @@ mod tests {
     fn several_faults_are_counted_in_the_detail() {
         let fault = |at: &str| FieldError { pointer: at.into(), message: "is wrong".into() };
         let error = Error::fields(vec![fault("/a"), fault("/b"), fault("/c")]);
-        assert_eq!(error.detail, "/a: is wrong (and 2 more)");
+        assert_eq!(error.detail, "/a: is wrong (and 2 more faults)");
     }
 }

@@ -110,6 +110,14 @@ impl Parts {
 
     /// Opens the door and keeps it open until a stop is asked for; answers when the stop must be over.
     async fn serve(&self, settings: &Arc<Settings>, stop: Stop) -> Result<Instant> {
+        for tool in &settings.process_tools {
+            let path = tool.split_once('=').map_or("", |(_, path)| path);
+            if !std::path::Path::new(path).is_file() {
+                log::warn!(
+                    "process_tools: {tool}: there is no such program; plugins that run it are told so"
+                );
+            }
+        }
         let address = settings.address();
         let listener =
             TcpListener::bind(address).map_err(|err| cannot(&format!("listen on {address}"), &err))?;

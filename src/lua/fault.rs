@@ -54,6 +54,9 @@ pub fn of_error(
         fault.file = Some(file);
         fault.line = Some(line);
     }
+    if raised.is_some() {
+        fault.hint = Some("Raise a text: of a failure that the host gave, error(err.message).".to_owned());
+    }
     if !frames.is_empty() {
         let shown: Vec<&str> = frames.iter().map(|it| it.text).take(MAX_FRAMES).collect();
         fault.traceback = Some(clean_lines(&shown.join("\n"), context.limits.error_text_bytes));

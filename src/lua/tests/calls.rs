@@ -334,3 +334,13 @@ fn a_new_empty_table_is_a_list_where_the_field_is_one() {
         bench.load("panotti.on.on_clip_captured(function() return { tags = {}, metadata = {} } end)");
     assert_eq!(bench.patch(&plugin, json!({ "tags": ["a"] })), json!({ "tags": [], "metadata": {} }));
 }
+
+#[test]
+fn a_raised_table_is_told_with_what_to_raise_instead() {
+    let bench = Bench::new();
+    let failed = "panotti.on.on_clip_captured(function() error({ code = 'gone', message = 'away' }) end)";
+    let plugin = bench.load(failed);
+    let fault = bench.ask(&plugin, Hook::OnClipCaptured, json!({})).unwrap_err().fault;
+    assert!(fault.message.contains("raised a table"), "{}", fault.message);
+    assert!(fault.hint.as_deref().is_some_and(|it| it.contains("error(err.message)")), "{:?}", fault.hint);
+}

@@ -128,6 +128,6 @@ fn check_config(prepared: &Prepared, config: &Value) -> Result<(), LoadFault> {
     });
     let mut fault = LoadFault::of_problems(Outcome::Convert, problems.collect(), text);
     fault.script.hint =
-        Some("Correct plugin.yaml, or set the value with POST /api/v1/plugins/{id}/config.".to_owned());
+        Some("Correct plugin.yaml, or set the value over HTTP, at the plugin's `config`.".to_owned());
     Err(fault)
 }
