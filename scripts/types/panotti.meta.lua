@@ -313,8 +313,8 @@
 --- Files. A plain path (`notes/a.txt`) is below the plugin's own folder, which needs no permission; other folders are
 --- opened by the admin's grant of the permission `fs`: `recordings:read` opens `recordings:<path>`, `clips:read` opens
 --- `clips:<path>`, `/srv/media:read` opens absolute paths below `/srv/media`; `:write` in place of `:read` to write.
---- No path and no link leads out of its folder. At most `limits.files` files and `limits.files_mib` in the own folder: past
---- that it raises. Failures: `not_found`, `denied` (leads out of the folder), `disk_full`, `file`.
+--- No path and no link leads out of its folder. At most `limits.files` files and folders and `limits.files_mib` in the own folder,
+--- folders nested at most 64 deep: past that it raises. Failures: `not_found`, `denied` (leads out of the folder), `disk_full`, `file`.
 ---@class Panotti_fs
 ---@field read fun(path: string): string?, Failure? All bytes of a file, at most 16 MiB. May wait.
 ---@field write fun(path: string, bytes: string): boolean?, Failure? Puts `bytes` in the place of a file, whole or not at all; folders are made. It is on disk when it returns true. May wait.
@@ -363,7 +363,8 @@
 --- Programs that the admin has named (`process_tools`) and granted (`process: [ffmpeg]`). Arguments are handed over as they
 --- are, there is no shell. A program runs in the plugin's own folder of files (see `panotti.fs`) with a clean environment and
 --- ends, with everything it started, when its time is up, when it writes more than `limits.process_output_mib` or when the
---- call that wants it ends. It can do whatever the program can: mind what you hand over.
+--- call that wants it ends. No file it writes grows beyond `limits.files_mib`, and at most `limits.processes` of a plugin run at
+--- once, the others wait. It can do whatever the program can: mind what you hand over.
 ---@class Panotti_process
 ---@field run fun(tool: string, arguments?: string[], options?: ProcessOptions): ProcessEnded?, Failure? Runs `tool` to its end. Failures: `no_such_tool`, `timeout`, `limit`, `process`. May wait. Needs the permission `process`.
 

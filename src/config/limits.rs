@@ -64,7 +64,7 @@ pub struct PluginLimits {
     pub process_output_mib: u64,
     /// MiB of memory of one process.
     pub process_memory_mib: u64,
-    /// Files the plugin may keep in its own folder.
+    /// Files and folders the plugin may keep in its own folder.
     pub files: u64,
     /// MiB of the files the plugin keeps in its own folder.
     pub files_mib: u64,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
+use tokio::sync::{Mutex, Notify};
 
 use crate::config::PluginLimits;
 
@@ -125,23 +126,40 @@ struct Gauge {
 #[derive(Debug, Default)]
 pub struct Quotas {
     gauges: [Gauge; Quota::ALL.len()],
+    /// Held by the one who is next to wait for a place, so that places go to whoever came first.
+    queue: Mutex<()>,
+    freed: Notify,
 }
 
 impl Quotas {
     /// Takes one of `quota` until the place is dropped, unless `max` are taken.
     pub fn take(self: &Arc<Self>, quota: Quota, max: u64) -> Option<Place> {
+        let place = self.try_take(quota, max);
+        if place.is_none() {
+            self.refuse(quota);
+        }
+        place
+    }
+
+    /// Takes one of `quota` as soon as fewer than `max` (at least 1) are taken; whoever came first is first.
+    pub async fn wait(self: &Arc<Self>, quota: Quota, max: u64) -> Place {
+        let _turn = self.queue.lock().await;
+        loop {
+            // A place given back before this is waited for is remembered by it.
+            let freed = self.freed.notified();
+            if let Some(place) = self.try_take(quota, max) {
+                return place;
+            }
+            freed.await;
+        }
+    }
+
+    fn try_take(self: &Arc<Self>, quota: Quota, max: u64) -> Option<Place> {
         let gauge = &self.gauges[quota as usize];
         let more = |used| (used < max).then_some(used + 1);
-        match gauge.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, more) {
-            Ok(before) => {
-                gauge.peak.fetch_max(before + 1, Ordering::Relaxed);
-                Some(Place { quotas: Arc::clone(self), quota })
-            }
-            Err(_) => {
-                self.refuse(quota);
-                None
-            }
-        }
+        let before = gauge.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
+        gauge.peak.fetch_max(before + 1, Ordering::Relaxed);
+        Some(Place { quotas: Arc::clone(self), quota })
     }
 
     /// Notes how much of `quota` there is now.
@@ -177,6 +195,7 @@ pub struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.quotas.gauges[self.quota as usize].used.fetch_sub(1, Ordering::AcqRel);
+        self.quotas.freed.notify_one();
     }
 }
 
@@ -202,5 +221,23 @@ mod tests {
         drop(first);
         assert_eq!(quotas.read(Quota::Processes), Use { used: 0, peak: 1, refused: 1 });
         assert!(quotas.take(Quota::Processes, 1).is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_place_gets_one_when_it_is_given_back_and_never_more_than_there_are() {
+        let quotas = Arc::new(Quotas::default());
+        let waiting: Vec<_> = (0..6)
+            .map(|_| {
+                let quotas = Arc::clone(&quotas);
+                tokio::spawn(async move {
+                    let _place = quotas.wait(Quota::Processes, 2).await;
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                })
+            })
+            .collect();
+        for it in waiting {
+            tokio::time::timeout(std::time::Duration::from_secs(20), it).await.unwrap().unwrap();
+        }
+        assert_eq!(quotas.read(Quota::Processes), Use { used: 0, peak: 2, refused: 0 });
     }
 }

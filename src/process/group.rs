@@ -1,14 +1,9 @@
 //! A program with everything it started: one group that ends together.
 
-use std::time::Duration;
-
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
 
-/// How long a program may take to end when it is asked to.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// A running group; asked to end, then killed, when dropped before it has ended.
+/// A running group; killed when dropped before it has ended.
 pub(super) struct Group {
     leader: Option<Pid>,
     child: Option<Child>,
@@ -36,17 +31,9 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let (Some(leader), Some(mut child)) = (self.leader, self.child.take()) else { return };
-        let _ = kill_process_group(leader, Signal::TERM);
-        let end = async move {
-            // Not waited for before the second signal: until then the number cannot be given to another program.
-            let _ = tokio::time::timeout(GRACE, child.wait()).await;
-            let _ = kill_process_group(leader, Signal::KILL);
-            let _ = child.wait().await;
-        };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(end)),
-            Err(_) => drop(kill_process_group(leader, Signal::KILL)),
-        }
+        let (Some(leader), Some(_child)) = (self.leader, self.child.take()) else { return };
+        // At once, not after a last chance: nobody waits for it any more, and the runtime that could give the chance
+        // may be ending too. The number is still its own, because nobody has waited for it yet.
+        let _ = kill_process_group(leader, Signal::KILL);
     }
 }

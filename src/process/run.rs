@@ -11,8 +11,7 @@ use tokio::process::Command;
 use super::group::Group;
 
 /// Sets the limits on itself and becomes the program, whose name and arguments it never reads as text of its own.
-const LIMITED: &str =
-    r#"ulimit -c 0 && ulimit -n 256 && ulimit -v "$1" && ulimit -t "$2" && shift 2 && exec "$@""#;
+const LIMITED: &str = r#"ulimit -c 0 && ulimit -n 256 && ulimit -v "$1" && ulimit -t "$2" && ulimit -f "$3" && shift 3 && exec "$@""#;
 
 /// What the script above answers when a limit cannot be set.
 const SHELL: &str = "/bin/sh";
@@ -34,6 +33,8 @@ pub struct Program {
     pub max_output_bytes: usize,
     /// Bytes of its memory.
     pub max_memory_bytes: u64,
+    /// Bytes of any one file it writes; more ends it by a signal.
+    pub max_file_bytes: u64,
 }
 
 /// How it ended.
@@ -81,6 +82,8 @@ pub async fn run(program: Program) -> Result<Ended, Fault> {
         .arg("sh")
         .arg((program.max_memory_bytes >> 10).to_string())
         .arg((program.timeout.as_secs() + 1).to_string())
+        // The shell counts in blocks of 512 bytes.
+        .arg((program.max_file_bytes >> 9).to_string())
         .arg(&program.tool)
         .args(&program.arguments)
         .env_clear()

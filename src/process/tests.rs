@@ -12,6 +12,7 @@ fn program(folder: &Path, tool: &str, arguments: &[&str]) -> Program {
         timeout: Duration::from_secs(20),
         max_output_bytes: 4 << 20,
         max_memory_bytes: 1 << 30,
+        max_file_bytes: 1 << 20,
     }
 }
 
@@ -91,4 +92,34 @@ async fn a_signal_an_exit_code_and_a_missing_program_are_told() {
     assert_eq!((ended.code, ended.signal), (None, Some(9)));
     let ended = run(program(folder.path(), "/nowhere/tool", &[])).await.unwrap();
     assert!(ended.code == Some(127) && !ended.error.is_empty(), "{ended:?}");
+}
+
+#[tokio::test]
+async fn no_file_grows_beyond_its_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = |bytes: &str| {
+        program(folder.path(), "/bin/sh", &["-c", &format!("exec head -c {bytes} /dev/zero > big")])
+    };
+    let ended = run(head("1048576")).await.unwrap();
+    assert_eq!((ended.code, ended.signal), (Some(0), None));
+    let ended = run(head("1048577")).await.unwrap();
+    assert_ne!(ended.code, Some(0));
+    assert_eq!(std::fs::metadata(folder.path().join("big")).unwrap().len(), 1 << 20);
+}
+
+#[test]
+fn a_runtime_that_ends_leaves_no_program_behind_that_ignores_the_request_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let alive = folder.path().join("alive");
+    let script = format!("trap '' TERM; while true; do date > {}; sleep 0.05; done", alive.display());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.spawn(run(program(folder.path(), "/bin/sh", &["-c", &script])));
+    let began = Instant::now();
+    while !alive.exists() {
+        assert!(began.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drop(runtime);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(gone(&alive));
 }

@@ -1,5 +1,7 @@
 //! Files that plugins keep, folders an admin opens to them, and programs they may run.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::common::Server;
@@ -26,7 +28,7 @@ fn a_plugin_keeps_files_that_survive_a_restart_and_go_with_a_purge() {
     let status = server.get("/api/v1/plugins/keeper/status").expect(200);
     let files =
         status["quotas"].as_array().unwrap().iter().find(|it| it["name"] == "files").cloned().unwrap();
-    assert_eq!((&files["used"], &files["limit"]), (&json!(2), &json!(10_000)));
+    assert_eq!((&files["used"], &files["limit"]), (&json!(3), &json!(10_000)));
     let own = server.folder().join("data/plugins/keeper/files");
     assert!(own.join("log/seen.txt").exists());
     server.delete("/api/v1/plugins/keeper?purge=true").expect(204);
@@ -110,4 +112,70 @@ fn a_program_runs_once_it_is_named_and_granted() {
         (&json!("HELLO $(ID)"), &json!(0), &json!("timeout"))
     );
     assert!(ran["other"].as_str().unwrap().contains("needs the permission 'process:other'"), "{ran}");
+}
+
+/// A plugin whose programs are shells.
+fn shells(init: &str, limits: &str) -> crate::common::server::Builder {
+    Server::with()
+        .plugin("sheller", init)
+        .plugin_file(
+            "sheller",
+            "plugin.yaml",
+            &format!("permissions: {{ process: [sh] }}\nlimits: {{ {limits} }}"),
+        )
+        .env("PANOTTI_PROCESS_TOOLS", "sh=/bin/sh")
+        .env("PANOTTI_CHAIN_WALL_MS", 30_000)
+}
+
+#[test]
+fn a_stop_leaves_no_program_behind_that_ignores_sigterm() {
+    let source = r#"panotti.on.on_clip_captured(function()
+        panotti.task.spawn(function()
+          local script = "trap '' TERM; echo $$ > new && mv new pid; while true; do sleep 1; done"
+          panotti.process.run("sh", { "-c", script })
+        end)
+      end)"#;
+    let mut server = shells(source, "").env("PANOTTI_SHUTDOWN_S", 2).start();
+    server.post("/api/v1/plugins/sheller/grants", json!({"all": true})).expect(200);
+    clip(&server);
+    let file = server.folder().join("data/plugins/sheller/files/pid");
+    let wait = |what: &str, done: &dyn Fn() -> bool| {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !done() {
+            assert!(Instant::now() < end, "{what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait("it does not start", &|| file.exists());
+    let pid = std::fs::read_to_string(&file).unwrap().trim().to_owned();
+    let lives = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // A zombie is dead; whoever has inherited it may be slow to notice.
+        !status.is_empty() && !status.contains(") Z ")
+    };
+    assert!(lives());
+    server.stop();
+    wait("it goes on", &|| !lives());
+}
+
+#[test]
+fn no_more_programs_of_a_plugin_run_at_once_than_it_may_whatever_vm_wants_them() {
+    let init = r#"panotti.on.on_clip_captured(function()
+        local function one() return panotti.task.run("lib.tool.run") end
+        local a, b, c, d = panotti.task.gather(one, one, one, function() return panotti.process.run("sh", { "-c", "sleep 0.3" }).code end)
+        return { metadata = { ran = { a, b, c, d } } }
+      end, { timeout = 25 })"#;
+    let server = shells(init, "processes: 2, question_wall_ms: 25000, max_concurrent_tasks: 4")
+        .plugin_file(
+            "sheller",
+            "lib/tool.lua",
+            r#"return { run = function() return panotti.process.run("sh", { "-c", "sleep 0.3" }).code end }"#,
+        )
+        .start();
+    server.post("/api/v1/plugins/sheller/grants", json!({"all": true})).expect(200);
+    assert_eq!(clip(&server)["ran"], json!([0, 0, 0, 0]));
+    let status = server.get("/api/v1/plugins/sheller/status").expect(200);
+    let quotas = status["quotas"].as_array().unwrap();
+    let processes = quotas.iter().find(|it| it["name"] == "processes").unwrap();
+    assert_eq!((&processes["used"], &processes["peak"]), (&json!(0), &json!(2)));
 }

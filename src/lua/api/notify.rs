@@ -80,6 +80,7 @@ fn run_tool(ctx: &ApiContext, title: String, message: String) {
         timeout: Duration::from_secs(10),
         max_output_bytes: 1 << 20,
         max_memory_bytes: 1 << 30,
+        max_file_bytes: 1 << 30,
     };
     let plugin = Arc::clone(&ctx.plugin);
     ctx.runtime.spawn(async move {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mlua::{Lua, Table, Value};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::lua::context::{ApiContext, Mark};
@@ -23,17 +22,13 @@ const MAX_ARGUMENT_BYTES: usize = 64 << 10;
 
 pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let module = build.lua.create_table()?;
-    // Each VM has its part of the plugin's programs at once.
-    let part = (build.ctx.limits.processes / build.ctx.limits.instances.max(1)).max(1);
-    let turns = Arc::new(Semaphore::new(part));
-    module.raw_set("run", build.waiting("panotti.process.run", move |ctx, args| run(ctx, args, &turns))?)?;
+    module.raw_set("run", build.waiting("panotti.process.run", run)?)?;
     Ok(module)
 }
 
 fn run(
     ctx: &ApiContext,
     args: &mut Args,
-    turns: &Arc<Semaphore>,
 ) -> Result<impl Future<Output = Outcome> + Send + 'static + use<>, Raise> {
     let tool = args.text_up_to("tool", 256)?;
     args.permit(ctx, "process", Some(&tool))?;
@@ -45,8 +40,7 @@ fn run(
         (timeout.is_some_and(|it| it < most), timeout.map_or(most, |it| it.min(most)));
     let limits = ctx.limits;
     let (call, quotas, runtime) = (ctx.call()?, Arc::clone(&ctx.quotas), ctx.runtime.clone());
-    let (files, plugin, turns) =
-        (ctx.services.plugin_files.clone(), Arc::clone(&ctx.plugin), Arc::clone(turns));
+    let (files, plugin) = (ctx.services.plugin_files.clone(), Arc::clone(&ctx.plugin));
     Ok(async move {
         let failed = |code: &'static str, message: String| Ok(Reply::Failed { code, message });
         let Some(path) = path else {
@@ -67,8 +61,7 @@ fn run(
             Ok(folder) => folder,
             Err(fault) => return failed(fault.code(), fault.to_string()),
         };
-        let Ok(_turn) = turns.acquire_owned().await else { return Ok(Reply::Nothing) };
-        let _place = quotas.take(Quota::Processes, limits.processes.max(limits.instances) as u64);
+        let _place = quotas.wait(Quota::Processes, limits.processes.max(1) as u64).await;
         let left = call.meter.deadline().map(|it| it.saturating_duration_since(Instant::now()));
         let program = Program {
             tool: path,
@@ -78,6 +71,7 @@ fn run(
             timeout: left.map_or(timeout, |it| it.min(timeout)),
             max_output_bytes: usize::try_from(limits.process_output_mib << 20).unwrap_or(usize::MAX),
             max_memory_bytes: limits.process_memory_mib << 20,
+            max_file_bytes: limits.files_mib << 20,
         };
         let ended = Running(runtime.spawn(process::run(program))).await;
         // It may have written files of its own.

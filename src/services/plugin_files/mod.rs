@@ -2,6 +2,7 @@
 //! inside its folder by cap-std, so none leads out of it, whatever links lie there.
 
 mod fault;
+mod tree;
 mod usage;
 mod work;
 
@@ -27,6 +28,9 @@ pub const MAX_ENTRIES: usize = 10_000;
 
 /// Bytes of a path.
 pub const MAX_PATH_BYTES: usize = 1024;
+
+/// Folders nested in a plugin's own folder.
+pub const MAX_DEPTH: usize = 64;
 
 /// The folders of plugins. Cheap to clone.
 #[derive(Clone)]
@@ -78,11 +82,17 @@ impl PluginFiles {
     /// What could not be removed.
     pub fn remove_all(&self, plugin: &str) -> Result<()> {
         self.forget(plugin);
+        let folder = self.plugins.join(plugin);
         for kind in ["files", "assets"] {
-            let folder = self.plugins.join(plugin).join(kind);
-            match std::fs::remove_dir_all(&folder) {
+            let removed = Dir::open_ambient_dir(&folder, ambient_authority()).and_then(|dir| {
+                match dir.symlink_metadata(kind)?.is_dir() {
+                    true => tree::remove(&dir, Path::new(kind)),
+                    false => dir.remove_file(kind),
+                }
+            });
+            match removed {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(FileFault::of(&folder.display().to_string(), &error));
+                    return Err(FileFault::of(&folder.join(kind).display().to_string(), &error));
                 }
                 _ => {}
             }

@@ -1,15 +1,15 @@
 //! What is done with files; all of it blocks.
 
 use std::io::{ErrorKind, Read, Write};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use cap_std::fs::{Dir, DirEntry, Metadata, OpenOptions, OpenOptionsExt};
 
 use crate::model::time::Timestamp;
 
 use super::fault::FileFault;
-use super::usage::Quota;
-use super::{MAX_ENTRIES, MAX_READ_BYTES, PluginFiles, Result, Root};
+use super::usage::{Quota, too_deep};
+use super::{MAX_DEPTH, MAX_ENTRIES, MAX_READ_BYTES, PluginFiles, Result, Root, tree};
 
 /// What lies in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,12 +66,25 @@ pub fn write(
 ) -> Result<()> {
     let dir = files.open(plugin, root)?;
     let usage = files.usage(plugin);
-    let counted = (*root == Root::Own).then(|| usage.lock(&dir));
+    let counted = (*root == Root::Own).then(|| usage.lock(&dir)).transpose()?;
     let before = regular(&dir, path)?.map(|it| it.len());
-    if let Some(counted) = &counted {
-        counted.check(before, bytes.len() as u64, quota).map_err(FileFault::Limit)?;
+    let after = bytes.len() as u64;
+    let Some(counted) = counted else { return replace(&dir, path, bytes) };
+    let folders = folders_to_make(&dir, path)?;
+    counted.check(before, after, folders, quota).map_err(FileFault::Limit)?;
+    match replace(&dir, path, bytes) {
+        Ok(()) => counted.written(before, after, folders),
+        Err(fault) => {
+            // Some of its folders may have been made.
+            counted.recount();
+            return Err(fault);
+        }
     }
-    let (folder, name) = parent(&dir, path)?;
+    Ok(())
+}
+
+fn replace(dir: &Dir, path: &str, bytes: &[u8]) -> Result<()> {
+    let (folder, name) = parent(dir, path)?;
     let part = format!(".{}.part", uuid::Uuid::new_v4().simple());
     let written = (|| {
         let mut file = folder.open_with(&part, OpenOptions::new().write(true).create_new(true))?;
@@ -83,9 +96,6 @@ pub fn write(
     if let Err(error) = written {
         let _ = folder.remove_file(&part);
         return Err(FileFault::of(path, &error));
-    }
-    if let Some(counted) = counted {
-        counted.changed(before, Some(bytes.len() as u64));
     }
     Ok(())
 }
@@ -104,22 +114,30 @@ pub fn append(
 ) -> Result<()> {
     let dir = files.open(plugin, root)?;
     let usage = files.usage(plugin);
-    let counted = (*root == Root::Own).then(|| usage.lock(&dir));
+    let counted = (*root == Root::Own).then(|| usage.lock(&dir)).transpose()?;
     let before = regular(&dir, path)?.map(|it| it.len());
     let after = before.unwrap_or(0) + bytes.len() as u64;
-    if let Some(counted) = &counted {
-        counted.check(before, after, quota).map_err(FileFault::Limit)?;
+    let Some(counted) = counted else { return extend(&dir, path, bytes, before) };
+    let folders = folders_to_make(&dir, path)?;
+    counted.check(before, after, folders, quota).map_err(FileFault::Limit)?;
+    match extend(&dir, path, bytes, before) {
+        Ok(()) => counted.written(before, after, folders),
+        Err(fault) => {
+            counted.recount();
+            return Err(fault);
+        }
     }
-    let (folder, name) = parent(&dir, path)?;
+    Ok(())
+}
+
+fn extend(dir: &Dir, path: &str, bytes: &[u8], before: Option<u64>) -> Result<()> {
+    let (folder, name) = parent(dir, path)?;
     let mut file = open_regular(&folder, &name, OpenOptions::new().append(true).create(true))?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if let Err(error) = written {
         // Half of it must not stay.
         let _ = file.set_len(before.unwrap_or(0));
         return Err(FileFault::of(path, &error));
-    }
-    if let Some(counted) = counted {
-        counted.changed(before, Some(after));
     }
     Ok(())
 }
@@ -170,23 +188,45 @@ pub fn stat(files: &PluginFiles, plugin: &str, root: &Root, path: &str) -> Resul
 pub fn remove(files: &PluginFiles, plugin: &str, root: &Root, path: &str, whole: bool) -> Result<bool> {
     let dir = files.open(plugin, root)?;
     let usage = files.usage(plugin);
-    let counted = (*root == Root::Own).then(|| usage.lock(&dir));
+    let counted = (*root == Root::Own).then(|| usage.lock_uncounted());
+    if !Path::new(path).components().any(|it| matches!(it, Component::Normal(_))) {
+        return Err(FileFault::Wrong(format!("`{path}` names no file.")));
+    }
     let it = match dir.symlink_metadata(path) {
         Ok(it) => it,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(FileFault::of(path, &error)),
     };
     let removed = match (it.is_dir(), whole) {
-        (true, true) => dir.remove_dir_all(path),
+        (true, true) => tree::remove(&dir, Path::new(path)),
         (true, false) => dir.remove_dir(path),
         (false, _) => dir.remove_file(path),
     };
     match (counted, it.is_dir()) {
-        (Some(counted), true) => counted.recount(),
-        (Some(counted), false) if removed.is_ok() => counted.changed(Some(it.len()), None),
+        (Some(counted), true) if whole => counted.recount(),
+        (Some(counted), is_dir) if removed.is_ok() => counted.removed(if is_dir { 0 } else { it.len() }),
         _ => {}
     }
     removed.map(|()| true).map_err(|error| FileFault::of(path, &error))
+}
+
+/// How many folders have to be made for a file at `path`.
+fn folders_to_make(dir: &Dir, path: &str) -> Result<u64> {
+    let mut folder = PathBuf::new();
+    let names = Path::new(path).parent().into_iter().flat_map(Path::components);
+    let names: Vec<_> = names.filter(|it| matches!(it, Component::Normal(_))).collect();
+    if names.len() > MAX_DEPTH {
+        return Err(FileFault::Limit(too_deep(path)));
+    }
+    for (there, name) in names.iter().enumerate() {
+        folder.push(name);
+        match dir.metadata(&folder) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok((names.len() - there) as u64),
+            Err(error) => return Err(FileFault::of(path, &error)),
+        }
+    }
+    Ok(0)
 }
 
 /// The folder a path lies in, made when it is missing, and the path's last name.
