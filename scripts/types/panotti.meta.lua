@@ -474,8 +474,8 @@
 ---@class Panotti_clips
 ---@field get fun(id: number): Clip?, Failure? One clip; nil and `clip_not_found`. May wait. Needs the permission `clips:read`.
 ---@field list fun(query?: ClipQuery): ClipPage?, Failure? A page of clips. May wait. Needs the permission `clips:read`.
----@field create fun(fields: table<string, any>): Clip?, Failure? Makes a clip as `POST /api/v1/clips` does: of a file, or cut from a recording, running or not: `{ recording_id = id, last = 30 }`, `{ recording_id = id, start = 5, ["end"] = 9 }`. May wait. Needs the permission `clips:write`.
----@field update fun(id: number, patch: table<string, any>): Clip?, Failure? Changes fields of a clip; metadata merges. May wait. Needs the permission `clips:write`.
+---@field create fun(fields: table<string, any>): Clip?, Failure? Makes a clip as `POST /api/v1/clips` does: of a file, or cut from a recording, running or not: `{ recording_id = id, last = 30 }`, `{ recording_id = id, start = 5, ["end"] = 9 }`. A `file_path` below the recordings directory that the call may not hear needs the permission `media`. May wait. Needs the permission `clips:write`.
+---@field update fun(id: number, patch: table<string, any>): Clip?, Failure? Changes fields of a clip; metadata merges. A `file_path` is held to the same rule as in `create`. May wait. Needs the permission `clips:write`.
 ---@field delete fun(id: number, options?: { files: boolean? }): boolean?, Failure? Deletes a clip, with `files` also a file that the server wrote; true. May wait. Needs the permission `clips:write`.
 
 --- What a statement changed.
@@ -548,7 +548,8 @@
 ---@field reduction_db number How much quieter the whole became while the reference sounded, in dB.
 
 --- What the server hears in files. A path is one of the recording or clip that the call is about
---- (`recording.tracks.system.path`, `clip.file_path`) or of a cut; others need the permission `media`.
+--- (`recording.tracks.system.path`, `clip.file_path`) or of a cut; others need the permission `media`. A call is about
+--- what the host itself told it of, not about what an event of a plugin or a request names.
 --- A file that cannot be read gives nil and `media_unavailable`, without audio `no_audio`.
 ---@class Panotti_media
 ---@field probe fun(path: string): Probe?, Failure? Codec, sample rate, channels and length. May wait.

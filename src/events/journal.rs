@@ -9,7 +9,7 @@ use crate::clock::SharedClock;
 use crate::error::{Error, Result};
 use crate::hooks::{Dispatcher, Hook};
 use crate::model::call::{Caller, Emitted, PluginEffects};
-use crate::model::event::{Event, Priority};
+use crate::model::event::{Event, OWN_SOURCE, Priority};
 use crate::model::id::new_event_id;
 use crate::model::tally::NamedCounts;
 use crate::model::time::Timestamp;
@@ -77,7 +77,7 @@ impl Journal {
     /// # Errors
     /// The store's.
     pub fn publish(&self, tx: &mut Tx, draft: EventDraft, caller: &Caller) -> Result<Event> {
-        self.publish_as(tx, draft, "panotti".to_owned(), caller)
+        self.publish_as(tx, draft, OWN_SOURCE.to_owned(), caller)
     }
 
     /// Writes what plugins left behind: their keys, and their events under their own name.

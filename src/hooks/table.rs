@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::model::call::EVENT;
 use crate::model::event::{Event, pattern_matches};
 
 use super::catalogue::Hook;
@@ -112,7 +113,7 @@ impl Member {
             if wanted {
                 facts.push(Fact {
                     slot: it.slot,
-                    hook: "event",
+                    hook: EVENT,
                     priority: it.priority,
                     timeout: it.timeout,
                     whole_event: true,

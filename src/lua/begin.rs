@@ -7,8 +7,8 @@ use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
 use crate::hooks::catalogue::Payload;
 use crate::hooks::{Hook, Reply, Target};
-use crate::model::call::{CallContext, Caller, EXPORT, Outcome};
-use crate::model::event::is_reserved_type;
+use crate::model::call::{CallContext, Caller, EVENT, EXPORT, Outcome};
+use crate::model::event::{OWN_SOURCE, is_reserved_type};
 
 use super::actor::{Actor, Waiting};
 use super::api;
@@ -187,8 +187,20 @@ fn state_of(queued: &QueuedCall, meter: Meter) -> Arc<CallState> {
     // What the hook itself starts shares its deadline.
     ctx.caller.deadline = meter.deadline();
     let mut state = CallState::with_meter(queued.kind, ctx, meter);
-    state.payload = Some(Arc::clone(&queued.call.payload));
+    state.payload = is_the_hosts_own(queued).then(|| Arc::clone(&queued.call.payload));
     Arc::new(state)
+}
+
+/// Whether the host made what the call is given: a recording, a clip, or an event of its own. What plugins and
+/// clients make up may look the same.
+fn is_the_hosts_own(queued: &QueuedCall) -> bool {
+    let ctx = &queued.call.ctx;
+    let tells_itself = &*ctx.caller.source == OWN_SOURCE;
+    match queued.hook.map(|it| it.info().payload) {
+        Some(Payload::Recording | Payload::Clip) => ctx.event_id.is_none() || tells_itself,
+        Some(_) => false,
+        None => ctx.hook == EVENT && tells_itself,
+    }
 }
 
 fn arguments(

@@ -208,7 +208,7 @@ pub struct CallState {
     pub ctx: CallContext,
     /// When it began.
     pub began: Instant,
-    /// What the call was given: its files may be heard.
+    /// What the host itself told the call of, such as a recording: its files may be heard.
     pub payload: Option<Arc<Value>>,
     /// What commits when the call has ended well.
     pub effects: Mutex<Effects>,

@@ -12,6 +12,8 @@ use super::event::{Event, Priority};
 pub const ROUTE: &str = "route";
 /// Runs of a schedule.
 pub const TIMER: &str = "timer";
+/// Deliveries to event handlers.
+pub const EVENT: &str = "event";
 /// Functions that other plugins call.
 pub const EXPORT: &str = "export";
 

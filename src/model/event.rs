@@ -57,7 +57,7 @@ pub struct Event {
     pub id: String,
     /// Such as `recording.ended`.
     pub kind: String,
-    /// Who told it: `panotti` or `plugin/<name>`.
+    /// Who told it: [`OWN_SOURCE`] or `plugin/<name>`.
     pub source: String,
     /// What it is about: `recording/<id>`, `clip/<id>`, or free text; the order of deliveries is kept per subject.
     pub subject: Option<String>,
@@ -108,6 +108,9 @@ impl Event {
         })
     }
 }
+
+/// The source of the events that the product itself tells.
+pub const OWN_SOURCE: &str = "panotti";
 
 /// First segments that only the product itself may tell.
 pub const RESERVED_SEGMENTS: &[&str] =

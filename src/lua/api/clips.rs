@@ -5,10 +5,12 @@ use serde_json::Map;
 
 use crate::hooks::catalogue::Payload;
 use crate::lua::answer::shape_empty;
+use crate::lua::context::ApiContext;
 use crate::services::clips::{self, ClipFilter, ClipSort};
 
 use super::args::{Args, Options};
 use super::define::{Build, Raise};
+use super::media::check_clip;
 use super::window::{answer, time, window, word};
 
 /// What a list may be asked for.
@@ -41,13 +43,13 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     })?;
     module.raw_set("list", list)?;
     let create = build.waiting("panotti.clips.create", |ctx, args| {
-        let (services, caller, fields) = (ctx.services.clone(), ctx.caller()?, fields(args, "fields")?);
+        let (services, caller, fields) = (ctx.services.clone(), ctx.caller()?, fields(ctx, args, "fields")?);
         Ok(async move { answer(clips::create(&services, &caller, fields, None).await) })
     })?;
     module.raw_set("create", create)?;
     let update = build.waiting("panotti.clips.update", |ctx, args| {
         let (services, caller) = (ctx.services.clone(), ctx.caller()?);
-        let (id, patch) = (id(args)?, fields(args, "patch")?);
+        let (id, patch) = (id(args)?, fields(ctx, args, "patch")?);
         Ok(async move { answer(clips::update(&services, &caller, id, patch, None).await) })
     })?;
     module.raw_set("update", update)?;
@@ -71,8 +73,9 @@ fn id(args: &mut Args) -> Result<i64, Raise> {
 }
 
 /// The fields of a clip; a new `{}` is a list where one is kept.
-fn fields(args: &mut Args, name: &str) -> Result<Map<String, serde_json::Value>, Raise> {
+fn fields(ctx: &ApiContext, args: &mut Args, name: &str) -> Result<Map<String, serde_json::Value>, Raise> {
     let mut fields = args.object(name)?;
+    check_clip(ctx, args, &fields)?;
     shape_empty(&mut fields, Payload::Clip);
     Ok(fields)
 }

@@ -155,6 +155,38 @@ fn a_call_hears_the_files_it_is_about_and_no_others() {
 }
 
 #[test]
+fn a_clip_may_have_only_the_files_that_its_maker_hears() {
+    let about = |permissions: Value| {
+        Vm::about(permissions, |world| {
+            json!({"id": "r1", "tracks": {"mic": {"path": world.recordings_dir().join("mine.wav"), "origin": "client"}}})
+        })
+    };
+    let vm = about(json!({"clips": ["read", "write"]}));
+    let folder = vm.world.recordings_dir().to_string_lossy().into_owned();
+    vm.check(&format!(
+        "local clips = panotti.clips
+        local c, err = clips.create({{title = 'Mine', file_path = '{folder}/mine.wav'}})
+        assert(c and c.id, err and err.message)
+        assert(clips.create({{title = 'Elsewhere', file_path = '/srv/elsewhere.wav'}}).id)
+        assert(clips.update(c.id, {{title = 'Still mine', file_path = '{folder}/mine.wav'}}).title == 'Still mine')"
+    ));
+    assert!(!vm.call.is_marked(Mark::Denied));
+    vm.check(&format!(
+        "local clips = panotti.clips
+        for _, path in {{'other.wav', '{folder}/other.wav', '{folder}//sub/../other.wav'}} do
+            for _, f in {{function() clips.create({{title = 'x', file_path = path}}) end, function() clips.update(1, {{file_path = path}}) end}} do
+                local ok, err = pcall(f)
+                assert(not ok and err:find(\"permission 'media'\", 1, true), err)
+            end
+        end
+        assert(clips.list().total == 2 and clips.get(1).file_path == '{folder}/mine.wav')"
+    ));
+    assert!(vm.call.is_marked(Mark::Denied));
+    let vm = about(json!({"clips": ["read", "write"], "media": true}));
+    vm.check("assert(panotti.clips.create({title = 'x', file_path = 'other.wav'}).id)");
+}
+
+#[test]
 fn sounds_are_made_and_heard_within_the_plugins_own_cuts() {
     let vm = Vm::about(json!({}), |world| {
         let path = world.recordings_dir().join("mine.wav");

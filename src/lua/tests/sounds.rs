@@ -54,3 +54,52 @@ fn what_a_dead_call_had_begun_ends_and_leaves_nothing_behind() {
     assert_eq!(bench.patch(&patient, clip(&short)), json!({"metadata": {"frames": 16_000}}));
     assert_eq!(cuts(&folder).len(), 1);
 }
+
+#[test]
+fn what_a_plugin_makes_up_opens_no_file() {
+    let bench = Bench::new();
+    quiet_wav(&bench._world.recordings_dir().join("private.wav"), 1);
+    let plugin = bench.load(
+        "local function hear(what)
+            local ok, told = pcall(panotti.media.probe, 'private.wav')
+            panotti.kv.set('heard', ok)
+            if not ok then assert(told:find(\"permission 'media'\", 1, true), told) end
+        end
+        panotti.events.subscribe('**', hear)
+        panotti.on.after_recording_end(hear)
+        panotti.on.on_load(hear)
+        panotti.on.on_config_changed(hear)",
+    );
+    let heard = |call: HookCall| {
+        let reply = bench.runtime.block_on(plugin.call(call)).unwrap_or_else(|it| panic!("{:?}", it.fault));
+        match &reply.effects.kv[..] {
+            [crate::model::call::KvOp::Set { value, .. }] => value.as_bool().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let recording =
+        json!({"id": "r1", "tracks": {"t": {"path": "private.wav", "origin": "server"}, "u": {"path": "private.wav"}}});
+    let told_by = |hook: Hook, source: &str| {
+        let mut call = call(&plugin, hook, recording.clone());
+        call.ctx.caller.source = source.into();
+        call.ctx.event_id = Some("e1".into());
+        call
+    };
+    let event_of = |source: &str| HookCall {
+        target: Target::Slot(plugin.subscriptions()[0].slot),
+        payload: Arc::new(json!({"type": "kev.x", "source": source, "data": recording.clone()})),
+        ctx: CallContext::new("event", told_by(Hook::AfterRecordingEnd, source).ctx.caller),
+        timeout: None,
+        deadline: None,
+        is_question: false,
+    };
+    // The server's origin leads to the media folder, where no such file is: what is asked is the door.
+    assert!(heard(event_of("panotti")) && heard(told_by(Hook::AfterRecordingEnd, "panotti")));
+    for source in ["plugin/quiet", "plugin/other", "http", ""] {
+        assert!(!heard(event_of(source)), "{source}");
+        assert!(!heard(told_by(Hook::AfterRecordingEnd, source)), "{source}");
+    }
+    for hook in [Hook::OnLoad, Hook::OnConfigChanged] {
+        assert!(!heard(call(&plugin, hook, recording.clone())), "{hook:?}");
+    }
+}

@@ -118,6 +118,11 @@ impl MediaFiles {
         open_in(&dir, &inside, self.recordings_dir.join(&inside))
     }
 
+    /// Whether a path that a client named lies below the recordings directory, there or not.
+    pub fn is_in_recordings(&self, path: &str) -> bool {
+        self.inside_recordings(path).is_some()
+    }
+
     fn inside_recordings(&self, path: &str) -> Option<PathBuf> {
         let given = Path::new(path);
         if given.is_relative() {

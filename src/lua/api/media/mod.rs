@@ -17,6 +17,7 @@ use crate::services::files::media_error;
 
 use super::args::Args;
 use super::define::{Build, Outcome, Raise, Reply};
+pub(super) use which::check_clip;
 use which::Which;
 use work::Load;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::{Code, Error, Result};
 use crate::lua::context::ApiContext;
@@ -48,17 +48,7 @@ impl Which {
     /// As [`Which::read`].
     pub(super) fn named(ctx: &ApiContext, args: &mut Args, name: &str) -> Result<Which, Raise> {
         let path = args.text(name)?;
-        let call = ctx.call()?;
-        let own = call.payload.as_deref().and_then(|payload| named_by(&ctx.services, payload, &path));
-        let why = match own {
-            Some(why) => why,
-            None if cut_name(&ctx.services, &ctx.plugin, &path).is_some() => Why::Cut,
-            None => {
-                // Of the recording, the clip or the plugin itself; other files are the admin's to open.
-                args.permit(ctx, "media", None)?;
-                Why::Permission
-            }
-        };
+        let why = why(ctx, args, &path)?;
         Ok(Which { path, why })
     }
 
@@ -71,6 +61,36 @@ impl Which {
             Why::Cut => open_cut(services, plugin, &self.path),
         }
     }
+}
+
+/// Refuses a clip of a file that the plugin could not hear by itself: its clip hooks will hear it.
+///
+/// # Errors
+/// Raises, and marks the call as denied, for a file of the recordings folder that the call may not hear.
+pub(in crate::lua::api) fn check_clip(
+    ctx: &ApiContext,
+    args: &Args,
+    fields: &Map<String, Value>,
+) -> Result<(), Raise> {
+    match fields.get("file_path").and_then(Value::as_str) {
+        // Elsewhere nothing is ever opened.
+        Some(path) if ctx.services.files.is_in_recordings(path) => why(ctx, args, path).map(|_| ()),
+        _ => Ok(()),
+    }
+}
+
+fn why(ctx: &ApiContext, args: &Args, path: &str) -> Result<Why, Raise> {
+    let call = ctx.call()?;
+    let own = call.payload.as_deref().and_then(|payload| named_by(&ctx.services, payload, path));
+    Ok(match own {
+        Some(why) => why,
+        None if cut_name(&ctx.services, &ctx.plugin, path).is_some() => Why::Cut,
+        None => {
+            // Of the recording, the clip or the plugin itself; other files are the admin's to open.
+            args.permit(ctx, "media", None)?;
+            Why::Permission
+        }
+    })
 }
 
 /// Whether the payload of a call names `path` as a file of its recording or clip.
