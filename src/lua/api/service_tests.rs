@@ -157,9 +157,10 @@ fn a_call_hears_the_files_it_is_about_and_no_others() {
 #[test]
 fn a_clip_may_have_only_the_files_that_its_maker_hears() {
     let about = |permissions: Value| {
-        Vm::about(permissions, |world| {
-            json!({"id": "r1", "tracks": {"mic": {"path": world.recordings_dir().join("mine.wav"), "origin": "client"}}})
-        })
+        Vm::about(
+            permissions,
+            |world| json!({"id": "r1", "tracks": {"mic": {"path": world.recordings_dir().join("mine.wav"), "origin": "client"}}}),
+        )
     };
     let vm = about(json!({"clips": ["read", "write"]}));
     let folder = vm.world.recordings_dir().to_string_lossy().into_owned();

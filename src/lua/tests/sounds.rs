@@ -77,8 +77,7 @@ fn what_a_plugin_makes_up_opens_no_file() {
             other => panic!("{other:?}"),
         }
     };
-    let recording =
-        json!({"id": "r1", "tracks": {"t": {"path": "private.wav", "origin": "server"}, "u": {"path": "private.wav"}}});
+    let recording = json!({"id": "r1", "tracks": {"t": {"path": "private.wav", "origin": "server"}, "u": {"path": "private.wav"}}});
     let told_by = |hook: Hook, source: &str| {
         let mut call = call(&plugin, hook, recording.clone());
         call.ctx.caller.source = source.into();

@@ -17,8 +17,8 @@ use crate::services::files::media_error;
 
 use super::args::Args;
 use super::define::{Build, Outcome, Raise, Reply};
-pub(super) use which::check_clip;
 use which::Which;
+pub(super) use which::check_clip;
 use work::Load;
 
 /// Points of a waveform.
