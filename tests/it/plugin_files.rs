@@ -161,21 +161,38 @@ fn a_stop_leaves_no_program_behind_that_ignores_sigterm() {
 #[test]
 fn no_more_programs_of_a_plugin_run_at_once_than_it_may_whatever_vm_wants_them() {
     let init = r#"panotti.on.on_clip_captured(function()
-        local function one() return panotti.task.run("lib.tool.run") end
-        local a, b, c, d = panotti.task.gather(one, one, one, function() return panotti.process.run("sh", { "-c", "sleep 0.3" }).code end)
-        return { metadata = { ran = { a, b, c, d } } }
+        local function one() return assert(panotti.task.run("lib.tool.run")) end
+        return { metadata = { at_once = { panotti.task.gather(one, one, one, one, require("lib.tool").run) } } }
       end, { timeout = 25 })"#;
-    let server = shells(init, "processes: 2, question_wall_ms: 25000, max_concurrent_tasks: 4")
-        .plugin_file(
-            "sheller",
-            "lib/tool.lua",
-            r#"return { run = function() return panotti.process.run("sh", { "-c", "sleep 0.3" }).code end }"#,
-        )
-        .start();
+    // Each tells how many there are while it runs.
+    let tool = r#"return { run = function()
+        local script = "mkdir run.$$; sleep 0.3; ls -d run.* | wc -l; sleep 0.3; rmdir run.$$"
+        return tonumber(panotti.process.run("sh", { "-c", script }).stdout)
+      end }"#;
+    let limits = "processes: 2, question_wall_ms: 25000, max_concurrent_tasks: 4";
+    let server = shells(init, limits).plugin_file("sheller", "lib/tool.lua", tool).start();
     server.post("/api/v1/plugins/sheller/grants", json!({"all": true})).expect(200);
-    assert_eq!(clip(&server)["ran"], json!([0, 0, 0, 0]));
+    let at_once: Vec<u64> = serde_json::from_value(clip(&server)["at_once"].clone()).unwrap();
+    assert!(at_once.len() == 5 && at_once.iter().all(|it| (1..=2).contains(it)), "{at_once:?}");
+}
+
+#[test]
+fn what_a_program_wrote_counts_also_when_nobody_waited_for_its_end() {
+    let init = r#"panotti.on.on_clip_captured(function()
+        panotti.fs.write("seed", "x")
+        local program = panotti.task.spawn(function()
+          panotti.process.run("sh", { "-c", "head -c 1000000 /dev/zero > big; touch done; sleep 60" })
+        end)
+        while not panotti.fs.stat("done") do panotti.sleep(0.05) end
+        program:cancel()
+        panotti.sleep(3)
+        assert(panotti.fs.write("more", "x"))
+      end, { timeout = 25 })"#;
+    let server = shells(init, "question_wall_ms: 25000").start();
+    server.post("/api/v1/plugins/sheller/grants", json!({"all": true})).expect(200);
+    clip(&server);
     let status = server.get("/api/v1/plugins/sheller/status").expect(200);
     let quotas = status["quotas"].as_array().unwrap();
-    let processes = quotas.iter().find(|it| it["name"] == "processes").unwrap();
-    assert_eq!((&processes["used"], &processes["peak"]), (&json!(0), &json!(2)));
+    let bytes = quotas.iter().find(|it| it["name"] == "file_bytes").unwrap();
+    assert_eq!(bytes["used"], json!(1_000_002), "{status}");
 }

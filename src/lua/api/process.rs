@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mlua::{Lua, Table, Value};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::lua::context::{ApiContext, Mark};
 use crate::lua::quota::Quota;
 use crate::process::{self, Ended, Fault, Program};
+use crate::services::plugin_files::PluginFiles;
 
 use super::args::Args;
 use super::define::{Build, Outcome, Raise, Reply};
@@ -19,6 +21,9 @@ const MAX_ARGUMENTS: usize = 1000;
 
 /// Bytes of all its arguments together.
 const MAX_ARGUMENT_BYTES: usize = 64 << 10;
+
+/// The number of what the next program keeps in its call; far from those of other modules.
+static NEXT: AtomicU64 = AtomicU64::new(1 << 62);
 
 pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let module = build.lua.create_table()?;
@@ -61,7 +66,7 @@ fn run(
             Ok(folder) => folder,
             Err(fault) => return failed(fault.code(), fault.to_string()),
         };
-        let _place = quotas.wait(Quota::Processes, limits.processes.max(1) as u64).await;
+        let place = quotas.wait(Quota::Processes, limits.processes.max(1) as u64).await;
         let left = call.meter.deadline().map(|it| it.saturating_duration_since(Instant::now()));
         let program = Program {
             tool: path,
@@ -73,9 +78,16 @@ fn run(
             max_memory_bytes: limits.process_memory_mib << 20,
             max_file_bytes: limits.files_mib << 20,
         };
-        let ended = Running(runtime.spawn(process::run(program))).await;
-        // It may have written files of its own.
-        files.forget(&plugin);
+        let changed = Changed(files, plugin);
+        let running = Running(runtime.spawn(async move {
+            let (_place, _changed) = (place, changed);
+            process::run(program).await
+        }));
+        // A killed call's future lives until its VM collects garbage; the program must not.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        call.keep(number, Box::new(Aborted(running.0.abort_handle())));
+        let ended = running.await;
+        drop(call.take_kept(number));
         match ended {
             Ok(ended) => Ok(made(ended)),
             Err(Fault::TooSlow(_)) if own_timeout => failed(
@@ -161,6 +173,24 @@ fn options(args: &mut Args) -> Result<(Vec<u8>, Option<Duration>), Raise> {
 fn tool_path(tools: &[String], name: &str) -> Option<PathBuf> {
     let mut pairs = tools.iter().filter_map(|it| it.split_once('='));
     pairs.find(|(known, _)| *known == name).map(|(_, path)| PathBuf::from(path))
+}
+
+/// However a program ends, it may have written files of its own, so they are counted anew.
+struct Changed(PluginFiles, Arc<str>);
+
+impl Drop for Changed {
+    fn drop(&mut self) {
+        self.0.forget(&self.1);
+    }
+}
+
+/// A program that ends with the call.
+struct Aborted(AbortHandle);
+
+impl Drop for Aborted {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// A program that ends with whoever waits for it.
