@@ -42,6 +42,10 @@ pub struct PluginLimits {
     pub emits_per_s: u64,
     /// Events published at once before `emits_per_s` counts.
     pub emits_burst: u64,
+    /// MiB of events published per second.
+    pub emit_mib_per_s: u64,
+    /// MiB of events published at once before `emit_mib_per_s` counts.
+    pub emit_burst_mib: u64,
     /// Log lines per second.
     pub log_per_s: u64,
     /// Log lines at once before `log_per_s` counts.

@@ -102,6 +102,8 @@ pub const SETTINGS: &[Row] = &[
     row("limits.event_depth", whole(1, 64), "8", "", "Events published in answer to events, at most this deep."),
     row("limits.emits_per_s", whole(1, 10_000_000), "20000", "1/s", "Events one plugin may publish."),
     row("limits.emits_burst", whole(1, 10_000_000), "50000", "", "Events at once before emits_per_s counts."),
+    row("limits.emit_mib_per_s", whole(1, 65_536), "8", "MiB", "Events one plugin may publish each second, as JSON."),
+    row("limits.emit_burst_mib", whole(1, 65_536), "64", "MiB", "Events at once before emit_mib_per_s counts."),
     row("limits.log_per_s", whole(1, 1_000_000), "50", "1/s", "Log lines one plugin may write."),
     row("limits.log_burst", whole(1, 1_000_000), "500", "", "Log lines at once before log_per_s counts."),
     row("limits.log_line_bytes", whole(80, MIB), "8192", "bytes", "Length of one log line; the rest is cut off."),

@@ -122,7 +122,7 @@ impl Journaled {
 
 fn kv(value: i32) -> Effects {
     let set = KvOp::Set { key: "last".into(), value: json!(value), expires_at_us: None };
-    Effects { kv: vec![set], events: Vec::new() }
+    Effects { kv: vec![set], ..Effects::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,7 +198,7 @@ async fn events_that_answer_events_end_at_the_depth() {
             data: json!({"id": "echo"}),
             priority: Priority::Normal,
         };
-        Ok(Effects { kv: Vec::new(), events: vec![emitted] })
+        Ok(Effects { events: vec![emitted], ..Effects::default() })
     });
     it.publish("recording/a", "a").await;
     let deliverer = it.deliver().await;

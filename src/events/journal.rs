@@ -89,6 +89,7 @@ impl Journal {
     pub fn commit_effects(&self, tx: &mut Tx, effects: Vec<PluginEffects>, caller: &Caller) -> Result<()> {
         let now = Timestamp(self.clock.now_us());
         for PluginEffects { plugin, effects } in effects {
+            tx.hold(effects.hold);
             if !effects.kv.is_empty() {
                 tx.kv_apply(&plugin, &effects.kv, now)?;
             }

@@ -28,6 +28,7 @@ use super::rate::Rate;
 use super::registry::Registry;
 use super::secrets::Secrets;
 use super::transactions::Transactions;
+use super::under_way::UnderWay;
 
 /// One VM of one generation of one plugin, as its modules see it.
 pub struct ApiContext {
@@ -59,6 +60,8 @@ pub struct ApiContext {
     pub log_rate: Rate,
     /// How many more events it may publish.
     pub emit_rate: Arc<Rate>,
+    /// How many more bytes these may have.
+    pub emit_bytes: Arc<Rate>,
     /// What the plugin has of what is counted, all its VMs and generations together.
     pub quotas: Arc<Quotas>,
     /// Finds the addresses of other servers.
@@ -249,6 +252,11 @@ impl CallState {
         self.make_room(event.kind.len() + size_of_json(&event.data))?;
         self.effects.lock().events.push(event);
         Ok(())
+    }
+
+    /// What it has written under keys, as the plugin's other calls see it; counted until it is committed.
+    pub fn under_way(&self, quotas: &Arc<Quotas>) -> Arc<UnderWay> {
+        self.effects.lock().hold.get_or_insert(|| UnderWay::new(quotas))
     }
 
     /// Keeps a write until the call has ended well.

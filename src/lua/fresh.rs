@@ -45,6 +45,7 @@ pub(super) async fn start(
     config: Arc<Value>,
     with_chunk: bool,
 ) -> Result<Arc<Actor>, CallFailure> {
+    let quotas = host.quotas(&source.name);
     let context = Arc::new(ApiContext {
         plugin: Arc::clone(&source.name),
         generation: source.generation,
@@ -60,7 +61,8 @@ pub(super) async fn start(
         registry: Registry::default(),
         log_rate: Rate::new(source.limits.log_per_s, source.limits.log_burst),
         emit_rate: Arc::new(Rate::new(source.limits.emits_per_s, source.limits.emits_burst)),
-        quotas: host.quotas(&source.name),
+        emit_bytes: quotas.emit_bytes(&source.limits),
+        quotas,
         resolver: host.resolver(),
         learning: source.learn.then(|| host.learned(&source.name)),
         dependencies: Arc::clone(&source.dependencies),

@@ -8,6 +8,9 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::config::PluginLimits;
 
+use super::rate::Rate;
+use super::under_way::Pending;
+
 /// One thing a plugin may have so much of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
@@ -126,10 +129,16 @@ struct Gauge {
 #[derive(Debug, Default)]
 pub struct Quotas {
     gauges: [Gauge; Quota::ALL.len()],
+    /// Keys that are written and not committed yet.
+    pub pending: Pending,
+    emitted: parking_lot::Mutex<Option<EmitRate>>,
     /// Held by the one who is next to wait for a place, so that places go to whoever came first.
     queue: Mutex<()>,
     freed: Notify,
 }
+
+/// Bytes of events a second, and at once; and what is left of them.
+type EmitRate = ((u64, u64), Arc<Rate>);
 
 impl Quotas {
     /// Takes one of `quota` until the place is dropped, unless `max` are taken.
@@ -160,6 +169,20 @@ impl Quotas {
         let before = gauge.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
         gauge.peak.fetch_max(before + 1, Ordering::Relaxed);
         Some(Place { quotas: Arc::clone(self), quota })
+    }
+
+    /// How many more bytes of events it may publish: one for all VMs and generations whose limits are the same.
+    pub fn emit_bytes(&self, limits: &PluginLimits) -> Arc<Rate> {
+        let wanted = (limits.emit_mib_per_s << 20, limits.emit_burst_mib << 20);
+        let mut emitted = self.emitted.lock();
+        match &*emitted {
+            Some((has, rate)) if *has == wanted => Arc::clone(rate),
+            _ => {
+                let rate = Arc::new(Rate::new(wanted.0, wanted.1));
+                *emitted = Some((wanted, Arc::clone(&rate)));
+                rate
+            }
+        }
     }
 
     /// Notes how much of `quota` there is now.

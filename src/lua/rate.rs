@@ -5,12 +5,14 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 /// A bucket that fills with time and is taken from one by one.
+#[derive(Debug)]
 pub struct Rate {
     per_s: f64,
     burst: f64,
     state: Mutex<State>,
 }
 
+#[derive(Debug)]
 struct State {
     left: f64,
     refilled_at: Instant,
@@ -31,19 +33,24 @@ impl Rate {
 
     /// Takes one. `Some(n)`: taken, after `n` had been refused since the last one; `None`: refused.
     pub fn take(&self) -> Option<u64> {
-        self.take_at(Instant::now())
+        self.take_at(Instant::now(), 1.0)
     }
 
-    fn take_at(&self, now: Instant) -> Option<u64> {
+    /// Takes so many at once, such as bytes, or none of them; as [`Rate::take`].
+    pub fn take_many(&self, amount: u64) -> Option<u64> {
+        self.take_at(Instant::now(), amount as f64)
+    }
+
+    fn take_at(&self, now: Instant, amount: f64) -> Option<u64> {
         let mut state = self.state.lock();
         let passed = now.saturating_duration_since(state.refilled_at).as_secs_f64();
         state.left = (state.left + passed * self.per_s).min(self.burst);
         state.refilled_at = now;
-        if state.left < 1.0 {
+        if state.left < amount {
             state.refused += 1;
             return None;
         }
-        state.left -= 1.0;
+        state.left -= amount;
         Some(std::mem::take(&mut state.refused))
     }
 }
@@ -58,9 +65,19 @@ mod tests {
     fn a_burst_passes_then_the_rest_waits_for_time() {
         let rate = Rate::new(2, 3);
         let start = Instant::now();
-        let taken: Vec<_> = (0..5).map(|_| rate.take_at(start)).collect();
+        let taken: Vec<_> = (0..5).map(|_| rate.take_at(start, 1.0)).collect();
         assert_eq!(taken, [Some(0), Some(0), Some(0), None, None]);
-        assert_eq!(rate.take_at(start + Duration::from_millis(600)), Some(2));
-        assert_eq!(rate.take_at(start + Duration::from_millis(700)), None);
+        assert_eq!(rate.take_at(start + Duration::from_millis(600), 1.0), Some(2));
+        assert_eq!(rate.take_at(start + Duration::from_millis(700), 1.0), None);
+    }
+
+    #[test]
+    fn many_are_taken_together_or_not_at_all() {
+        let rate = Rate::new(10, 100);
+        let start = Instant::now();
+        assert_eq!(rate.take_at(start, 101.0), None);
+        assert_eq!(rate.take_at(start, 95.0), Some(1));
+        assert_eq!(rate.take_at(start, 6.0), None);
+        assert_eq!(rate.take_at(start + Duration::from_secs(1), 15.0), Some(1));
     }
 }

@@ -1,5 +1,6 @@
 //! A call into a plugin, seen from outside the script: who asks, how it ended, what it left behind.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -205,6 +206,42 @@ pub struct Effects {
     pub kv: Vec<KvOp>,
     /// In the order they were published.
     pub events: Vec<Emitted>,
+    /// What is taken of the plugin's quotas until they are committed.
+    pub hold: Hold,
+}
+
+/// Something that is kept until effects are committed or given up.
+#[derive(Clone, Default)]
+pub struct Hold(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Hold {
+    /// Keeps `it`.
+    pub fn of(it: Arc<dyn Any + Send + Sync>) -> Self {
+        Hold(Some(it))
+    }
+
+    /// What is kept, or what `make` makes if it is nothing of this type.
+    pub fn get_or_insert<T: Any + Send + Sync>(&mut self, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+        if let Some(it) = self.0.clone().and_then(|it| it.downcast::<T>().ok()) {
+            return it;
+        }
+        let made = make();
+        self.0 = Some(made.clone());
+        made
+    }
+}
+
+impl std::fmt::Debug for Hold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Hold").field(&self.0.is_some()).finish()
+    }
+}
+
+/// What is kept is no part of what effects are.
+impl PartialEq for Hold {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl Effects {

@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::store::KvUsage;
+use crate::model::call::Hold;
+use crate::store::{KvUsage, Tx};
 
 use super::Services;
 
@@ -33,7 +34,7 @@ pub async fn list(
     services.read_long(move |r| r.kv_list(&plugin, &prefix, after.as_deref(), limit, now)).await
 }
 
-/// Puts `new` in the place of `old` (none: no key) if that is what is there; commits at once.
+/// Puts `new` in the place of `old` (none: no key) if that is what is there; commits at once. Keeps `hold` until then.
 ///
 /// # Errors
 /// The store's.
@@ -43,10 +44,15 @@ pub async fn cas(
     key: &str,
     old: Option<Value>,
     new: Option<Value>,
+    hold: Hold,
 ) -> Result<bool> {
     let now = services.now();
     let (plugin, key) = (plugin.to_owned(), key.to_owned());
-    services.store.write(move |tx| tx.kv_cas(&plugin, &key, old.as_ref(), new.as_ref(), now)).await
+    let job = move |tx: &mut Tx| {
+        tx.hold(hold);
+        tx.kv_cas(&plugin, &key, old.as_ref(), new.as_ref(), now)
+    };
+    services.store.write(job).await
 }
 
 /// How much a plugin keeps, as of the last commit.

@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use diesel::connection::SimpleConnection;
 
 use crate::error::Result;
+use crate::model::call::Hold;
 
 use super::connection::Reader;
 use super::counters::Differences;
@@ -19,6 +20,8 @@ pub struct Tx {
     job: Differences,
     /// Of the jobs of this group that succeeded.
     group: Differences,
+    /// Let go of when the group has been committed, or is lost.
+    holds: Vec<Hold>,
 }
 
 impl Deref for Tx {
@@ -37,12 +40,17 @@ impl DerefMut for Tx {
 
 impl Tx {
     pub(super) fn new(reader: Reader) -> Self {
-        Tx { reader, job: Differences::default(), group: Differences::default() }
+        Tx { reader, job: Differences::default(), group: Differences::default(), holds: Vec::new() }
     }
 
     /// Notes that the counter `name` changes by `by` if the job succeeds.
     pub(super) fn count(&mut self, name: impl Into<std::borrow::Cow<'static, str>>, by: i64) {
         self.job.add(name, by);
+    }
+
+    /// Keeps `hold` until the changes are visible to everybody, or lost.
+    pub fn hold(&mut self, hold: Hold) {
+        self.holds.push(hold);
     }
 
     /// The counter as it will be if the job succeeds.
@@ -74,11 +82,14 @@ impl Tx {
 
     pub(super) fn commit(&mut self) -> Result<()> {
         std::mem::take(&mut self.group).write(&mut self.reader)?;
-        self.execute("COMMIT")
+        self.execute("COMMIT")?;
+        self.holds.clear();
+        Ok(())
     }
 
     /// Ends a transaction that failed, if the database has not done so itself.
     pub(super) fn roll_back(&mut self) {
+        self.holds.clear();
         if let Err(error) = self.execute("ROLLBACK") {
             log::debug!("database: nothing to roll back: {:?}", error.source);
         }

@@ -1,5 +1,6 @@
 //! `panotti.events`: past facts, told to whoever subscribed, and heard.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mlua::Table;
@@ -9,6 +10,7 @@ use crate::config::PluginLimits;
 use crate::hooks::Subscription;
 use crate::hooks::when::When;
 use crate::lua::context::{ApiContext, CallState};
+use crate::lua::json_size::json_bytes;
 use crate::lua::rate::Rate;
 use crate::model::call::Emitted;
 use crate::model::event::{Priority, check_event_type, check_pattern, is_reserved_type};
@@ -48,28 +50,50 @@ fn publish(ctx: &ApiContext, args: &mut Args) -> Outcome {
         return Err(options.wrong("subject", &format!("must have 1 to {MAX_SUBJECT_BYTES} bytes")));
     }
     let call = ctx.writing_call()?;
-    check_limits(&ctx.limits, &ctx.emit_rate, &call).map_err(Raise::Limit)?;
+    EmitLimits::of(ctx).check(&call, json_bytes(&data)).map_err(Raise::Limit)?;
     call.emit(Emitted { kind, subject, data, priority }).map_err(Raise::Limit)?;
     Ok(Reply::Nothing)
 }
 
-/// Counts one more event of a call; what to tell the script when it is one too many.
-pub(super) fn check_limits(limits: &PluginLimits, rate: &Rate, call: &CallState) -> Result<(), String> {
-    let depth = u32::try_from(call.ctx.caller.event_depth).unwrap_or_default();
-    if depth >= limits.event_depth {
-        return Err(format!(
-            "this event would be number {} in a row that led to each other (limits.event_depth is {}); \
-             does a handler publish what it handles?",
-            depth + 1,
-            limits.event_depth
-        ));
+/// How much a plugin may publish.
+pub(super) struct EmitLimits {
+    limits: PluginLimits,
+    events: Arc<Rate>,
+    bytes: Arc<Rate>,
+}
+
+impl EmitLimits {
+    pub(super) fn of(ctx: &ApiContext) -> Self {
+        let (events, bytes) = (Arc::clone(&ctx.emit_rate), Arc::clone(&ctx.emit_bytes));
+        EmitLimits { limits: ctx.limits, events, bytes }
     }
-    match rate.take() {
-        Some(_) => Ok(()),
-        None => Err(format!(
-            "more than {} events a second after a burst of {} (limits.emits_per_s, limits.emits_burst)",
-            limits.emits_per_s, limits.emits_burst
-        )),
+
+    /// Counts one more event of a call, which has so many bytes as JSON; what to tell the script when it is too much.
+    pub(super) fn check(&self, call: &CallState, bytes: u64) -> Result<(), String> {
+        let limits = &self.limits;
+        let depth = u32::try_from(call.ctx.caller.event_depth).unwrap_or_default();
+        if depth >= limits.event_depth {
+            return Err(format!(
+                "this event would be number {} in a row that led to each other (limits.event_depth is {}); \
+                 does a handler publish what it handles?",
+                depth + 1,
+                limits.event_depth
+            ));
+        }
+        if self.events.take().is_none() {
+            return Err(format!(
+                "more than {} events a second after a burst of {} (limits.emits_per_s, limits.emits_burst)",
+                limits.emits_per_s, limits.emits_burst
+            ));
+        }
+        match self.bytes.take_many(bytes) {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "an event of {bytes} bytes is too much now: a plugin may publish {} MiB a second after a burst of \
+                 {} MiB (limits.emit_mib_per_s, limits.emit_burst_mib)",
+                limits.emit_mib_per_s, limits.emit_burst_mib
+            )),
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::lua::context::Mark;
-use crate::model::call::{Caller, Effects, KvOp, PluginEffects};
+use crate::lua::context::{CallKind, CallState, Mark};
+use crate::lua::under_way::Amount;
+use crate::model::call::{CallContext, Caller, Effects, KvOp, PluginEffects};
 
 use super::tests::{RUNTIME, Vm};
 
@@ -41,7 +42,7 @@ fn a_call_sees_its_own_keys_which_commit_when_it_ends() {
         &vm,
         Effects {
             kv: vec![set("n", json!(40)), set("p/b", json!(1)), set("t", json!("text"))],
-            events: vec![],
+            ..Effects::default()
         },
     );
     vm.check(
@@ -76,6 +77,75 @@ fn compare_and_set_commits_at_once() {
         local ok, err = pcall(kv.cas, 'k', 1, 2)
         assert(not ok and err:find('has written', 1, true), err)",
     );
+}
+
+#[test]
+fn compare_and_set_meets_the_quota_of_keys() {
+    let vm = Vm::with(json!({}), |ctx, _| ctx.limits.kv_mib = 1);
+    vm.check(
+        "local kv, s = panotti.kv, ('x'):rep(700 * 1024)
+        assert(kv.cas('a', nil, s) and kv.cas('b', nil, s))
+        for _, f in {function() kv.set('c', 1) end, function() kv.cas('c', nil, s) end} do
+            local ok, told = pcall(f)
+            assert(not ok and told:find('1 MiB (limits.kv_mib)', 1, true), told)
+        end
+        assert(kv.get('c') == nil and kv.cas('b', s, nil) and kv.cas('c', nil, 1))",
+    );
+    assert!(vm.call.is_marked(Mark::Limit));
+    assert_eq!(vm.ctx.quotas.pending.now(), Amount::default());
+}
+
+#[test]
+fn calls_at_once_meet_the_quota_of_keys_together() {
+    let vm = Vm::with(json!({}), |ctx, _| ctx.limits.kv_mib = 1);
+    let another = || {
+        let call = CallState::new(CallKind::Fact, CallContext::new("event", Caller::server()));
+        let call = std::sync::Arc::new(call);
+        vm.ctx.current.enter(Some(call.clone()));
+        call
+    };
+    let sets = |key: &str| format!("panotti.kv.set('{key}', ('x'):rep(700 * 1024))");
+    let refused = |key: &str| vm.check(&format!("assert(not pcall(function() {} end))", sets(key)));
+    vm.check(&sets("a"));
+    let second = another();
+    vm.check(&sets("b"));
+    refused("c");
+    let third = another();
+    refused("c");
+    vm.check("assert(not pcall(panotti.kv.cas, 'c', nil, 1) and not pcall(panotti.kv.incr, 'n'))");
+    // One that does not end well gives its part back.
+    drop(second);
+    vm.check("panotti.kv.set('small', 1)");
+    commit(&vm, std::mem::take(&mut *third.effects.lock()));
+    commit(&vm, std::mem::take(&mut *vm.call.effects.lock()));
+    assert_eq!(vm.ctx.quotas.pending.now(), Amount::default());
+    let _fourth = another();
+    vm.check(&format!("assert(panotti.kv.get('a') and panotti.kv.get('small') == 1) {}", sets("b")));
+    refused("c");
+}
+
+#[test]
+fn events_meet_a_limit_of_their_bytes() {
+    let vm = Vm::with(json!({}), |ctx, _| {
+        (ctx.limits.emit_mib_per_s, ctx.limits.emit_burst_mib) = (1, 2);
+        ctx.emit_bytes = ctx.quotas.emit_bytes(&ctx.limits);
+    });
+    vm.check(
+        "local s = ('x'):rep(2^20 - 100)
+        for i = 1, 100 do
+            local ok, told = pcall(panotti.events.publish, 'kev.x', s)
+            if not ok then
+                for _, part in {'1 MiB a second', 'burst of 2 MiB', 'limits.emit_mib_per_s', 'limits.emit_burst_mib'} do
+                    assert(told:find(part, 1, true), told)
+                end
+                return
+            end
+        end
+        error('no limit')",
+    );
+    assert!(vm.call.is_marked(Mark::Limit) && vm.call.effects.lock().events.len() < 15);
+    // Of the plugin, not of one VM.
+    assert!(vm.ctx.quotas.emit_bytes(&vm.ctx.limits).take_many(2 << 20).is_none());
 }
 
 #[test]

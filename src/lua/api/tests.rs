@@ -67,6 +67,7 @@ impl Vm {
             registry: Registry::default(),
             log_rate: Rate::new(50, 500),
             emit_rate: Arc::new(Rate::new(20_000, 50_000)),
+            emit_bytes: Arc::new(Rate::new(8 << 20, 64 << 20)),
             quotas: Arc::default(),
             resolver: Arc::new(crate::net::SystemResolver),
             dependencies: Arc::new([]),

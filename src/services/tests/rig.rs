@@ -65,7 +65,7 @@ impl HookHandler for Plugin {
                 Does::Returns(answer) => reply(answer, Effects::default()),
                 Does::Keeps(key) => {
                     let set = KvOp::Set { key: key.to_owned(), value: 1.into(), expires_at_us: None };
-                    reply(Answer::Nothing, Effects { kv: vec![set], events: Vec::new() })
+                    reply(Answer::Nothing, Effects { kv: vec![set], ..Effects::default() })
                 }
                 Does::Fails => {
                     let fault = ScriptFault { message: "broken".into(), ..ScriptFault::default() };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::lua::api::events::check_limits;
+use crate::lua::api::events::EmitLimits;
 use crate::lua::context::{ApiContext, CallKind, CallState};
 use crate::model::call::Emitted;
 use crate::model::event::{Priority, check_event_type, is_reserved_type};
@@ -16,8 +16,8 @@ pub(super) fn maker(ctx: &ApiContext, call: &Arc<CallState>, sql: &str) -> Optio
     if !speaks_of_events {
         return None;
     }
-    let (permissions, limits) = (ctx.permissions.clone(), ctx.limits);
-    let (call, rate) = (Arc::clone(call), Arc::clone(&ctx.emit_rate));
+    let (permissions, limits) = (ctx.permissions.clone(), EmitLimits::of(ctx));
+    let call = Arc::clone(call);
     Some(Arc::new(move |kind: &str, data: Option<&str>| {
         if call.kind == CallKind::Load {
             return Err(DbFault::sql("events are published by hooks, not while the plugin's files load"));
@@ -35,7 +35,8 @@ pub(super) fn maker(ctx: &ApiContext, call: &Arc<CallState>, sql: &str) -> Optio
                 ));
             }
         }
-        check_limits(&limits, &rate, &call).map_err(|what| DbFault::new(DbFaultKind::Limit, what))?;
+        let bytes = data.map_or(0, str::len) as u64;
+        limits.check(&call, bytes).map_err(|what| DbFault::new(DbFaultKind::Limit, what))?;
         let data = data.map_or(Value::Null, |text| {
             serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
         });

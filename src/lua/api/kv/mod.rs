@@ -4,9 +4,12 @@ mod overlay;
 
 use mlua::{Table, Value};
 
+use crate::error::Error;
 use crate::lua::context::ApiContext;
+use crate::lua::json_size::json_bytes;
 use crate::lua::quota::Quota;
-use crate::model::call::KvOp;
+use crate::lua::under_way::{Amount, UnderWay};
+use crate::model::call::{Hold, KvOp};
 use crate::services::kv;
 
 use super::args::Args;
@@ -15,6 +18,8 @@ use overlay::{NotANumber, Seen, see};
 
 /// Bytes of a key.
 const MAX_KEY_BYTES: usize = 512;
+/// Bytes that a number takes at most.
+const NUMBER_BYTES: u64 = 24;
 /// Keys that one list answers.
 const MAX_LISTED: i64 = 1000;
 
@@ -49,9 +54,17 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
                 "this call has written '{key}' already, which commits when it ends; compare and set it first"
             )));
         }
+        let hold = UnderWay::new(&ctx.quotas);
+        let failed = match &new {
+            Some(new) => check_quota(ctx, &hold, &key, json_bytes(new))?,
+            None => None,
+        };
         let (services, plugin) = (ctx.services.clone(), ctx.plugin.clone());
         Ok(async move {
-            Ok(match kv::cas(&services, &plugin, &key, old, new).await {
+            if let Some(failed) = failed {
+                return Ok(failed);
+            }
+            Ok(match kv::cas(&services, &plugin, &key, old, new, Hold::of(hold)).await {
                 Ok(done) => Reply::Lua(Value::Boolean(done)),
                 Err(error) => error.into(),
             })
@@ -86,10 +99,11 @@ fn set(ctx: &ApiContext, args: &mut Args) -> Outcome {
     let options = args.options("options", &["ttl"])?;
     let ttl = options.number("ttl", 0.0)?;
     let expires_at_us = ttl.map(|seconds| ctx.clock.now_us().saturating_add((seconds * 1e6) as i64));
-    if let Some(failed) = check_quota(ctx)? {
+    let call = ctx.writing_call()?;
+    if let Some(failed) = check_quota(ctx, &call.under_way(&ctx.quotas), &key, json_bytes(&value))? {
         return Ok(failed);
     }
-    ctx.writing_call()?.write(KvOp::Set { key, value, expires_at_us }).map_err(Raise::Limit)?;
+    call.write(KvOp::Set { key, value, expires_at_us }).map_err(Raise::Limit)?;
     Ok(Reply::Nothing)
 }
 
@@ -105,10 +119,11 @@ fn incr(ctx: &ApiContext, args: &mut Args) -> Outcome {
         Ok(Err(NotANumber)) => return Ok(not_a_number(&key)),
         Err(error) => return Ok(error.into()),
     };
-    if let Some(failed) = check_quota(ctx)? {
+    let call = ctx.writing_call()?;
+    if let Some(failed) = check_quota(ctx, &call.under_way(&ctx.quotas), &key, NUMBER_BYTES)? {
         return Ok(failed);
     }
-    ctx.writing_call()?.write(KvOp::Incr { key, by }).map_err(Raise::Limit)?;
+    call.write(KvOp::Incr { key, by }).map_err(Raise::Limit)?;
     Ok(Reply::Lua(Value::Number(before + by)))
 }
 
@@ -132,26 +147,26 @@ fn list(
     })
 }
 
-/// Refuses a call's first write when the plugin keeps too much already; what one call adds is bounded by itself.
-fn check_quota(ctx: &ApiContext) -> Result<Option<Reply>, Raise> {
-    if !ctx.call()?.effects.lock().kv.is_empty() {
-        return Ok(None);
-    }
-    let usage = match kv::usage(&ctx.services, &ctx.plugin) {
-        Ok(usage) => usage,
-        Err(error) => return Ok(Some(error.into())),
-    };
-    let (keys, bytes) = (usage.keys.unsigned_abs(), usage.bytes.unsigned_abs());
-    ctx.quotas.set(Quota::Keys, keys);
-    ctx.quotas.set(Quota::KeyBytes, bytes);
+/// Refuses a write when the plugin keeps too much already, with what its calls under way have written.
+fn check_quota(ctx: &ApiContext, own: &UnderWay, key: &str, value: u64) -> Result<Option<Reply>, Raise> {
     let limits = &ctx.limits;
-    if keys < limits.kv_keys && bytes < limits.kv_mib << 20 {
-        return Ok(None);
-    }
+    let stored = || {
+        let usage = kv::usage(&ctx.services, &ctx.plugin)?;
+        let stored = Amount { keys: usage.keys.unsigned_abs(), bytes: usage.bytes.unsigned_abs() };
+        ctx.quotas.set(Quota::Keys, stored.keys);
+        ctx.quotas.set(Quota::KeyBytes, stored.bytes);
+        Ok(stored)
+    };
+    let fits = |it: Amount| it.keys < limits.kv_keys && it.bytes < limits.kv_mib << 20;
+    let Amount { keys, bytes } = match own.add(key.len() as u64 + value, stored, fits) {
+        Ok(Ok(())) => return Ok(None),
+        Ok(Err(kept)) => kept,
+        Err(error) => return Ok(Some(Error::into(error))),
+    };
     ctx.quotas.refuse(Quota::Keys);
     Err(Raise::Limit(format!(
-        "the plugin keeps {keys} keys and {bytes} bytes; the limits are {} keys (limits.kv_keys) and {} MiB \
-         (limits.kv_mib): delete some first",
+        "the plugin keeps {keys} keys and {bytes} bytes, with what its calls have written and not committed yet; \
+         the limits are {} keys (limits.kv_keys) and {} MiB (limits.kv_mib): delete some first",
         limits.kv_keys, limits.kv_mib
     )))
 }
