@@ -65,8 +65,7 @@ impl UnderWay {
             keys: pending.keys.fetch_add(1, Ordering::SeqCst),
             bytes: pending.bytes.fetch_add(bytes, Ordering::SeqCst),
         };
-        let total =
-            |it: Amount| Amount { keys: it.keys + before.keys, bytes: it.bytes + before.bytes };
+        let total = |it: Amount| Amount { keys: it.keys + before.keys, bytes: it.bytes + before.bytes };
         let ended = pending.ended.load(Ordering::SeqCst);
         let known = own.stored.filter(|(at, it)| *at == ended && fits(total(*it)));
         let now = match known {
