@@ -229,6 +229,24 @@ fn many_calls_at_once_take_turns_and_lose_nothing() {
 }
 
 #[test]
+fn events_told_by_sql_meet_the_limit_of_their_bytes() {
+    let bench = Bench::new();
+    let source = "panotti.on.on_clip_captured(function()
+        local data = panotti.json.encode(('x'):rep(900 * 1024))
+        for _ = 1, 100 do
+            local _, err = panotti.db.execute('INSERT INTO events (type, timestamp, data) VALUES (?, ?, ?)', { 'big', '', data })
+            if err then return { title = err.code .. ': ' .. err.message } end
+        end
+    end)";
+    let plugin = bench.load_db(source, json!({ "emit_mib_per_s": 1, "emit_burst_mib": 2 }));
+    let reply = bench.ask(&plugin, Hook::OnClipCaptured, json!({ "title": "" })).unwrap();
+    assert_eq!(reply.outcome, Outcome::Limit);
+    assert!((2..15).contains(&reply.effects.events.len()), "{}", reply.effects.events.len());
+    let told = patch_of(reply)["title"].as_str().unwrap().to_owned();
+    assert!(told.starts_with("limit: ") && told.contains("limits.emit_burst_mib"), "{told}");
+}
+
+#[test]
 fn the_table_events_shows_the_journal_and_inserts_reach_it() {
     let bench = Bench::new();
     let source = "
