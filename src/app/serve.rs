@@ -123,7 +123,7 @@ impl Parts {
             TcpListener::bind(address).map_err(|err| cannot(&format!("listen on {address}"), &err))?;
         let address = listener.local_addr().map_err(Error::internal)?;
         let (host, store) = (self.host.clone(), self.services.store.clone());
-        let ready = Arc::new(move || host.stuck() < STUCK_IS_UNFIT && store.waiting() < QUEUE_IS_UNFIT);
+        let ready = Arc::new(move || host.still_stuck() < STUCK_IS_UNFIT && store.waiting() < QUEUE_IS_UNFIT);
         let state = HttpState::new(self.services.clone(), self.manager.clone(), ready);
         let server = http::serve(state, listener).map_err(Error::internal)?;
         let door = server.handle();

@@ -146,6 +146,11 @@ impl LuaHost {
         self.pool.stuck()
     }
 
+    /// Of those, the ones that still hold a thread.
+    pub fn still_stuck(&self) -> usize {
+        self.pool.still_stuck()
+    }
+
     /// What a plugin has of what is counted, all its VMs and generations together.
     pub fn quotas(&self, plugin: &Arc<str>) -> Arc<Quotas> {
         Arc::clone(self.quotas.lock().entry(Arc::clone(plugin)).or_default())

@@ -43,6 +43,8 @@ pub struct Pool {
     in_flight_total: usize,
     starved: AtomicBool,
     stuck: AtomicUsize,
+    /// Threads that a VM which was given up still holds.
+    lost: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -79,6 +81,8 @@ struct Seat {
     serves: Mutex<Option<Arc<Actor>>>,
     /// It serves a heavy plugin.
     heavy: AtomicBool,
+    /// The VM it serves was given up.
+    lost: AtomicBool,
     /// The thread is held by one long slice; another one works in its place.
     replaced: AtomicBool,
 }
@@ -105,6 +109,7 @@ impl Pool {
             in_flight_total: in_flight_total.max(1),
             starved: AtomicBool::new(false),
             stuck: AtomicUsize::new(0),
+            lost: AtomicUsize::new(0),
         });
         for _ in 0..=pool.threads {
             pool.add_thread()?;
@@ -132,6 +137,11 @@ impl Pool {
     /// VMs that were given up because nothing stopped them, since the start.
     pub fn stuck(&self) -> usize {
         self.stuck.load(Ordering::Relaxed)
+    }
+
+    /// Of those, the ones that still hold a thread.
+    pub fn still_stuck(&self) -> usize {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Lets the watchdog look after `actor`.
@@ -229,6 +239,14 @@ impl Pool {
             }
         }
         self.seats.lock().retain(|it| !Arc::ptr_eq(it, seat));
+        self.found(seat);
+    }
+
+    /// A thread that was lost has come back.
+    fn found(&self, seat: &Seat) {
+        if seat.lost.swap(false, Ordering::AcqRel) {
+            self.lost.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// What a thread serves next: whoever has little to do, then the heavy ones. A heavy plugin stays with its thread
@@ -316,7 +334,14 @@ impl Pool {
             }
             let lost = gate.out_of_reach(now) >= STUCK || gate.overdue(now) >= STUCK * 10;
             if lost && actor.give_up() {
+                if !seat.lost.swap(true, Ordering::AcqRel) {
+                    self.lost.fetch_add(1, Ordering::Relaxed);
+                }
                 self.stuck.fetch_add(1, Ordering::Relaxed);
+                // The thread may have come back and gone at this moment.
+                if !self.seats.lock().iter().any(|it| Arc::ptr_eq(it, seat)) {
+                    self.found(seat);
+                }
                 self.replace(seat, 0);
             }
         }

@@ -1,10 +1,10 @@
 //! What a plugin has taken of what it may have: counted once for all its VMs and generations.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 
 use crate::config::PluginLimits;
 
@@ -37,11 +37,13 @@ pub enum Quota {
     Schedules,
     /// Routes.
     Routes,
+    /// Bytes its scripts handed over and the host still works on: copies that no VM's memory counts.
+    HeldBytes,
 }
 
 impl Quota {
     /// All of them.
-    pub const ALL: [Quota; 11] = [
+    pub const ALL: [Quota; 12] = [
         Quota::HttpRequests,
         Quota::Processes,
         Quota::Files,
@@ -53,6 +55,7 @@ impl Quota {
         Quota::KeyBytes,
         Quota::Schedules,
         Quota::Routes,
+        Quota::HeldBytes,
     ];
 
     /// What status and metrics call it.
@@ -69,6 +72,7 @@ impl Quota {
             Quota::KeyBytes => "key_bytes",
             Quota::Schedules => "schedules",
             Quota::Routes => "routes",
+            Quota::HeldBytes => "held_bytes",
         }
     }
 
@@ -86,6 +90,7 @@ impl Quota {
             Quota::KeyBytes => "limits.kv_mib",
             Quota::Schedules => "limits.schedules",
             Quota::Routes => "limits.routes",
+            Quota::HeldBytes => "limits.memory_mib",
         }
     }
 
@@ -103,6 +108,7 @@ impl Quota {
             Quota::KeyBytes => limits.kv_mib << 20,
             Quota::Schedules => limits.schedules as u64,
             Quota::Routes => limits.routes as u64,
+            Quota::HeldBytes => limits.memory_mib << 20,
         }
     }
 }
@@ -135,6 +141,7 @@ pub struct Quotas {
     /// Held by the one who is next to wait for a place, so that places go to whoever came first.
     queue: Mutex<()>,
     freed: Notify,
+    turns: [OnceLock<Arc<Semaphore>>; Quota::ALL.len()],
 }
 
 /// Bytes of events a second, and at once; and what is left of them.
@@ -143,7 +150,12 @@ type EmitRate = ((u64, u64), Arc<Rate>);
 impl Quotas {
     /// Takes one of `quota` until the place is dropped, unless `max` are taken.
     pub fn take(self: &Arc<Self>, quota: Quota, max: u64) -> Option<Place> {
-        let place = self.try_take(quota, max);
+        self.take_many(quota, 1, max)
+    }
+
+    /// Takes `amount` of `quota` until it is dropped, unless that makes more than `max`.
+    pub fn take_many(self: &Arc<Self>, quota: Quota, amount: u64, max: u64) -> Option<Place> {
+        let place = self.try_take(quota, amount, max);
         if place.is_none() {
             self.refuse(quota);
         }
@@ -156,19 +168,19 @@ impl Quotas {
         loop {
             // A place given back before this is waited for is remembered by it.
             let freed = self.freed.notified();
-            if let Some(place) = self.try_take(quota, max) {
+            if let Some(place) = self.try_take(quota, 1, max) {
                 return place;
             }
             freed.await;
         }
     }
 
-    fn try_take(self: &Arc<Self>, quota: Quota, max: u64) -> Option<Place> {
+    fn try_take(self: &Arc<Self>, quota: Quota, amount: u64, max: u64) -> Option<Place> {
         let gauge = &self.gauges[quota as usize];
-        let more = |used| (used < max).then_some(used + 1);
+        let more = |used: u64| used.checked_add(amount).filter(|it| *it <= max);
         let before = gauge.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
-        gauge.peak.fetch_max(before + 1, Ordering::Relaxed);
-        Some(Place { quotas: Arc::clone(self), quota })
+        gauge.peak.fetch_max(before + amount, Ordering::Relaxed);
+        Some(Place { quotas: Arc::clone(self), quota, amount })
     }
 
     /// How many more bytes of events it may publish: one for all VMs and generations whose limits are the same.
@@ -183,6 +195,12 @@ impl Quotas {
                 rate
             }
         }
+    }
+
+    /// The turns of those who wait for a place: `most` at once, for all VMs of the plugin together; the first call says
+    /// how many.
+    pub fn turns(&self, quota: Quota, most: usize) -> Arc<Semaphore> {
+        Arc::clone(self.turns[quota as usize].get_or_init(|| Arc::new(Semaphore::new(most.max(1)))))
     }
 
     /// Notes how much of `quota` there is now.
@@ -213,11 +231,12 @@ impl Quotas {
 pub struct Place {
     quotas: Arc<Quotas>,
     quota: Quota,
+    amount: u64,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.quotas.gauges[self.quota as usize].used.fetch_sub(1, Ordering::AcqRel);
+        self.quotas.gauges[self.quota as usize].used.fetch_sub(self.amount, Ordering::AcqRel);
         self.quotas.freed.notify_one();
     }
 }
@@ -244,6 +263,11 @@ mod tests {
         drop(first);
         assert_eq!(quotas.read(Quota::Processes), Use { used: 0, peak: 1, refused: 1 });
         assert!(quotas.take(Quota::Processes, 1).is_some());
+        let held = quotas.take_many(Quota::HeldBytes, 60, 64).unwrap();
+        assert!(quotas.take_many(Quota::HeldBytes, 5, 64).is_none());
+        assert!(quotas.take_many(Quota::HeldBytes, u64::MAX, 64).is_none());
+        drop(held);
+        assert_eq!(quotas.read(Quota::HeldBytes), Use { used: 0, peak: 60, refused: 2 });
     }
 
     #[tokio::test]

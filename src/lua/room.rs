@@ -106,7 +106,7 @@ impl Room {
         }
         #[allow(clippy::disallowed_methods)] // makes the coroutine; `enter` runs it
         let future = function.call_async(arguments);
-        self.poll(actor, slot, Strand { call, part, future, end });
+        self.poll(actor, slot, Strand { call, part, was_cut: false, future, end });
     }
 
     fn take_slot(&mut self, actor: &Arc<Actor>) -> usize {
@@ -139,7 +139,16 @@ impl Room {
         let future = Pin::new(&mut strand.future);
         match enter(vm, &strand.call, strand.part, || future.poll(&mut Context::from_waker(&handle))) {
             Ok(Poll::Ready(result)) => self.end(actor, slot, strand, Some(result)),
-            Ok(Poll::Pending) => self.keep(actor, slot, strand),
+            Ok(Poll::Pending) => {
+                // A slice may end after the script has asked what it waits for and before it gives way. Then it gives
+                // way in the next poll without asking again, and a wake in between has gone into that of the slice.
+                let is_cut = self.slots[slot].waker.is_woken();
+                let asks_again = std::mem::replace(&mut strand.was_cut, is_cut) && !is_cut;
+                self.keep(actor, slot, strand);
+                if asks_again {
+                    handle.wake_by_ref();
+                }
+            }
             Err(panicked) => {
                 self.end(
                     actor,
@@ -179,7 +188,7 @@ impl Room {
         strand: Strand,
         result: Option<mlua::Result<MultiValue>>,
     ) {
-        let Strand { call, part, future, end } = strand;
+        let Strand { call, part, future, end, .. } = strand;
         self.free.push(slot);
         let waiting = actor.waiting.lock().get_mut(slot).and_then(Option::take);
         let Some(vm) = &self.vm else {

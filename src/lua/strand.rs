@@ -118,6 +118,8 @@ pub struct Strand {
     pub call: Arc<CallState>,
     /// Which part of it this is; 0 is the call's own coroutine.
     pub part: u64,
+    /// Its last poll ended with a wake: its slice was over, perhaps between asking what it waits for and giving way.
+    pub was_cut: bool,
     /// What is polled.
     pub future: mlua::function::AsyncCallFuture<MultiValue>,
     /// What comes after.
@@ -139,7 +141,13 @@ impl SlotWaker {
 
     /// The coroutine is about to be polled: from now on wakes count again.
     pub fn rearm(&self) {
-        self.woken.store(false, Ordering::Release);
+        // Also a read: what happened before a wake that counted for nothing is seen by the poll that follows.
+        self.woken.swap(false, Ordering::AcqRel);
+    }
+
+    /// Whether it was woken since it was last polled, or while it was.
+    pub fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::Acquire)
     }
 }
 

@@ -196,3 +196,31 @@ fn what_a_program_wrote_counts_also_when_nobody_waited_for_its_end() {
     let bytes = quotas.iter().find(|it| it["name"] == "file_bytes").unwrap();
     assert_eq!(bytes["used"], json!(1_000_002), "{status}");
 }
+
+#[test]
+fn what_a_plugin_hands_over_is_held_to_its_memory() {
+    let source = r#"panotti.on.on_clip_captured(function()
+      local text, refused, why = string.rep("x", 2 ^ 20), 0, nil
+      local tasks = {}
+      for i = 1, 100 do
+        tasks[i] = panotti.task.spawn(function()
+          local ok, err = pcall(panotti.fs.write, "f" .. i % 4, text)
+          if not ok then refused += 1 why = err end
+        end)
+      end
+      for _, task in tasks do task:join() end
+      return { metadata = { refused = refused, why = why } }
+    end, { timeout = 10 })"#;
+    let limits = "limits: { memory_mib: 16, question_wall_ms: 10000 }";
+    let server = Server::with()
+        .plugin("copier", source)
+        .plugin_file("copier", "plugin.yaml", limits)
+        .env("PANOTTI_CHAIN_WALL_MS", 10_000)
+        .start();
+    assert!(clip(&server)["why"].as_str().unwrap().contains("limits.memory_mib = 16"));
+    let status = server.get("/api/v1/plugins/copier/status").expect(200);
+    let quotas = status["quotas"].as_array().unwrap();
+    let held = quotas.iter().find(|it| it["name"] == "held_bytes").unwrap();
+    assert_eq!((held["limit"].as_u64(), held["used"].as_u64()), (Some(16 << 20), Some(0)), "{held}");
+    assert!(held["peak"].as_u64() <= Some(16 << 20) && held["refused"].as_u64() > Some(0), "{held}");
+}

@@ -4,6 +4,7 @@ use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 
 use crate::lua::context::ApiContext;
 use crate::lua::convert::{Budget, Shapes, from_lua};
+use crate::lua::quota::{Place, Quota};
 
 use super::define::{Outcome, Raise, Reply};
 use super::permit;
@@ -178,6 +179,24 @@ impl<'a> Args<'a> {
     /// The VM that calls.
     pub fn lua(&self) -> &'a Lua {
         self.lua
+    }
+
+    /// Counts `bytes` of the argument read last as held by the host until the place is dropped: no VM's memory counts
+    /// that copy.
+    ///
+    /// # Errors
+    /// The plugin has handed over as much as its memory may be.
+    pub fn hold(&self, ctx: &ApiContext, name: &str, bytes: usize) -> Result<Place, Raise> {
+        let most = Quota::HeldBytes.limit(&ctx.limits);
+        ctx.quotas.take_many(Quota::HeldBytes, bytes as u64, most).ok_or_else(|| {
+            Raise::Limit(format!(
+                "argument {} ({name}): the host still works on {} bytes of this plugin; with {bytes} more it would be past \
+                 limits.memory_mib = {}; wait for what is under way",
+                self.taken,
+                ctx.quotas.read(Quota::HeldBytes).used,
+                ctx.limits.memory_mib
+            ))
+        })
     }
 
     /// A table of named values, or nothing; a name that is not `known` raises.

@@ -36,11 +36,16 @@ const TYPES: &[(&str, &str)] = &[
     ("pdf", "application/pdf"),
 ];
 
+/// Assets that one plugin reads at once.
+const READ_AT_ONCE: usize = 4;
+
 pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let module = build.lua.create_table()?;
     let save = build.waiting("panotti.assets.save", |ctx, args| {
         let name = name(args)?;
-        let bytes = args.bytes("bytes")?.as_bytes().to_vec();
+        let bytes = args.bytes("bytes")?;
+        let held = args.hold(ctx, "bytes", bytes.as_bytes().len())?;
+        let bytes = bytes.as_bytes().to_vec();
         let options = args.options("options", &["mime"])?;
         let mime = options.text("mime")?.map_or_else(|| type_of(&name), str::to_owned);
         if mime.len() > 128 || !mime.contains('/') || mime.bytes().any(|it| !(32..127).contains(&it)) {
@@ -50,6 +55,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
         let (services, plugin, quotas) = (ctx.services.clone(), ctx.plugin.clone(), ctx.quotas.clone());
         Ok(async move {
             let saved = assets::save(&services, &plugin, &name, &mime, bytes, quota).await;
+            drop(held);
             if let Ok((count, bytes)) = assets::usage(&services, &plugin) {
                 quotas.set(Quota::Assets, count);
                 quotas.set(Quota::AssetBytes, bytes);
@@ -77,7 +83,10 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     module.raw_set("exists", exists)?;
     let read = build.waiting("panotti.assets.read", |ctx, args| {
         let (name, services, plugin) = (name(args)?, ctx.services.clone(), ctx.plugin.clone());
+        let turns = ctx.quotas.turns(Quota::Assets, READ_AT_ONCE);
         Ok(async move {
+            // What is read is in memory that no VM counts.
+            let _turn = turns.acquire_owned().await;
             let found = match assets::get(&services, &plugin, &name) {
                 Ok(Some(asset)) => assets::read(&services, &plugin, &asset).await,
                 Ok(None) => return Ok(Reply::Lua(Value::Nil)),

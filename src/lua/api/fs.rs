@@ -31,13 +31,16 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     {
         let function = build.waiting(path, move |ctx, args| {
             let place = Place::of(ctx, args, "write")?;
-            let bytes = args.bytes("bytes")?.as_bytes().to_vec();
+            let bytes = args.bytes("bytes")?;
+            let held = args.hold(ctx, "bytes", bytes.as_bytes().len())?;
+            let bytes = bytes.as_bytes().to_vec();
             let quota = Quota { files: ctx.limits.files, bytes: ctx.limits.files_mib << 20 };
             Ok(place.work(move |files, plugin, root, path| {
                 let done = match is_append {
                     true => plugin_files::append(files, plugin, root, path, &bytes, quota),
                     false => plugin_files::write(files, plugin, root, path, &bytes, quota),
                 };
+                drop(held);
                 done.map(|()| Reply::Lua(mlua::Value::Boolean(true)))
             }))
         })?;
@@ -79,6 +82,9 @@ fn shown(it: &Entry) -> Value {
     };
     json!({ "name": it.name, "kind": kind, "size": it.size, "modified_at": it.modified_at.0 as f64 / 1e6 })
 }
+
+/// Work on files that one plugin has under way at once.
+const AT_ONCE: usize = 4;
 
 /// A path below a folder that is open to the plugin.
 struct Place {
@@ -151,6 +157,8 @@ impl Place {
         async move {
             let (own, name) = (files.clone(), Arc::clone(&plugin));
             let (is_own, shown) = (root == Root::Own, path.clone());
+            // A few at once: what they read is in memory that no VM counts.
+            let _turn = quotas.turns(Counted::Files, AT_ONCE).acquire_owned().await;
             let done = runtime.spawn_blocking(move || work(&own, &name, &root, &path)).await;
             if is_own {
                 let (count, bytes) = files.usage(&plugin).read();

@@ -39,6 +39,7 @@ fn run(
     args.permit(ctx, "process", Some(&tool))?;
     let arguments = arguments(args)?;
     let (input, timeout) = options(args)?;
+    let held = args.hold(ctx, "options.stdin", input.len())?;
     let path = tool_path(&ctx.services.settings.process_tools, &tool);
     let most = Duration::from_millis(ctx.limits.process_wall_ms);
     let (own_timeout, timeout) =
@@ -87,6 +88,7 @@ fn run(
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         call.keep(number, Box::new(Aborted(running.0.abort_handle())));
         let ended = running.await;
+        drop(held);
         drop(call.take_kept(number));
         match ended {
             Ok(ended) => Ok(made(ended)),

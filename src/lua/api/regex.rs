@@ -1,7 +1,7 @@
 //! `panotti.regex`: regular expressions that cannot backtrack.
 //!
 //! A search takes (length of the text) x (size of the compiled pattern) at worst and no interrupt reaches it,
-//! so that product is bounded, and what walks over all matches looks at the time between two of them.
+//! so that product is bounded (times the number of groups, where they are asked for), and what walks over all matches looks at the time between two of them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use mlua::{Lua, MultiValue, Table, Value};
 use parking_lot::Mutex;
 use regex::bytes::{Captures, Regex, RegexBuilder};
+use regex_automata::util::interpolate;
 
 use super::args::Args;
 use super::define::{Build, Outcome, Raise, Reply};
@@ -37,14 +38,19 @@ type Kept = Arc<Mutex<VecDeque<Arc<Compiled>>>>;
 pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let module = build.lua.create_table()?;
     let kept = Kept::default();
-    let add = |name: &str, path: &'static str, body: fn(&Lua, &Regex, &[u8], &mut Args) -> Outcome| {
+    let add = |name: &str,
+               path: &'static str,
+               with_groups: bool,
+               body: fn(&Lua, &Regex, &[u8], &mut Args) -> Outcome| {
         let kept = kept.clone();
         let function = build.function(path, move |lua, _, args| {
             let pattern = args.text("pattern")?;
             let compiled = compile(&kept, &pattern).map_err(|what| args.wrong_because("pattern", &what))?;
             let text = args.bytes("text")?;
             let text = text.as_bytes();
-            let most = MAX_WORK / compiled.size_bytes;
+            // Each state of the search keeps the places of all groups.
+            let groups = if with_groups { compiled.regex.captures_len().div_ceil(2) } else { 1 };
+            let most = MAX_WORK / compiled.size_bytes / groups;
             if text.len() > most {
                 return Err(Raise::Limit(format!(
                     "the text is longer than {most} bytes, the most for so large a pattern; search it in parts, \
@@ -55,10 +61,10 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
         })?;
         module.raw_set(name, function)
     };
-    add("is_match", "panotti.regex.is_match", |_, regex, text, _| {
+    add("is_match", "panotti.regex.is_match", false, |_, regex, text, _| {
         Ok(Reply::Lua(Value::Boolean(regex.is_match(text))))
     })?;
-    add("find", "panotti.regex.find", |_, regex, text, args| {
+    add("find", "panotti.regex.find", false, |_, regex, text, args| {
         let from = match args.optional_number("init")?.unwrap_or(1.0) {
             it if it >= 1.0 => it as usize - 1,
             it => return Err(args.wrong_because("init", &format!("must be at least 1, got {it}"))),
@@ -74,11 +80,11 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
             None => Reply::Lua(Value::Nil),
         })
     })?;
-    add("match", "panotti.regex.match", |lua, regex, text, _| match regex.captures(text) {
+    add("match", "panotti.regex.match", true, |lua, regex, text, _| match regex.captures(text) {
         Some(captures) => Ok(Reply::Lua(Value::Table(groups(lua, regex, &captures)?))),
         None => Ok(Reply::Lua(Value::Nil)),
     })?;
-    add("match_all", "panotti.regex.match_all", |lua, regex, text, args| {
+    add("match_all", "panotti.regex.match_all", true, |lua, regex, text, args| {
         let limit = limit(args)?;
         let list = lua.create_table()?;
         let clock = Instant::now();
@@ -88,7 +94,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
         }
         Ok(Reply::Lua(Value::Table(list)))
     })?;
-    add("replace", "panotti.regex.replace", |_, regex, text, args| {
+    add("replace", "panotti.regex.replace", true, |_, regex, text, args| {
         let with = args.bytes("replacement")?;
         let (with, limit) = (with.as_bytes(), limit(args)?);
         let mut out = Vec::with_capacity(text.len());
@@ -97,17 +103,14 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
         for captures in regex.captures_iter(text).take(limit) {
             check(clock)?;
             let Some(whole) = captures.get(0) else { continue };
-            out.extend_from_slice(&text[from..whole.start()]);
-            captures.expand(&with, &mut out);
+            append(&mut out, &text[from..whole.start()])?;
+            expand(&captures, &with, &mut out)?;
             from = whole.end();
-            if out.len() > MAX_REPLACED_BYTES {
-                return Err(Raise::Limit(format!("the result is longer than {MAX_REPLACED_BYTES} bytes")));
-            }
         }
-        out.extend_from_slice(&text[from..]);
+        append(&mut out, &text[from..])?;
         Ok(Reply::Bytes(out))
     })?;
-    add("split", "panotti.regex.split", |lua, regex, text, args| {
+    add("split", "panotti.regex.split", false, |lua, regex, text, args| {
         let limit = limit(args)?;
         let list = lua.create_table()?;
         let clock = Instant::now();
@@ -126,6 +129,31 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
 
 /// Bytes that a replacement may make.
 const MAX_REPLACED_BYTES: usize = 16 << 20;
+
+/// Puts the groups into the replacement; a few bytes of it may stand for a long group many times.
+fn expand(captures: &Captures<'_>, with: &[u8], out: &mut Vec<u8>) -> Result<(), Raise> {
+    let mut done = Ok(());
+    let group = |index: usize, out: &mut Vec<u8>| {
+        if let (Ok(()), Some(group)) = (&done, captures.get(index)) {
+            done = append(out, group.as_bytes());
+        }
+    };
+    let index_of = |name: &str| {
+        let found = captures.name(name)?;
+        (0..captures.len()).find(|it| captures.get(*it).is_some_and(|it| it.range() == found.range()))
+    };
+    interpolate::bytes(with, group, index_of, out);
+    done?;
+    append(out, &[])
+}
+
+fn append(out: &mut Vec<u8>, more: &[u8]) -> Result<(), Raise> {
+    if out.len() + more.len() > MAX_REPLACED_BYTES {
+        return Err(Raise::Limit(format!("the result is longer than {MAX_REPLACED_BYTES} bytes")));
+    }
+    out.extend_from_slice(more);
+    Ok(())
+}
 
 fn compile(kept: &Kept, pattern: &str) -> Result<Arc<Compiled>, String> {
     let mut kept = kept.lock();

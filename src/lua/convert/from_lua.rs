@@ -2,11 +2,15 @@
 
 use std::ffi::c_void;
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use mlua::Table;
 use serde_json::{Map, Number, Value};
 
 use super::{MAX_SAFE_INTEGER, Shapes};
+
+/// How long one value may take to read; no interrupt reaches that. Debug builds are slow.
+const MAX_WALK: Duration = Duration::from_millis(if cfg!(debug_assertions) { 2_000 } else { 150 });
 
 /// How much one value may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +54,8 @@ impl std::error::Error for ConvertFault {}
 /// # Errors
 /// A fault that names the place, when a budget is met or a value has no JSON.
 pub fn from_lua(shapes: &Shapes, value: &mlua::Value, budget: Budget) -> Result<Value, ConvertFault> {
-    let mut reader = Reader { shapes, budget, nodes: budget.nodes, text: budget.text_bytes };
+    let (nodes, text) = (budget.nodes, budget.text_bytes);
+    let mut reader = Reader { shapes, budget, nodes, text, began: Instant::now() };
     reader.value(value, None)
 }
 
@@ -59,6 +64,7 @@ struct Reader<'a> {
     budget: Budget,
     nodes: usize,
     text: usize,
+    began: Instant,
 }
 
 /// A table on the way from the root to the value that is read.
@@ -108,6 +114,11 @@ impl Reader<'_> {
         }
         if here.depth > self.budget.depth {
             return Err(fault(format!("nests deeper than {} levels; flatten it", self.budget.depth)));
+        }
+        // A table has room for more than it holds, and walking takes as long as there is room.
+        if self.began.elapsed() > MAX_WALK {
+            let message = format!("takes longer than {} ms to read; keep less in it", MAX_WALK.as_millis());
+            return Err(ConvertFault { is_limit: true, ..fault(message) });
         }
         if table.raw_len() > self.nodes {
             return Err(self.too_many());

@@ -86,6 +86,7 @@ fn a_vm_that_nothing_stops_is_given_up_and_others_go_on() {
     let failure = bench.ask(&plugin, Hook::OnClipCaptured, json!({"seconds": 2})).unwrap_err();
     assert_eq!(failure.outcome, Outcome::Deadline);
     until("it counts as stuck", || bench.host.stuck() == 1);
+    assert_eq!(bench.host.still_stuck(), 1);
     until("another VM has taken over", || plugin.stats().replaced == 1);
     assert_eq!(plugin.stats().stuck, 1);
     for it in [&plugin, &other] {
@@ -93,4 +94,6 @@ fn a_vm_that_nothing_stops_is_given_up_and_others_go_on() {
     }
     release.store(true, Ordering::Release);
     until("the thread has come back", || bench.host.in_flight() == 0);
+    until("it is not stuck any more", || bench.host.still_stuck() == 0);
+    assert_eq!(bench.host.stuck(), 1, "it is still counted");
 }

@@ -171,3 +171,31 @@ fn tasks_and_timers_are_counted() {
     bench.runtime.block_on(plugin.retire(Duration::ZERO));
     until("retiring ends them", || plugin.stats().tasks == 0 && plugin.stats().in_flight == 0);
 }
+
+#[test]
+fn nobody_waits_for_ever_on_a_machine_that_has_too_much_to_do() {
+    // Slices end anywhere then, also between asking what a coroutine waits for and giving way.
+    let bench = Bench::new();
+    let body = "local tasks = {}
+        for i = 1, 200 do
+            tasks[i] = panotti.task.spawn(function() panotti.fs.stat('none') panotti.fs.stat('none') end)
+        end
+        for _, it in tasks do it:join() end
+        return { title = 'done' }";
+    let limits = json!({ "question_wall_ms": 20_000, "question_cpu_ms": 20_000, "wall_ms": 20_000 });
+    let plugin =
+        bench.load_with(&format!("panotti.on.on_clip_captured(function() {body} end)"), limits).unwrap();
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let others: Vec<_> = (0..cores * 2)
+        .map(|_| {
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || while !stop.load(std::sync::atomic::Ordering::Relaxed) {})
+        })
+        .collect();
+    let asked: Vec<_> =
+        (0..15).map(|_| bench.ask(&plugin, Hook::OnClipCaptured, json!({})).is_ok()).collect();
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    others.into_iter().for_each(|it| it.join().unwrap());
+    assert!(asked.iter().all(|it| *it), "{asked:?}");
+}

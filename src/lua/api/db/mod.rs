@@ -33,6 +33,9 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     prelude::run(build.lua, "panotti", GLUE, host)
 }
 
+/// Bytes of a statement's text.
+const MAX_SQL_BYTES: usize = 1 << 20;
+
 const TRANSACTION: &str = "panotti.db.transaction";
 
 fn statement(
@@ -41,7 +44,8 @@ fn statement(
     wants_rows: bool,
 ) -> Result<impl Future<Output = Outcome> + Send + 'static + use<>, Raise> {
     args.permit(ctx, "db", None)?;
-    let (sql, params) = (args.text("sql")?, values::params(args)?);
+    let sql = args.text_up_to("sql", MAX_SQL_BYTES)?;
+    let (params, held) = values::params(ctx, args)?;
     let call = ctx.call()?;
     let request = Request {
         publish: publish::maker(ctx, &call, &sql),
@@ -59,6 +63,7 @@ fn statement(
             Some(session) => session.run(request).await,
             None => database.run(request).await,
         };
+        drop(held);
         let mut answer = match answer {
             Ok(answer) => answer,
             Err(fault) => return failed(&call, &quotas, fault),

@@ -4,6 +4,8 @@ use mlua::{Lua, Table, Value};
 
 use crate::lua::api::args::Args;
 use crate::lua::api::define::Raise;
+use crate::lua::context::ApiContext;
+use crate::lua::quota::Place;
 use crate::services::databases::{Answer, Params, SqlValue};
 
 /// Parameters of one statement.
@@ -12,17 +14,22 @@ const MAX_PARAMS: usize = 1_000;
 /// The largest integer up to which a double counts without gaps.
 const MAX_SAFE_INTEGER: i64 = 1 << 53;
 
-/// Reads what is to be bound: nothing, a list, or named values.
-pub(super) fn params(args: &mut Args) -> Result<Params, Raise> {
+/// Reads what is to be bound: nothing, a list, or named values; with the place that their copies take.
+pub(super) fn params(ctx: &ApiContext, args: &mut Args) -> Result<(Params, Place), Raise> {
     let table = match args.any() {
-        Value::Nil => return Ok(Params::None),
+        Value::Nil => return Ok((Params::None, args.hold(ctx, "params", 0)?)),
         Value::Table(it) => it,
         other => {
             return Err(args.wrong_because("params", &format!("must be a table, got {}", other.type_name())));
         }
     };
-    let (mut list, mut named) = (Vec::new(), Vec::new());
+    let (mut list, mut named, mut bytes) = (Vec::new(), Vec::new(), 0);
     table.for_each(|key: Value, value: Value| {
+        bytes += match &value {
+            Value::String(text) => text.as_bytes().len(),
+            Value::Buffer(buffer) => buffer.len(),
+            _ => size_of::<SqlValue>(),
+        };
         match key {
             Value::String(name) => named.push((name.to_string_lossy(), value)),
             Value::Integer(at) => list.push((at as f64, value)),
@@ -34,18 +41,20 @@ pub(super) fn params(args: &mut Args) -> Result<Params, Raise> {
             false => Ok(()),
         }
     })?;
-    match (list.is_empty(), named.is_empty()) {
-        (false, false) => Err(args.wrong_because("params", "mixes a list with named values")),
-        (_, true) => positional(args, list),
+    let held = args.hold(ctx, "params", bytes)?;
+    let params = match (list.is_empty(), named.is_empty()) {
+        (false, false) => return Err(args.wrong_because("params", "mixes a list with named values")),
+        (_, true) => positional(args, list)?,
         (true, false) => {
             let mut made = Vec::with_capacity(named.len());
             for (name, value) in named {
                 let value = to_sql(args, &format!("params.{name}"), &value)?;
                 made.push((name, value));
             }
-            Ok(Params::Named(made))
+            Params::Named(made)
         }
-    }
+    };
+    Ok((params, held))
 }
 
 /// Values by their places; those between that are nil are NULL.

@@ -96,6 +96,7 @@ impl Shared {
             (Arc::clone(&self.turns), Arc::clone(&ctx.quotas), ctx.runtime.clone());
         let places = ctx.limits.http_requests.max(ctx.limits.instances) as u64;
         let own_timeout = timeout < most;
+        let held = args.hold(ctx, "body", wanted.body.as_ref().map_or(0, Vec::len))?;
         Ok(async move {
             let Ok(_turn) = turns.acquire_owned().await else { return Ok(Reply::Nothing) };
             let _place = quotas.take(Quota::HttpRequests, places);
@@ -112,6 +113,7 @@ impl Shared {
             };
             let sending = Ended(runtime.spawn(async move { client.send(request).await }));
             let answer = sending.await;
+            drop(held);
             Ok(match answer {
                 Ok(response) => made(response),
                 Err(fault) => failed(&call, fault, own_timeout, &shut),
