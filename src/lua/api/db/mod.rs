@@ -33,9 +33,6 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     prelude::run(build.lua, "panotti", GLUE, host)
 }
 
-/// Bytes of a statement's text.
-const MAX_SQL_BYTES: usize = 1 << 20;
-
 const TRANSACTION: &str = "panotti.db.transaction";
 
 fn statement(
@@ -44,7 +41,8 @@ fn statement(
     wants_rows: bool,
 ) -> Result<impl Future<Output = Outcome> + Send + 'static + use<>, Raise> {
     args.permit(ctx, "db", None)?;
-    let sql = args.text_up_to("sql", MAX_SQL_BYTES)?;
+    let sql = args.text("sql")?;
+    let held_sql = args.hold(ctx, "sql", sql.len())?;
     let (params, held) = values::params(ctx, args)?;
     let call = ctx.call()?;
     let request = Request {
@@ -63,7 +61,7 @@ fn statement(
             Some(session) => session.run(request).await,
             None => database.run(request).await,
         };
-        drop(held);
+        drop((held_sql, held));
         let mut answer = match answer {
             Ok(answer) => answer,
             Err(fault) => return failed(&call, &quotas, fault),
