@@ -60,7 +60,7 @@ pub(super) async fn start(
         runtime: host.runtime().clone(),
         registry: Registry::default(),
         log_rate: Rate::new(source.limits.log_per_s, source.limits.log_burst),
-        emit_rate: Arc::new(Rate::new(source.limits.emits_per_s, source.limits.emits_burst)),
+        emit_rate: quotas.emits(&source.limits),
         emit_bytes: quotas.emit_bytes(&source.limits),
         quotas,
         resolver: host.resolver(),

@@ -138,13 +138,14 @@ pub struct Quotas {
     /// Keys that are written and not committed yet.
     pub pending: Pending,
     emitted: parking_lot::Mutex<Option<EmitRate>>,
+    emitted_bytes: parking_lot::Mutex<Option<EmitRate>>,
     /// Held by the one who is next to wait for a place, so that places go to whoever came first.
     queue: Mutex<()>,
     freed: Notify,
     turns: [OnceLock<Arc<Semaphore>>; Quota::ALL.len()],
 }
 
-/// Bytes of events a second, and at once; and what is left of them.
+/// So much a second, and at once; and what is left of it.
 type EmitRate = ((u64, u64), Arc<Rate>);
 
 impl Quotas {
@@ -185,16 +186,12 @@ impl Quotas {
 
     /// How many more bytes of events it may publish: one for all VMs and generations whose limits are the same.
     pub fn emit_bytes(&self, limits: &PluginLimits) -> Arc<Rate> {
-        let wanted = (limits.emit_mib_per_s << 20, limits.emit_burst_mib << 20);
-        let mut emitted = self.emitted.lock();
-        match &*emitted {
-            Some((has, rate)) if *has == wanted => Arc::clone(rate),
-            _ => {
-                let rate = Arc::new(Rate::new(wanted.0, wanted.1));
-                *emitted = Some((wanted, Arc::clone(&rate)));
-                rate
-            }
-        }
+        shared(&self.emitted_bytes, (limits.emit_mib_per_s << 20, limits.emit_burst_mib << 20))
+    }
+
+    /// How many more events it may publish, for all of them in the same way.
+    pub fn emits(&self, limits: &PluginLimits) -> Arc<Rate> {
+        shared(&self.emitted, (limits.emits_per_s, limits.emits_burst))
     }
 
     /// The turns of those who wait for a place: `most` at once, for all VMs of the plugin together; the first call says
@@ -222,6 +219,19 @@ impl Quotas {
             used: gauge.used.load(Ordering::Relaxed),
             peak: gauge.peak.load(Ordering::Relaxed),
             refused: gauge.refused.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// The rate that is `wanted`: the one there is, or a new one when the limits have changed.
+fn shared(kept: &parking_lot::Mutex<Option<EmitRate>>, wanted: (u64, u64)) -> Arc<Rate> {
+    let mut kept = kept.lock();
+    match &*kept {
+        Some((has, rate)) if *has == wanted => Arc::clone(rate),
+        _ => {
+            let rate = Arc::new(Rate::new(wanted.0, wanted.1));
+            *kept = Some((wanted, Arc::clone(&rate)));
+            rate
         }
     }
 }
@@ -268,6 +278,16 @@ mod tests {
         assert!(quotas.take_many(Quota::HeldBytes, u64::MAX, 64).is_none());
         drop(held);
         assert_eq!(quotas.read(Quota::HeldBytes), Use { used: 0, peak: 60, refused: 2 });
+    }
+
+    #[test]
+    fn all_vms_of_a_plugin_publish_at_one_rate() {
+        let (quotas, mut limits) = (Quotas::default(), PluginLimits::default());
+        (limits.emits_per_s, limits.emits_burst) = (1, 2);
+        let (one, other) = (quotas.emits(&limits), quotas.emits(&limits));
+        assert!(one.take_many(2).is_some() && other.take_many(1).is_none());
+        limits.emits_burst = 5;
+        assert!(quotas.emits(&limits).take_many(5).is_some(), "new limits, a new rate");
     }
 
     #[tokio::test]
