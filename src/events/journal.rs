@@ -171,7 +171,8 @@ impl Journal {
             id,
         };
         let seq = tx.insert_event(&event)?;
-        self.counts.published.count(&event.kind);
+        let (counts, kind) = (Arc::clone(&self.counts), event.kind.clone());
+        tx.after_commit(move || counts.published.count(&kind));
         let plugins = self.hooks.table().subscribers(&event);
         if !plugins.is_empty() {
             tx.insert_deliveries(seq, &event, &plugins, None)?;
@@ -185,5 +186,32 @@ fn depth(caller: &Caller) -> i16 {
     match caller.causation_id {
         Some(_) => caller.event_depth.saturating_add(1),
         None => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::error::Code;
+    use crate::store::{Store, StoreOptions};
+
+    #[tokio::test]
+    async fn an_event_counts_when_its_change_is_committed_and_never_when_it_is_rolled_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&StoreOptions::at(folder.path().join("t.db"))).unwrap();
+        let journal = Journal::new(Dispatcher::new(Duration::from_secs(1)), Arc::new(SystemClock), 8);
+        for (kind, fails) in [("kept", false), ("lost", true)] {
+            let own = journal.clone();
+            let written = store.write(move |tx| {
+                own.publish(tx, EventDraft::new(kind, "1", Value::Null), &Caller::server())?;
+                assert!(own.published().iter().all(|(it, _)| it != kind), "not before the commit");
+                if fails { Err(Error::new(Code::Conflict, "no")) } else { Ok(()) }
+            });
+            assert_eq!(written.await.is_err(), fails);
+        }
+        assert_eq!(journal.published(), [("kept".to_owned(), 1)]);
     }
 }

@@ -22,6 +22,16 @@ pub struct Tx {
     group: Differences,
     /// Let go of when the group has been committed, or is lost.
     holds: Vec<Hold>,
+    /// Done when the group has been committed, by the jobs that succeeded.
+    afterwards: Vec<Afterwards>,
+}
+
+struct Afterwards(Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for Afterwards {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Afterwards")
+    }
 }
 
 impl Deref for Tx {
@@ -40,7 +50,13 @@ impl DerefMut for Tx {
 
 impl Tx {
     pub(super) fn new(reader: Reader) -> Self {
-        Tx { reader, job: Differences::default(), group: Differences::default(), holds: Vec::new() }
+        Tx {
+            reader,
+            job: Differences::default(),
+            group: Differences::default(),
+            holds: Vec::new(),
+            afterwards: Vec::new(),
+        }
     }
 
     /// Notes that the counter `name` changes by `by` if the job succeeds.
@@ -51,6 +67,12 @@ impl Tx {
     /// Keeps `hold` until the changes are visible to everybody, or lost.
     pub fn hold(&mut self, hold: Hold) {
         self.holds.push(hold);
+    }
+
+    /// Does `act` once the changes are visible to everybody; never when they are lost. It must be quick: it runs on the
+    /// writer's thread.
+    pub fn after_commit(&mut self, act: impl FnOnce() + Send + 'static) {
+        self.afterwards.push(Afterwards(Box::new(act)));
     }
 
     /// The counter as it will be if the job succeeds.
@@ -71,11 +93,13 @@ impl Tx {
     pub(super) fn job(&mut self, work: impl FnOnce(&mut Tx) -> bool) -> Result<()> {
         self.execute("SAVEPOINT job")?;
         self.job = Differences::default();
+        let kept = self.afterwards.len();
         if work(self) {
             let differences = std::mem::take(&mut self.job);
             self.group.merge(differences);
             self.execute("RELEASE job")
         } else {
+            self.afterwards.truncate(kept);
             self.execute("ROLLBACK TO job; RELEASE job")
         }
     }
@@ -84,12 +108,16 @@ impl Tx {
         std::mem::take(&mut self.group).write(&mut self.reader)?;
         self.execute("COMMIT")?;
         self.holds.clear();
+        for Afterwards(act) in self.afterwards.drain(..) {
+            act();
+        }
         Ok(())
     }
 
     /// Ends a transaction that failed, if the database has not done so itself.
     pub(super) fn roll_back(&mut self) {
         self.holds.clear();
+        self.afterwards.clear();
         if let Err(error) = self.execute("ROLLBACK") {
             log::debug!("database: nothing to roll back: {:?}", error.source);
         }
