@@ -62,6 +62,7 @@ fn event(clip: &Clip) -> Event {
         causation_id: None,
         priority: Priority::Normal,
         depth: 0,
+        expires_at: None,
     }
 }
 

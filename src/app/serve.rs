@@ -91,7 +91,7 @@ impl Parts {
             store: services.store.clone(),
             journal: services.journal.clone(),
             host: Arc::new(host.clone()),
-            dispatcher: hooks.clone(),
+            dispatcher: hooks,
             databases: services.databases.clone(),
             files: services.plugin_files.clone(),
             env: std::env::vars().collect(),
@@ -100,7 +100,6 @@ impl Parts {
         let deliverer = Deliverer::new(DelivererOptions {
             store: services.store.clone(),
             journal: services.journal.clone(),
-            hooks,
             deferred: Arc::new(services.clone()),
             clock,
             per_plugin: settings.limits.max_concurrent_tasks,

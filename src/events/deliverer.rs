@@ -12,15 +12,14 @@ use tokio::sync::Notify;
 
 use crate::clock::SharedClock;
 use crate::error::Result;
-use crate::hooks::{CallFailure, Dispatcher, Hook};
+use crate::hooks::{CallFailure, Hook};
 use crate::model::call::{Caller, Outcome, PluginEffects};
 use crate::model::event::Event;
 use crate::model::time::Timestamp;
-use crate::store::{Claimed, PluginTask, Store, Tx};
+use crate::store::{Claimed, PluginTask, Ran, Room, Store, Tx};
 
 use super::Journal;
 use super::done;
-use super::retry::{MAX_ATTEMPTS, delay_us};
 
 /// What came of a question that was asked after its time: committed with the acknowledgement of its delivery.
 pub type LateChange = Arc<dyn Fn(&mut Tx) -> Result<()> + Send + Sync>;
@@ -41,8 +40,6 @@ pub struct DelivererOptions {
     pub store: Store,
     /// Where effects are published.
     pub journal: Journal,
-    /// Who is told.
-    pub hooks: Dispatcher,
     /// Who runs deferred questions.
     pub deferred: Arc<dyn Deferred>,
     /// The wall clock.
@@ -80,7 +77,17 @@ impl Deliverer {
     /// The store's.
     pub async fn new(options: DelivererOptions) -> Result<Self> {
         let epoch = options.clock.now_us();
-        options.store.write(move |tx| tx.release_claims_of_other_epochs(epoch)).await?;
+        let now = Timestamp(epoch);
+        let freed = options.store.write(move |tx| tx.release_claims_of_other_epochs(epoch, now)).await?;
+        if freed.released > 0 {
+            log::info!("{} deliveries were under way when the server died: they run again", freed.released);
+        }
+        for (subscriber, event_id) in freed.quarantined {
+            log::error!(
+                plugin = &*subscriber, event_id = &*event_id;
+                "the server died three times while this was delivered: it is not tried again, see GET /api/v1/events/dead"
+            );
+        }
         Ok(Deliverer(Arc::new(Inner {
             options,
             epoch,
@@ -133,10 +140,10 @@ impl Deliverer {
         let claimed = inner.options.store.write(move |tx| tx.claim(epoch, &room, CLAIM_AT_ONCE, now)).await?;
         let count = claimed.len();
         for delivery in claimed {
-            inner.begin(&delivery.plugin);
+            inner.begin(&delivery.subscriber);
             let inner = Arc::clone(&inner);
             tokio::spawn(async move {
-                let plugin = Arc::clone(&delivery.plugin);
+                let plugin = Arc::clone(&delivery.subscriber);
                 inner.deliver(delivery).await;
                 inner.end(&plugin);
             });
@@ -147,15 +154,14 @@ impl Deliverer {
 
 impl Inner {
     /// The running plugins and how many deliveries each may still take.
-    fn room(&self) -> Vec<(Arc<str>, usize)> {
+    fn room(&self) -> Vec<Room> {
         let busy = self.by_plugin.lock();
-        let table = self.options.hooks.table();
-        let plugins = table.members().iter().map(|it| Arc::clone(it.handler.plugin()));
-        let room = plugins.map(|plugin| {
-            let taken = busy.get(&plugin).copied().unwrap_or(0);
-            (plugin, self.options.per_plugin.saturating_sub(taken))
+        let all = self.options.journal.subscribers().all(self.options.per_plugin);
+        let room = all.into_iter().map(|(subscriber, at_once)| {
+            let taken = busy.get(&subscriber).copied().unwrap_or(0);
+            Room { subscriber, ready: at_once.saturating_sub(taken), suspect: usize::from(taken == 0) }
         });
-        room.filter(|(_, room)| *room > 0).collect()
+        room.filter(|it| it.ready > 0).collect()
     }
 
     fn begin(&self, plugin: &Arc<str>) {
@@ -172,10 +178,13 @@ impl Inner {
     }
 
     async fn deliver(&self, delivery: Claimed) {
-        let Claimed { id, plugin, event, hook, attempts } = delivery;
+        let Claimed { subscriber: plugin, event, hook, attempts, replay, .. } = delivery.clone();
         let began = Timestamp(self.options.clock.now_us());
         let result = match hook.as_deref().map(Hook::from_name) {
-            None => self.options.hooks.tell(&plugin, &event, attempts, false).await.map(|it| (it, None)),
+            None => {
+                let told = self.options.journal.subscribers().tell(&plugin, &event, attempts, replay);
+                told.await.map(|it| (it, None))
+            }
             Some(Some(hook)) => {
                 let run = self.options.deferred.run(Arc::clone(&plugin), hook, event.clone(), attempts);
                 run.await.map(|late| (Vec::new(), late))
@@ -185,16 +194,17 @@ impl Inner {
         };
         loop {
             let ended = Timestamp(self.options.clock.now_us());
+            let ran = Ran { began, ended };
             let came_to = result.as_ref().map(|(effects, _)| effects.as_slice());
             // Who is switched off or has gone did nothing.
             let did = result.as_ref().err().is_none_or(|it| it.outcome != Outcome::Skipped);
             let task = did.then(|| done::task(&plugin, &event, attempts, came_to, (began, ended))).flatten();
             let written = match &result {
                 Ok((effects, late)) => {
-                    let done = self.acknowledge(id, effects.clone(), late.clone(), &event, task).await;
+                    let done = self.acknowledge(&delivery, effects.clone(), late.clone(), ran, task).await;
                     done.inspect(|()| self.options.journal.count_delivery(&plugin, "ok"))
                 }
-                Err(failure) => self.failed(id, &plugin, &event, attempts, failure, task).await,
+                Err(failure) => self.failed(&delivery, failure, ran, task).await,
             };
             let Err(err) = written else { return };
             // What comes next for this subject waits for it. A full disk has room again some time; a claim
@@ -210,13 +220,14 @@ impl Inner {
     /// The delivery, the keys and the events of its handlers, and their late change are committed together.
     async fn acknowledge(
         &self,
-        id: i64,
+        delivery: &Claimed,
         effects: Vec<PluginEffects>,
         late: Option<LateChange>,
-        event: &Event,
+        ran: Ran,
         task: Option<PluginTask>,
     ) -> Result<()> {
-        let caller = Caller::of_event(event);
+        let delivery = delivery.clone();
+        let caller = Caller::of_event(&delivery.event);
         let journal = self.options.journal.clone();
         let publishes = late.is_some() || effects.iter().any(|it| !it.effects.events.is_empty());
         self.options
@@ -229,7 +240,7 @@ impl Inner {
                 if let Some(task) = task {
                     tx.note_task(&task)?;
                 }
-                tx.acknowledge(id)
+                tx.acknowledge(&delivery, ran)
             })
             .await?;
         if publishes {
@@ -240,21 +251,17 @@ impl Inner {
 
     async fn failed(
         &self,
-        id: i64,
-        plugin: &str,
-        event: &Event,
-        attempt: i32,
+        delivery: &Claimed,
         failure: &CallFailure,
+        ran: Ran,
         task: Option<PluginTask>,
     ) -> Result<()> {
-        let now = self.options.clock.now_us();
-        // A plugin that is switched off or restarting is no failure of its handler.
-        let max_attempts = match failure.outcome {
-            Outcome::Skipped => i32::MAX,
-            _ => self.options.hooks.table().max_attempts(plugin, event).unwrap_or(MAX_ATTEMPTS),
-        };
+        let delivery = delivery.clone();
+        let (plugin, event, attempt) = (&*delivery.subscriber, &delivery.event, delivery.attempts);
         let chance = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
-        let next = delay_us(attempt, max_attempts, chance).map(|delay| Timestamp(now + delay));
+        let subscribers = self.options.journal.subscribers();
+        let delay = subscribers.retry_us(plugin, event, attempt, failure.outcome, chance);
+        let next = delay.map(|delay| Timestamp(ran.ended.0 + delay));
         self.options.journal.count_delivery(plugin, if next.is_some() { "retry" } else { "dead" });
         match next {
             Some(at) => log::warn!(
@@ -271,7 +278,7 @@ impl Inner {
             if let Some(task) = task {
                 tx.note_task(&task)?;
             }
-            tx.fail_delivery(id, &error, next)
+            tx.fail_delivery(&delivery, &error, next, ran)
         });
         write.await
     }

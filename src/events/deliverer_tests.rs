@@ -7,7 +7,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::ScriptFault;
 use crate::events::EventDraft;
 use crate::hooks::Subscription;
-use crate::hooks::{CallFuture, HookCall, HookHandler, Member, OnError, Registration, Reply, Table};
+use crate::hooks::{
+    CallFuture, Dispatcher, HookCall, HookHandler, Member, OnError, Registration, Reply, Table,
+};
 use crate::model::call::{Effects, Emitted, KvOp};
 use crate::model::event::Priority;
 use crate::store::StoreOptions;
@@ -98,7 +100,6 @@ impl Journaled {
         let deliverer = Deliverer::new(DelivererOptions {
             store: self.store.clone(),
             journal: self.journal.clone(),
-            hooks: self.hooks.clone(),
             deferred: Arc::new(Nobody),
             clock: Arc::new(SystemClock),
             per_plugin: 4,
@@ -183,7 +184,9 @@ async fn a_subscription_may_say_how_often_it_wants_to_be_tried() {
 async fn what_a_dead_process_had_claimed_is_delivered_by_the_next() {
     let it = Journaled::with(|_| Ok(Effects::default()));
     it.publish("recording/a", "a").await;
-    let claim = |tx: &mut Tx| tx.claim(1, &[("noting".into(), 9)], 9, Timestamp(i64::MAX));
+    let claim = |tx: &mut Tx| {
+        tx.claim(1, &[Room { subscriber: "noting".into(), ready: 9, suspect: 9 }], 9, Timestamp(i64::MAX))
+    };
     assert_eq!(it.store.write(claim).await.unwrap().len(), 1);
     let _deliverer = it.deliver().await;
     assert_eq!(it.wait_until_seen(1).await, [("a".to_owned(), 2)]);

@@ -15,6 +15,8 @@ use crate::model::tally::NamedCounts;
 use crate::model::time::Timestamp;
 use crate::store::Tx;
 
+use super::Subscribers;
+
 /// An event that is not yet written.
 #[derive(Debug, Clone)]
 pub struct EventDraft {
@@ -43,7 +45,7 @@ impl EventDraft {
 /// Writes events and the deliveries they owe. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
-    hooks: Dispatcher,
+    subscribers: Subscribers,
     clock: SharedClock,
     max_depth: i16,
     due: Arc<Notify>,
@@ -69,7 +71,8 @@ impl Journal {
     pub fn new(hooks: Dispatcher, clock: SharedClock, max_depth: i16) -> Self {
         let counts =
             Counts { published: NamedCounts::new(MAX_TYPES), deliveries: NamedCounts::new(MAX_DELIVERIES) };
-        Journal { hooks, clock, max_depth, due: Arc::new(Notify::new()), counts: Arc::new(counts) }
+        let subscribers = Subscribers::new(hooks);
+        Journal { subscribers, clock, max_depth, due: Arc::new(Notify::new()), counts: Arc::new(counts) }
     }
 
     /// Writes an event and one delivery for each plugin that subscribed to it.
@@ -126,6 +129,11 @@ impl Journal {
         tx.insert_deliveries(seq, event, &plugins, Some(hook.name()))
     }
 
+    /// Who is told.
+    pub fn subscribers(&self) -> &Subscribers {
+        &self.subscribers
+    }
+
     /// Events written since the start, by type.
     pub fn published(&self) -> Vec<(String, u64)> {
         self.counts.published.read()
@@ -168,14 +176,15 @@ impl Journal {
             causation_id: caller.causation_id.as_deref().map(str::to_owned),
             priority: draft.priority,
             depth: depth(caller),
+            expires_at: None,
             id,
         };
         let seq = tx.insert_event(&event)?;
         let (counts, kind) = (Arc::clone(&self.counts), event.kind.clone());
         tx.after_commit(move || counts.published.count(&kind));
-        let plugins = self.hooks.table().subscribers(&event);
-        if !plugins.is_empty() {
-            tx.insert_deliveries(seq, &event, &plugins, None)?;
+        let subscribers = self.subscribers.of(&event);
+        if !subscribers.is_empty() {
+            tx.insert_deliveries(seq, &event, &subscribers, None)?;
         }
         Ok(event)
     }

@@ -1,12 +1,14 @@
 //! The journal: events are written with the change they tell, and delivered after the commit.
 //!
 //! `journal` publishes inside a transaction, `deliverer` claims what is due and calls the handlers,
-//! `retry` says when a failed delivery comes again.
+//! `retry` says when a failed delivery comes again, `subscribers` who is told beside the plugins.
 
 pub mod deliverer;
 pub mod journal;
 mod done;
 mod retry;
+mod subscribers;
 
 pub use deliverer::{Deferred, DeferredFuture, Deliverer, DelivererOptions, LateChange};
 pub use journal::{EventDraft, Journal};
+pub use subscribers::{Subscriber, Subscribers, TellFuture};

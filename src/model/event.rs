@@ -73,6 +73,8 @@ pub struct Event {
     pub priority: Priority,
     /// How many events led here, one after another; loops end at a bound.
     pub depth: i16,
+    /// When it is no longer worth telling.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Event {

@@ -22,6 +22,8 @@ pub(super) const CLIPS_SIZE: &str = "clips.size";
 pub(super) const GAME: &str = "clips.game:";
 pub(super) const RECORDINGS: &str = "recordings";
 pub(super) const DELIVERED: &str = "deliveries.delivered";
+/// Followed by a type of events: how many there are.
+pub(super) const EVENTS: &str = "events:";
 /// Followed by the name of a plugin: its keys, and their bytes.
 pub(super) const KV_KEYS: &str = "kv.keys:";
 pub(super) const KV_BYTES: &str = "kv.bytes:";

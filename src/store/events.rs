@@ -9,6 +9,7 @@ use crate::model::event::{Event, Priority};
 use crate::model::time::Timestamp;
 
 use super::connection::Reader;
+use super::counters::EVENTS;
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
 use super::plugin_db::{JournalPage, JournalRow};
@@ -28,6 +29,7 @@ struct Row {
     causation_id: Option<String>,
     priority: i16,
     depth: i16,
+    expires_at: Option<i64>,
 }
 
 impl Row {
@@ -43,6 +45,7 @@ impl Row {
             causation_id: event.causation_id.clone(),
             priority: event.priority.rank(),
             depth: event.depth,
+            expires_at: event.expires_at.map(|it| it.0),
         })
     }
 
@@ -58,6 +61,7 @@ impl Row {
             causation_id: self.causation_id,
             priority: Priority::from_rank(self.priority),
             depth: self.depth,
+            expires_at: self.expires_at.map(Timestamp),
         })
     }
 }
@@ -68,6 +72,7 @@ impl Tx {
     /// # Errors
     /// `Conflict` when the id is taken.
     pub fn insert_event(&mut self, event: &Event) -> Result<i64> {
+        self.count(format!("{EVENTS}{}", event.kind), 1);
         diesel::insert_into(events::table)
             .values(Row::of(event)?)
             .returning(events::seq)

@@ -13,8 +13,6 @@ mod clips;
 mod connection;
 mod counters;
 mod deliveries;
-#[cfg(test)]
-mod deliveries_tests;
 mod events;
 mod failure;
 mod idempotency;
@@ -62,7 +60,7 @@ use writer::{Writer, once};
 pub use audit::{AuditEntry, WantedActs};
 pub use clip_query::{ClipFilter, ClipOrder, ClipSort};
 pub use connection::Reader;
-pub use deliveries::{Claimed, DeliveryCounts};
+pub use deliveries::{Claimed, DeliveryCounts, Freed, Ran, Room};
 pub use idempotency::KeptAnswer;
 pub use kv::KvUsage;
 pub use plugin_tasks::PluginTask;

@@ -77,6 +77,7 @@ diesel::table! {
         causation_id -> Nullable<Text>,
         priority -> SmallInt,
         depth -> SmallInt,
+        expires_at -> Nullable<BigInt>,
     }
 }
 
@@ -84,16 +85,21 @@ diesel::table! {
     deliveries (id) {
         id -> BigInt,
         event_seq -> BigInt,
-        plugin -> Text,
+        subscriber -> Text,
         hook -> Nullable<Text>,
         subject -> Nullable<Text>,
         rank -> SmallInt,
+        replay -> Bool,
+        replay_id -> Nullable<BigInt>,
         state -> Text,
         attempts -> Integer,
+        crashes -> Integer,
         epoch -> Nullable<BigInt>,
         next_at -> BigInt,
         last_error -> Nullable<Text>,
         created_at -> BigInt,
+        began_at -> Nullable<BigInt>,
+        ended_at -> Nullable<BigInt>,
     }
 }
 

@@ -76,5 +76,6 @@ pub(super) fn event(id: &str, subject: Option<&str>) -> Event {
         causation_id: None,
         priority: Priority::High,
         depth: 0,
+        expires_at: None,
     }
 }

@@ -13,6 +13,7 @@ use crate::hooks::{Answer, Hook};
 use crate::model::clip::{Clip, ProcessingStatus};
 use crate::services::clips;
 use crate::services::files::Expected;
+use crate::store::Room;
 
 const CAPTURED: Hook = Hook::OnClipCaptured;
 const PROCESSED: Hook = Hook::OnClipProcessed;
@@ -171,7 +172,12 @@ async fn who_was_not_asked_in_time_is_asked_later_and_gives_way_to_clients() {
     let clip = create(&rig, ace()).await.unwrap();
     assert_eq!((clip.title.as_str(), rig.heard.lock().len()), ("Ace", 1));
     let now = crate::model::time::Timestamp(i64::MAX);
-    let owed = rig.services.store.write(move |tx| tx.claim(1, &[("late".into(), 9)], 9, now)).await.unwrap();
+    let owed = rig
+        .services
+        .store
+        .write(move |tx| tx.claim(1, &[Room { subscriber: "late".into(), ready: 9, suspect: 0 }], 9, now))
+        .await
+        .unwrap();
     assert_eq!(owed[0].hook.as_deref(), Some("on_clip_captured"));
     update(&rig, clip.id, json!({"title": "Mine", "metadata": {"map": "inferno"}})).await.unwrap();
     let run = || async {

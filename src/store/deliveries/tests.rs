@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::deliveries::{Claimed, DeliveryCounts};
-use super::testing::{event, store};
-use super::{Reader, Store};
+use super::super::testing::{event, store};
+use super::super::{Reader, Store, Tx};
+use super::{Claimed, DeliveryCounts, Ran, Room};
 use crate::model::time::Timestamp;
 
 fn publish(store: &Store, id: &str, subject: Option<&str>, plugins: &[&str]) {
@@ -18,8 +18,10 @@ fn publish(store: &Store, id: &str, subject: Option<&str>, plugins: &[&str]) {
         .unwrap();
 }
 
+const RAN: Ran = Ran { began: Timestamp(1), ended: Timestamp(2) };
+
 fn claim(store: &Store, plugin: &str, now: i64) -> Vec<Claimed> {
-    let room = [(Arc::from(plugin), 10)];
+    let room = [Room { subscriber: Arc::from(plugin), ready: 10, suspect: 1 }];
     store.write_blocking(move |tx| tx.claim(1, &room, 256, Timestamp(now))).unwrap()
 }
 
@@ -39,11 +41,11 @@ fn a_plugin_gets_one_delivery_of_a_subject_at_a_time_in_order() {
     assert_eq!(ids(&first), ["a1", "b1", "x", "y"], "what has no subject has no order");
     assert_eq!(first[0].event, event("a1", Some("clip/a")));
     assert!(claim(&store, "one", 100).is_empty(), "a2 waits for a1");
-    store.write_blocking(move |tx| tx.acknowledge(first[0].id)).unwrap();
+    store.write_blocking(move |tx| tx.acknowledge(&first[0], RAN)).unwrap();
     assert_eq!(ids(&claim(&store, "one", 100)), ["a2"]);
     assert_eq!(ids(&claim(&store, "two", 100)), ["a1", "b1", "x", "y"], "plugins do not wait for each other");
     let counts = store.read(Reader::delivery_counts).unwrap();
-    assert_eq!(counts, DeliveryCounts { pending: 1, claimed: 8, dead: 0, delivered: 1 });
+    assert_eq!(counts, DeliveryCounts { pending: 1, claimed: 8, dead: 0, quarantined: 0, delivered: 1 });
 }
 
 #[test]
@@ -53,13 +55,20 @@ fn a_failed_delivery_comes_again_at_its_time_and_before_later_ones() {
     publish(&store, "a2", Some("clip/a"), &["one"]);
     let first = claim(&store, "one", 100).remove(0);
     assert_eq!(first.attempts, 1);
-    store.write_blocking(move |tx| tx.fail_delivery(first.id, "oops", Some(Timestamp(200)))).unwrap();
+    store.write_blocking(move |tx| tx.fail_delivery(&first, "oops", Some(Timestamp(200)), RAN)).unwrap();
     assert!(claim(&store, "one", 199).is_empty());
     let again = claim(&store, "one", 200).remove(0);
     assert_eq!((again.event.id.as_str(), again.attempts), ("a1", 2));
-    store.write_blocking(move |tx| tx.fail_delivery(again.id, "oops", None)).unwrap();
+    store.write_blocking(move |tx| tx.fail_delivery(&again, "oops", None, RAN)).unwrap();
     assert_eq!(ids(&claim(&store, "one", 200)), ["a2"], "a dead one blocks nobody");
     assert_eq!(store.read(Reader::delivery_counts).unwrap().dead, 1);
+}
+
+/// The process of another epoch starts; (freed, not tried again).
+fn restart(store: &Store, epoch: i64) -> (usize, usize) {
+    let freed = move |tx: &mut Tx| tx.release_claims_of_other_epochs(epoch, Timestamp(300));
+    let freed = store.write_blocking(freed).unwrap();
+    (freed.released, freed.quarantined.len())
 }
 
 #[test]
@@ -67,9 +76,52 @@ fn claims_of_a_dead_process_are_free_again_and_count_as_attempts() {
     let (_folder, store) = store();
     publish(&store, "a1", Some("clip/a"), &["one"]);
     assert_eq!(claim(&store, "one", 100).len(), 1);
-    assert_eq!(store.write_blocking(|tx| tx.release_claims_of_other_epochs(1)).unwrap(), 0);
-    assert_eq!(store.write_blocking(|tx| tx.release_claims_of_other_epochs(2)).unwrap(), 1);
+    assert_eq!(restart(&store, 1), (0, 0));
+    assert_eq!(restart(&store, 2), (1, 0));
     assert_eq!(claim(&store, "one", 100)[0].attempts, 2);
+}
+
+#[test]
+fn what_was_under_way_in_three_dead_processes_is_not_tried_again_and_blocks_nobody() {
+    let (_folder, store) = store();
+    publish(&store, "a1", Some("clip/a"), &["one"]);
+    publish(&store, "a2", Some("clip/a"), &["one"]);
+    for epoch in [2, 3] {
+        assert_eq!(ids(&claim(&store, "one", 100)), ["a1"]);
+        assert_eq!(restart(&store, epoch * 10), (1, 0));
+        assert!(claim(&store, "one", 100)[0].is_suspect);
+        // A planned stop is no crash.
+        store.write_blocking(|tx| tx.unclaim(&[1])).unwrap();
+    }
+    assert_eq!(claim(&store, "one", 100)[0].attempts, 3);
+    assert_eq!(restart(&store, 40), (0, 1));
+    assert_eq!(ids(&claim(&store, "one", 100)), ["a2"]);
+    assert_eq!(store.read(Reader::delivery_counts).unwrap().quarantined, 1);
+}
+
+#[test]
+fn what_is_told_again_waits_for_nothing_live_and_is_claimed_last() {
+    let (_folder, store) = store();
+    publish(&store, "a1", Some("clip/a"), &["one"]);
+    store
+        .write_blocking(|tx| {
+            let again =
+                |tx: &mut Tx, id| tx.insert_replayed(1, &event(id, Some("clip/a")), "one", 7, Timestamp(9));
+            again(tx, "a1")?;
+            again(tx, "a1")
+        })
+        .unwrap();
+    let mut low = event("low", None);
+    low.priority = crate::model::event::Priority::Low;
+    store
+        .write_blocking(move |tx| {
+            let seq = tx.insert_event(&low)?;
+            tx.insert_deliveries(seq, &low, &["one".into()], None)
+        })
+        .unwrap();
+    let claimed = claim(&store, "one", 100);
+    let told: Vec<_> = claimed.iter().map(|it| (it.event.id.as_str(), it.replay)).collect();
+    assert_eq!(told, [("a1", false), ("low", false), ("a1", true)], "the second replay waits for the first");
 }
 
 #[test]
@@ -85,7 +137,11 @@ fn the_highest_priority_is_claimed_first_and_no_more_than_there_is_room() {
             })
             .unwrap();
     }
-    let room = [(Arc::from("none"), 5), (Arc::from("one"), 2)];
+    let room = [("none", 5), ("one", 2)].map(|(name, ready)| Room {
+        subscriber: Arc::from(name),
+        ready,
+        suspect: 0,
+    });
     let claimed = store.write_blocking(move |tx| tx.claim(1, &room, 256, Timestamp(9))).unwrap();
     assert_eq!(ids(&claimed), ["critical", "high"]);
     assert_eq!(claimed[0].hook.as_deref(), Some("on_clip_captured"));

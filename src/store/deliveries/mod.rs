@@ -1,0 +1,132 @@
+//! What is still to be told to whom, and what came of it: rows are noted with their event, claimed in order,
+//! settled with what their handlers left behind, and kept as long as their event.
+
+mod claim;
+mod read;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use diesel::RunQueryDsl;
+
+use crate::error::Result;
+use crate::model::event::Event;
+use crate::model::time::Timestamp;
+
+use super::failure::OrFail;
+use super::statement::{Statement, statement};
+use super::tx::Tx;
+
+pub use claim::{Freed, Room};
+pub use read::DeliveryCounts;
+
+/// A delivery that may run now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// Its row.
+    pub id: i64,
+    /// Who is told: a plugin, or `webhook/<id>`.
+    pub subscriber: Arc<str>,
+    /// The event's place on the journal.
+    pub event_seq: i64,
+    /// What is told.
+    pub event: Event,
+    /// A question's handler that runs in the background; none = whoever subscribed to the event.
+    pub hook: Option<String>,
+    /// Which try this is, from 1; counted before the run.
+    pub attempts: i32,
+    /// Whether it is told again, in the lane behind the live ones.
+    pub replay: bool,
+    /// Whether a process died while it was under way.
+    pub is_suspect: bool,
+}
+
+/// When a delivery ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ran {
+    /// The first handler began.
+    pub began: Timestamp,
+    /// The last one had returned, or failed.
+    pub ended: Timestamp,
+}
+
+/// The rank of everything that is told again: behind the lowest priority.
+const REPLAY_RANK: i64 = -1;
+
+/// Not final yet. The text is that of the partial index, so that it is used.
+const OPEN: &str = "state IN ('waiting', 'ready', 'suspect', 'claimed', 'delayed')";
+
+/// What a row becomes that may run.
+const RUNNABLE: &str = "CASE WHEN crashes > 0 THEN 'suspect' ELSE 'ready' END";
+
+impl Tx {
+    /// Notes that `subscribers` are to be told of the event at `seq`, behind what they are still to be told
+    /// about its subject. `hook` names a question that is asked in the background instead.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn insert_deliveries(
+        &mut self,
+        seq: i64,
+        event: &Event,
+        subscribers: &[Arc<str>],
+        hook: Option<&str>,
+    ) -> Result<()> {
+        for subscriber in subscribers {
+            self.insert_delivery(seq, event, subscriber, hook, None, event.time)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that `subscriber` is told again of the event at `seq`, after everything live.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn insert_replayed(
+        &mut self,
+        seq: i64,
+        event: &Event,
+        subscriber: &str,
+        replay_id: i64,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.insert_delivery(seq, event, subscriber, None, Some(replay_id), now)
+    }
+
+    fn insert_delivery(
+        &mut self,
+        seq: i64,
+        event: &Event,
+        subscriber: &str,
+        hook: Option<&str>,
+        replay_id: Option<i64>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let subject = event.subject.as_deref();
+        let insert: Statement = statement(format!(
+            "INSERT INTO deliveries (event_seq, subscriber, hook, subject, rank, replay, replay_id, next_at, \
+             created_at, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, CASE WHEN EXISTS (SELECT 1 FROM deliveries \
+             WHERE subscriber = ? AND subject = ? AND replay = ? AND {OPEN}) THEN 'waiting' ELSE 'ready' END)"
+        ));
+        let replay = i64::from(replay_id.is_some());
+        let rank = replay_id.map_or(i64::from(event.priority.rank()), |_| REPLAY_RANK);
+        insert
+            .bind(seq)
+            .bind(subscriber)
+            .bind(hook)
+            .bind(subject)
+            .bind(rank)
+            .bind(replay)
+            .bind(replay_id)
+            .bind(now.0)
+            .bind(now.0)
+            .bind(subscriber)
+            .bind(subject)
+            .bind(replay)
+            .execute(&mut self.conn)
+            .or_fail()?;
+        Ok(())
+    }
+}
