@@ -362,7 +362,7 @@
 
 --- Programs that the admin has named (`process_tools`) and granted (`process: [ffmpeg]`). Arguments are handed over as they
 --- are, there is no shell. A program runs in the plugin's own folder of files (see `panotti.fs`) with a clean environment and
---- ends, with everything it started, when its time is up, when it writes more than `limits.process_output_mib` or when the
+--- ends, with everything it started (on Linux also what leaves its group, as a daemon does), when its time is up, when it writes more than `limits.process_output_mib` or when the
 --- call that wants it ends. No file it writes grows beyond `limits.files_mib`, and at most `limits.processes` of a plugin run at
 --- once, the others wait. It can do whatever the program can: mind what you hand over.
 ---@class Panotti_process

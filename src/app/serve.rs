@@ -20,6 +20,7 @@ use crate::model::plugin::PluginState;
 use crate::model::time::Timestamp;
 use crate::plugins::manager::{Exporter, Manager, Parts as PluginParts};
 use crate::plugins::{LastError, PluginFilter};
+use crate::process;
 use crate::services::{Services, tokens, tracks};
 use crate::store::{Store, StoreOptions};
 
@@ -53,6 +54,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     let stop = signals::listen().map_err(|err| cannot("listen for signals", &err))?;
     let settings = Arc::new(settings);
     let _lock = lock::lock_data_dir(&settings.data_dir).map_err(|err| cannot("use the data folder", &err))?;
+    process::take_in_orphans(&settings.data_dir);
     let parts = Parts::build(&settings).await?;
     let served = match parts.manager.start().await {
         Ok(()) if !stop.is_asked() => parts.serve(&settings, stop).await,
@@ -60,6 +62,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     };
     ServerFile::remove(&settings.data_dir);
     parts.stop(served.as_ref().copied().unwrap_or_else(|_| stop_until(&settings))).await;
+    drop(tokio::task::spawn_blocking(process::end_all).await);
     served.map(drop)
 }
 

@@ -3,8 +3,10 @@
 
 mod group;
 mod run;
+mod strays;
 
 pub use run::{Ended, Fault, Program, run};
+pub use strays::{end_all, take_in_orphans};
 
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use super::group::Group;
+use super::strays::MAX_OPEN_FILES;
 
 /// Sets the limits on itself and becomes the program, whose name and arguments it never reads as text of its own.
-const LIMITED: &str = r#"ulimit -c 0 && ulimit -n 256 && ulimit -v "$1" && ulimit -t "$2" && ulimit -f "$3" && shift 3 && exec "$@""#;
+const LIMITED: &str = r#"ulimit -c 0 && ulimit -n "$4" && ulimit -v "$1" && ulimit -t "$2" && ulimit -f "$3" && shift 4 && exec "$@""#;
 
 /// What the script above answers when a limit cannot be set.
 const SHELL: &str = "/bin/sh";
@@ -69,7 +70,7 @@ pub enum Fault {
     Broken(String),
 }
 
-/// Runs `program` to its end; dropping this ends it, and everything it started.
+/// Runs `program` to its end, and ends what it left running; dropping this ends it, and everything it started.
 ///
 /// # Errors
 /// [`Fault`].
@@ -84,6 +85,7 @@ pub async fn run(program: Program) -> Result<Ended, Fault> {
         .arg((program.timeout.as_secs() + 1).to_string())
         // The shell counts in blocks of 512 bytes.
         .arg((program.max_file_bytes >> 9).to_string())
+        .arg(MAX_OPEN_FILES.to_string())
         .arg(&program.tool)
         .args(&program.arguments)
         .env_clear()
@@ -96,15 +98,12 @@ pub async fn run(program: Program) -> Result<Ended, Fault> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    let child = command.spawn().map_err(|error| Fault::NotStarted(error.to_string()))?;
-    let mut group = Group::new(child);
-    let (output, error, status) =
-        match tokio::time::timeout(program.timeout, talk(&mut group, &program)).await {
-            Ok(done) => done?,
-            Err(_) => return Err(Fault::TooSlow(program.timeout)),
-        };
-    group.ended();
-    Ok(Ended { code: status.code(), signal: status.signal(), output, error, took: began.elapsed() })
+    let mut group = Group::start(&mut command).map_err(|error| Fault::NotStarted(error.to_string()))?;
+    let done = tokio::time::timeout(program.timeout, talk(&mut group, &program)).await;
+    let took = began.elapsed();
+    group.end().await;
+    let (output, error, status) = done.unwrap_or(Err(Fault::TooSlow(program.timeout)))?;
+    Ok(Ended { code: status.code(), signal: status.signal(), output, error, took })
 }
 
 type Said = (Vec<u8>, Vec<u8>, std::process::ExitStatus);

@@ -29,6 +29,7 @@ mod routes;
 mod schedules;
 mod shipped;
 mod start_stop;
+mod strays;
 mod tracks;
 mod world;
 mod zoo;
