@@ -75,6 +75,9 @@
 ---@field duration number? seconds
 ---@field tracks table<string, Track> by name
 ---@field metadata table<string, any> free JSON
+---@field start_missing boolean whether its start was never told
+---@field created_at string RFC 3339, UTC
+---@field updated_at string RFC 3339, UTC
 
 --- The `clip` that hooks are given.
 ---@class Clip
@@ -95,6 +98,7 @@
 ---@field recorded_at string? RFC 3339, UTC
 ---@field processed boolean whether processing is done
 ---@field processing_status string pending, processing, completed or failed
+---@field provenance table<string, any> which plugin changed which field, and when
 ---@field created_at string RFC 3339, UTC
 ---@field updated_at string RFC 3339, UTC
 
@@ -487,6 +491,7 @@
 --- (`?`, `?1` with a list, `:name` with named values), no PRAGMA, ATTACH or VACUUM, no temporary tables. Codes of failures: `sql`,
 --- `constraint`, `denied`, `limit`, `rolled_back`, `disk_full`, `database_corrupt`, `unavailable`.
 --- 
+--- A list has one value for each `?`, a NULL at its end as `panotti.json.null`.
 --- Into the database: nil and `panotti.json.null` become NULL, true and false 1 and 0, whole numbers INTEGER, others REAL,
 --- strings TEXT (BLOB when they are not UTF-8), buffers BLOB. Out of it: NULL is nil, TEXT and BLOB are strings, integers above
 --- 2^53 are strings.

@@ -32,8 +32,17 @@ pub fn example_yaml() -> String {
         _ = writeln!(text, "{lead}# {indent}{} {}; {}", row.doc, accepted(row), row.env());
         _ = writeln!(text, "# {indent}{}:{}", row.name(), example_value(row));
     }
+    text.push_str(GRANTS);
     text
 }
+
+/// The section that is no table of settings: whatever plugins there are.
+const GRANTS: &str = "
+# grants:
+#   What plugins may do that waits for the admin: each plugin's name with the lines its manifest asks for under permissions.
+#   Such grants stay until they are taken out here; others are given with `panotti grants allow <plugin>`.
+#   my_plugin: { http: [api.example], process: [ffmpeg] }
+";
 
 fn accepted(row: &Row) -> String {
     let unit = if row.unit.is_empty() { String::new() } else { format!(" {}", row.unit) };
@@ -83,7 +92,9 @@ mod tests {
         let file = folder.path().join("panotti.yaml");
         std::fs::write(&file, text).expect("written");
         let settings = load(Sources { file: Some(file.clone()), ..Sources::default() }).expect("accepted");
-        assert_eq!(settings, Settings { config_file: Some(file), ..Settings::default() });
+        let granted = serde_json::json!({ "http": ["api.example"], "process": ["ffmpeg"] });
+        let grants = [("my_plugin".to_owned(), granted.as_object().cloned().unwrap_or_default())].into();
+        assert_eq!(settings, Settings { config_file: Some(file), grants, ..Settings::default() });
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub enum Payload {
     Recording,
     /// A clip.
     Clip,
+    /// A past event, whole, as subscriptions get it.
+    Event,
 }
 
 /// One field of a payload: name, Luau type, what it is.
@@ -58,6 +60,7 @@ impl Payload {
             Payload::Response => Some("Response"),
             Payload::Recording => Some("Recording"),
             Payload::Clip => Some("Clip"),
+            Payload::Event => Some("Event"),
         }
     }
 
@@ -93,6 +96,9 @@ impl Payload {
                 ("duration", "number?", "seconds"),
                 ("tracks", "{[string]: Track}", "by name"),
                 ("metadata", "{[string]: any}", "free JSON"),
+                ("start_missing", "boolean", "whether its start was never told"),
+                ("created_at", "string", "RFC 3339, UTC"),
+                ("updated_at", "string", "RFC 3339, UTC"),
             ],
             Payload::Clip => &[
                 ("id", "number", "counts up from 1"),
@@ -112,8 +118,20 @@ impl Payload {
                 ("recorded_at", "string?", "RFC 3339, UTC"),
                 ("processed", "boolean", "whether processing is done"),
                 ("processing_status", "string", "pending, processing, completed or failed"),
+                ("provenance", "{[string]: any}", "which plugin changed which field, and when"),
                 ("created_at", "string", "RFC 3339, UTC"),
                 ("updated_at", "string", "RFC 3339, UTC"),
+            ],
+            Payload::Event => &[
+                ("id", "string", "unique and time-ordered"),
+                ("type", "string", "such as recording.ended"),
+                ("source", "string", "panotti or plugin/<name>"),
+                ("subject", "string?", "what it is about"),
+                ("time", "string", "RFC 3339, UTC"),
+                ("data", "any", "what it tells"),
+                ("correlation_id", "string", "shared by all that one request set off"),
+                ("causation_id", "string?", "the event or request that led to it"),
+                ("priority", "string", "low, normal, high or critical"),
             ],
         }
     }

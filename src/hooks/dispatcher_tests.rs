@@ -151,7 +151,10 @@ async fn those_the_time_does_not_reach_are_named() {
 async fn a_filter_keeps_a_hook_from_being_called() {
     let mut picky = registration(Hook::OnClipCaptured);
     let rule = json!({"title": "other"});
-    picky.when = Some(super::super::when::When::parse(rule.as_object().unwrap()).unwrap());
+    picky.when = Some(
+        super::super::when::When::parse(rule.as_object().unwrap(), Hook::OnClipCaptured.info().payload)
+            .unwrap(),
+    );
     let one = dispatcher(vec![member("a", picky, |_| patch_of(json!({"title": "changed"})))]);
     assert_eq!(ask(&one, Hook::OnClipCaptured).await.unwrap().payload["title"], "first");
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::fuzz;
 
+use super::catalogue::Payload;
 use super::when::When;
 
 #[test]
@@ -33,7 +34,7 @@ fn filters() {
         let (spec, payload) = fuzz::halves(input);
         let Ok(spec) = serde_json::from_str::<Map<String, Value>>(&spec) else { return };
         let Ok(payload) = serde_json::from_str::<Value>(&payload) else { return };
-        match When::parse(&spec) {
+        match When::parse(&spec, Payload::None) {
             Ok(when) => assert_eq!(when.holds(&payload), plainly(&spec, &payload)),
             Err(why) => assert!(why.starts_with("when."), "{why}"),
         }

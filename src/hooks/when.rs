@@ -2,6 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::model::spelling::find_similar;
+
+use super::catalogue::Payload;
+
 /// Conditions on fields of the payload; all must hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct When(Vec<(Vec<String>, Condition)>);
@@ -15,13 +19,15 @@ enum Condition {
 }
 
 impl When {
-    /// Reads `{field = value}` or `{field = {min=, max=, one_of=, prefix=}}`; a dot leads into objects.
+    /// Reads `{field = value}` or `{field = {min=, max=, one_of=, prefix=}}`; a dot leads into objects. The fields are
+    /// those of `payload`, whose free ones (`metadata`, an event's `data`) may hold anything.
     ///
     /// # Errors
     /// A sentence that names the field and what is accepted.
-    pub fn parse(spec: &Map<String, Value>) -> Result<Self, String> {
+    pub fn parse(spec: &Map<String, Value>, payload: Payload) -> Result<Self, String> {
         let mut conditions = Vec::new();
         for (field, wanted) in spec {
+            check_field(field, field, payload)?;
             let path: Vec<String> = field.split('.').map(str::to_owned).collect();
             match wanted {
                 Value::Object(rules) => {
@@ -44,6 +50,32 @@ impl When {
             let found = path.iter().try_fold(payload, |value, key| value.get(key)).unwrap_or(&Value::Null);
             condition.holds(found)
         })
+    }
+}
+
+/// A field that the payload never has would keep the handler from ever being called.
+fn check_field(whole: &str, field: &str, payload: Payload) -> Result<(), String> {
+    let fields = payload.fields();
+    let (name, below) = field.split_once('.').map_or((field, None), |(name, below)| (name, Some(below)));
+    let names = || fields.iter().map(|(name, ..)| *name);
+    if fields.is_empty() {
+        return Ok(());
+    }
+    let Some((_, kind, _)) = fields.iter().find(|(known, ..)| *known == name) else {
+        let of = payload.type_name().unwrap_or_default();
+        let instead = match (payload, find_similar(name, names())) {
+            (_, Some(near)) => format!(" (did you mean '{near}'?)"),
+            (Payload::Event, None) => format!("; what an event tells is in its data: write ['data.{name}']"),
+            _ => format!("; it has {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        return Err(format!("when.{whole}: {of} has no field '{name}'{instead}"));
+    };
+    match below {
+        Some(below) if *kind == "Request" => check_field(whole, below, Payload::Request),
+        Some(_) if !kind.starts_with('{') && *kind != "any" => {
+            Err(format!("when.{whole}: '{name}' is a {}, nothing is below it", kind.trim_end_matches('?')))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -103,7 +135,7 @@ mod tests {
     use super::*;
 
     fn holds(spec: Value, payload: Value) -> bool {
-        When::parse(spec.as_object().unwrap()).unwrap().holds(&payload)
+        When::parse(spec.as_object().unwrap(), Payload::None).unwrap().holds(&payload)
     }
 
     #[test]
@@ -124,7 +156,38 @@ mod tests {
     #[test]
     fn a_wrong_rule_is_told() {
         let wrong = json!({"title": {"starts": "A"}});
-        let message = When::parse(wrong.as_object().unwrap()).unwrap_err();
+        let message = When::parse(wrong.as_object().unwrap(), Payload::Clip).unwrap_err();
         assert_eq!(message, "when.title knows min, max, one_of and prefix, not `starts`");
+    }
+
+    #[test]
+    fn a_field_that_the_payload_never_has_is_told_and_free_ones_may_hold_anything() {
+        let read = |field: &str, payload| {
+            When::parse(json!({ field: 1 }).as_object().unwrap(), payload).unwrap();
+        };
+        for field in ["duration", "metadata.map", "metadata.a.b"] {
+            read(field, Payload::Clip);
+        }
+        read("request.path", Payload::Response);
+        read("data.whatever.it", Payload::Event);
+        read("what the former generation said", Payload::State);
+        for (field, payload, told) in [
+            (
+                "durtion",
+                Payload::Clip,
+                "when.durtion: Clip has no field 'durtion' (did you mean 'duration'?)",
+            ),
+            ("x", Payload::Response, "it has status, headers, duration, request"),
+            ("title.en", Payload::Clip, "'title' is a string, nothing is below it"),
+            (
+                "request.pth",
+                Payload::Response,
+                "when.request.pth: Request has no field 'pth' (did you mean 'path'?)",
+            ),
+            ("map", Payload::Event, "write ['data.map']"),
+        ] {
+            let why = When::parse(json!({ field: 1 }).as_object().unwrap(), payload).unwrap_err();
+            assert!(why.contains(told), "{why}");
+        }
     }
 }

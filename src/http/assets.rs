@@ -2,13 +2,25 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::{Code, Error, Result};
+use crate::model::asset::Asset;
 use crate::services::assets;
 
 use super::call::{Call, scope};
 use super::query::{Kind, Param, param};
 use super::reply;
+
+/// An asset, and where it is.
+#[derive(Serialize, ToSchema)]
+pub struct AssetItem {
+    #[serde(flatten)]
+    asset: Asset,
+    /// The path of its bytes.
+    url: String,
+}
 
 /// Which assets.
 pub(super) const PAGE: &[Param] = &[
@@ -26,7 +38,8 @@ pub(super) async fn list(call: Call<scope::PluginsRead>) -> Result<HttpResponse>
     let after = call.query.text("after").unwrap_or_default();
     let limit = call.query.whole("limit").unwrap_or(100);
     let items = assets::list(&call.state.services, &plugin, &after, limit).await?;
-    reply::ok(&serde_json::json!({ "items": items }))
+    let items = items.into_iter().map(|it| AssetItem { url: assets::url(&plugin, &it.name), asset: it });
+    reply::ok(&serde_json::json!({ "items": items.collect::<Vec<_>>() }))
 }
 
 /// The bytes of an asset.

@@ -36,7 +36,6 @@ mod tokens;
 mod tracks;
 
 use crate::error::Code::*;
-use crate::model::asset::Asset;
 use crate::model::clip::{Clip, ClipStats};
 use crate::model::recording::Recording;
 use crate::model::schedule::ScheduleRun;
@@ -157,7 +156,7 @@ fn routes() -> Vec<Route> {
         delete("/api/v1/plugins/{id}/x/{path:.*}", "deletePluginRoute", plugin_routes::change, "Is answered by a route of a plugin.")
             .any_query().takes(Takes::Anything).gives(200, Media).fails(&[PluginNotFound, NotFound, MethodNotAllowed, HookDenied, PluginFailed, PluginUnavailable, PluginTimeout]),
         get("/api/v1/plugins/{id}/assets", "listPluginAssets", assets::list, "Lists what a plugin keeps for clients, by name.")
-            .query(assets::PAGE).gives(200, Json(items::<Asset>)).fails(&[PluginNotFound]),
+            .query(assets::PAGE).gives(200, Json(items::<assets::AssetItem>)).fails(&[PluginNotFound]),
         get("/api/v1/plugins/{id}/assets/{name}", "getPluginAsset", assets::get, "Gives the bytes of an asset.")
             .headers(IF_NONE).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, NotFound]),
         delete("/api/v1/plugins/{id}/assets/{name}", "deletePluginAsset", assets::delete, "Removes an asset.")

@@ -64,7 +64,7 @@ pub fn registration(
     };
     let when = match options.get("when") {
         None | Some(serde_json::Value::Null) => None,
-        Some(serde_json::Value::Object(spec)) => Some(When::parse(spec)?),
+        Some(serde_json::Value::Object(spec)) => Some(When::parse(spec, hook.info().payload)?),
         Some(_) => return Err("when must be a table of fields".to_owned()),
     };
     let (before, after) = (names(options, "before")?, names(options, "after")?);

@@ -9,6 +9,7 @@ pub mod page;
 pub mod plugin;
 pub mod recording;
 pub mod schedule;
+pub mod spelling;
 pub mod tally;
 pub mod time;
 pub mod token;

@@ -86,9 +86,16 @@ pub fn judge(name: &str, nodes: &Nodes) -> Verdict {
             _ if !fits => {
                 let version = other.manifest.as_ref().and_then(|it| it.version.as_ref());
                 let has = version.map_or_else(|| "no version".to_owned(), ToString::to_string);
+                let hint = match version {
+                    Some(_) => format!("Update `{}`, or widen the range in plugin.yaml.", wanted.name),
+                    None => format!(
+                        "Say `version: \"1.0.0\"` in the plugin.yaml of `{0}`, or depend on `{0}` without a range.",
+                        wanted.name
+                    ),
+                };
                 return never(
                     format!("it depends on `{} {}`, and that plugin has {has}", wanted.name, wanted.version),
-                    format!("Update `{}`, or widen the range in plugin.yaml.", wanted.name),
+                    hint,
                 );
             }
             Standing::Waiting => later = true,
@@ -257,6 +264,13 @@ mod tests {
         of.into_iter().map(|(name, node)| (name.into(), node)).collect()
     }
 
+    fn hint(name: &str, nodes: &Nodes) -> String {
+        match judge(name, nodes) {
+            Verdict::Never(fault) => fault.script.hint.unwrap(),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
     fn fault(name: &str, nodes: &Nodes) -> String {
         match judge(name, nodes) {
             Verdict::Never(fault) => fault.to_string(),
@@ -272,12 +286,16 @@ mod tests {
             ("c", node(&["on >=2.0"], Standing::Waiting)),
             ("d", node(&["on >=1", "off?", "nobody?"], Standing::Waiting)),
             ("e", node(&["d"], Standing::Waiting)),
+            ("f", node(&["bare >=1.0"], Standing::Waiting)),
+            ("bare", Node { manifest: Some(Arc::default()), standing: Standing::Running }),
             ("off", node(&[], Standing::Down("is disabled"))),
             ("on", node(&[], Standing::Running)),
         ]);
         assert!(fault("a", &nodes).contains("`nobody`, and there is no such plugin"));
         assert!(fault("b", &nodes).contains("`off`, which is disabled"));
         assert!(fault("c", &nodes).contains("`on >=2.0`, and that plugin has 1.0.0"));
+        assert!(fault("f", &nodes).contains("that plugin has no version"));
+        assert!(hint("f", &nodes).starts_with("Say `version: \"1.0.0\"` in the plugin.yaml of `bare`"));
         assert!(matches!(judge("d", &nodes), Verdict::Ready));
         assert!(matches!(judge("e", &nodes), Verdict::Later));
         assert_eq!(cycle(&nodes), None);

@@ -34,6 +34,11 @@ pub fn check_name(name: &str) -> std::result::Result<(), String> {
     })
 }
 
+/// Where clients get an asset, as a path.
+pub fn url(plugin: &str, name: &str) -> String {
+    format!("/api/v1/plugins/{plugin}/assets/{name}")
+}
+
 /// Saves bytes under a name, in place of what had it; on disk when this is answered.
 ///
 /// # Errors

@@ -54,6 +54,7 @@ fn assets_are_served_by_their_hash_and_go_with_a_purge() {
     });
     let list = server.get("/api/v1/plugins/keeper/assets").expect(200);
     assert_eq!(list["items"].as_array().unwrap().len(), 2);
+    assert_eq!(list["items"][0]["url"], url);
     server.delete(url).expect(204);
     server.get(url).problem(404, "not_found");
     server.delete(url).problem(404, "not_found");

@@ -21,7 +21,8 @@ panotti.on.on_clip_captured(function(clip)
   local _, broken = calendar.broken()
   local nothing, none = calendar.nothing()
   local ok, missing = pcall(calendar.next_evnt)
-  return { metadata = { event = event, err = err and err.code, broken = broken and broken.code, nothing = nothing == nil and none == nil, missing = missing } }
+  local _, wrong = pcall(calendar.next_event, "monday", print)
+  return { metadata = { event = event, err = err and err.code, broken = broken and broken.code, nothing = nothing == nil and none == nil, missing = missing, wrong = wrong } }
 end)"#;
 
 fn clip(server: &Server) -> Value {
@@ -42,6 +43,8 @@ fn a_plugin_calls_functions_of_another_and_an_edit_of_it_changes_nothing_else() 
         told["missing"].as_str().unwrap().contains("exports no 'next_evnt' (did you mean 'next_event'?)"),
         "{told}"
     );
+    let wrong = told["wrong"].as_str().unwrap();
+    assert!(wrong.contains("argument 2 (calendar.next_event)"), "{told}");
     let path = server.folder().join("plugins/calendar/init.lua");
     std::fs::write(path, CALENDAR.replace("zone = options.zone", "zone = \"edited\"")).unwrap();
     server.post("/api/v1/plugins/rescan", json!({})).expect(200);

@@ -83,7 +83,8 @@ fn describe(route: &Route) -> String {
 fn parameters(route: &Route) -> Vec<Value> {
     let mut parameters = Vec::new();
     for name in parts_of(route.path) {
-        let numeric = name == "id" && route.path.contains("/clips/") || name == "config_id";
+        let is_numbered = ["/clips/", "/schedules/"].iter().any(|it| route.path.contains(it));
+        let numeric = name == "id" && is_numbered || name == "config_id";
         let schema = if numeric {
             json!({ "type": "integer", "format": "int64" })
         } else {
@@ -271,14 +272,16 @@ fn part_doc(name: &str, path: &str) -> &'static str {
     match name {
         "id" if path.contains("/plugins/") => "The plugin's number or name.",
         "id" if path.contains("/clips/") => "The clip's number.",
+        "id" if path.contains("/schedules/") => "The schedule's number.",
         "id" if path.contains("/tokens/") => "The key's id: the middle part of `pnt_<id>_<secret>`.",
-        "id" => "The recording's id.",
+        "id" if path.contains("/recordings/") => "The recording's id.",
         "track" => "The track's name: 1 to 64 of a-z 0-9 _ -.",
         "config_id" => "The number of the config row.",
         "hook" => "The hook's name.",
         "name" => "The name of the asset.",
         "path" => "What the plugin's route takes.",
-        _ => "A file of the page.",
+        "file" => "A file of the page.",
+        _ => "",
     }
 }
 

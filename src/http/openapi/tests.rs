@@ -99,9 +99,23 @@ fn path_parameters_are_those_of_the_path_and_required() {
         assert_eq!(told, in_path, "{method} {path}");
         for parameter in parameters {
             assert!(
-                parameter["description"].is_string() && parameter["schema"].is_object(),
+                parameter["description"].as_str().is_some_and(|it| !it.is_empty())
+                    && parameter["schema"].is_object(),
                 "{method} {path}"
             );
+        }
+    }
+}
+
+#[test]
+fn an_id_is_described_as_that_of_its_noun() {
+    let document = document(&routes());
+    for (path, method, operation) in operations(&document) {
+        let noun = path.split('/').nth(3).unwrap_or_default().trim_end_matches('s');
+        let noun = if noun == "token" { "key" } else { noun };
+        for it in operation["parameters"].as_array().unwrap().iter().filter(|it| it["name"] == "id") {
+            let told = it["description"].as_str().unwrap();
+            assert!(told.starts_with(&format!("The {noun}'s ")), "{method} {path}: {told}");
         }
     }
 }

@@ -66,6 +66,11 @@ impl<'a> Args<'a> {
         self.values.pop_front().unwrap_or(Value::Nil)
     }
 
+    /// Counts the next argument as the first: those before it were not the script's own.
+    pub fn count_anew(&mut self) {
+        self.taken = 0;
+    }
+
     /// How many arguments are left.
     pub fn left(&self) -> usize {
         self.values.len()

@@ -137,7 +137,7 @@ fn shown(plugin: &str, asset: &Asset) -> Reply {
 }
 
 fn view(plugin: &str, asset: &Asset) -> serde_json::Value {
-    let url = format!("/api/v1/plugins/{plugin}/assets/{}", asset.name);
+    let url = assets::url(plugin, &asset.name);
     json!({
         "name": asset.name, "mime": asset.mime, "sha256": asset.sha256, "size": asset.size,
         "created_at": asset.created_at, "url": url,

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::config::PluginLimits;
 use crate::hooks::Subscription;
+use crate::hooks::catalogue::Payload;
 use crate::hooks::when::When;
 use crate::lua::context::{ApiContext, CallState};
 use crate::lua::json_size::json_bytes;
@@ -122,7 +123,7 @@ fn subscribe(ctx: &ApiContext, args: &mut Args) -> Result<u32, Raise> {
     let max_attempts = options.integer("max_attempts", 1..=1000)?.map(|it| it as i32);
     let when = match options.get("when") {
         None => None,
-        Some(Value::Object(rules)) => Some(When::parse(rules).map_err(Raise::Wrong)?),
+        Some(Value::Object(rules)) => Some(When::parse(rules, Payload::Event).map_err(Raise::Wrong)?),
         Some(_) => return Err(options.wrong("when", "must be a table of field = value")),
     };
     Ok(ctx.registry.subscribe(function, |slot| Subscription {

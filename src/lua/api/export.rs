@@ -67,9 +67,10 @@ fn call(
     args: &mut Args,
 ) -> Result<impl Future<Output = Outcome> + Send + 'static + use<>, Raise> {
     let (plugin, name) = (args.text("plugin")?, args.text("name")?);
-    let mut arguments = Vec::new();
+    args.count_anew();
+    let (mut arguments, shown) = (Vec::new(), format!("{plugin}.{name}"));
     while args.left() > 0 {
-        arguments.push(args.json("argument")?);
+        arguments.push(args.json(&shown)?);
     }
     let (call, caller) = (ctx.call()?, ctx.caller()?);
     if caller.depth > MAX_CALL_DEPTH {

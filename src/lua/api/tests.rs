@@ -305,12 +305,14 @@ fn events_wait_for_the_end_of_the_call_and_are_bounded() {
 fn subscriptions_are_registered_and_taken_back() {
     let vm = Vm::new(json!({}));
     vm.check(
-        "local handle = panotti.events.subscribe('recording.*', function() end, {priority = 2, timeout = 1, when = {x = 1}, max_attempts = 3})
+        "local handle = panotti.events.subscribe('recording.*', function() end, {priority = 2, timeout = 1, when = {['data.x'] = 1}, max_attempts = 3})
         panotti.events.subscribe('a.**', print)
         handle:off() handle:off()
         assert(not pcall(handle.off) and not pcall(function() handle.slot = 9 end))
         assert(not pcall(panotti.events.subscribe, 'a*', print) and not pcall(panotti.events.subscribe, 'a', {}))
-        assert(not pcall(panotti.events.subscribe, 'a', print, {when = {x = {between = 1}}}))",
+        assert(not pcall(panotti.events.subscribe, 'a', print, {when = {subject = {between = 1}}}))
+        local ok, why = pcall(panotti.events.subscribe, 'a', print, {when = {subjct = 'x'}})
+        assert(not ok and why:find('did you mean .subject.'), why)",
     );
     let kept = vm.ctx.registry.subscriptions();
     assert_eq!(kept.len(), 1);

@@ -52,6 +52,7 @@ fn options_are_checked_when_the_plugin_loads() {
         ("{ timeout = 0 }", "above 0"),
         ("{ on_error = 'deny' }", "may refuse"),
         ("{ when = { title = { starts = 'A' } } }", "knows min, max"),
+        ("{ when = { duratoin = { min = 5 } } }", "did you mean 'duration'?"),
     ] {
         let source = format!("panotti.on('on_clip_captured', function() end, {options})");
         let failure = bench.load_with(&source, json!({})).err().unwrap();

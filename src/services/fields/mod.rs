@@ -8,6 +8,7 @@ mod schema;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, FieldError, Result};
+use crate::model::spelling::find_similar;
 use crate::model::time::MissingOffset;
 
 pub use checked::Checked;
@@ -121,12 +122,8 @@ fn fault(at: &str, message: String) -> FieldError {
 
 fn unknown(key: &str, rules: &[Rule]) -> String {
     let names = rules.iter().flat_map(|rule| std::iter::once(&rule.name).chain(rule.aliases));
-    let near = names
-        .map(|name| (strsim::damerau_levenshtein(key, name), *name))
-        .filter(|(distance, name)| *distance <= 1.max(name.len() / 3))
-        .min_by_key(|(distance, _)| *distance);
-    match near {
-        Some((_, name)) => format!("is not a field here (did you mean `{name}`?)"),
+    match find_similar(key, names.copied()) {
+        Some(name) => format!("is not a field here (did you mean `{name}`?)"),
         None => {
             let names: Vec<&str> = rules.iter().map(|rule| rule.name).collect();
             format!("is not a field here; known are {}", names.join(", "))

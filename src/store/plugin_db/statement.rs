@@ -259,13 +259,13 @@ fn bind(statement: &mut Statement<'_>, params: &Params) -> Result<(), Failed> {
             Err(misused(format!("the statement has {count} parameters and params is missing")))
         }
         Params::None => Ok(()),
-        Params::List(values) if values.len() > count => {
-            Err(misused(format!("the statement has {count} parameters, params has {} values", values.len())))
-        }
         Params::List(values) => {
             let named = (1..=count).filter_map(|it| statement.parameter_name(it));
             if let Some(name) = named.into_iter().find(|it| !it.starts_with('?')) {
                 return Err(misused(format!("the parameter {name} has a name: params must be named values")));
+            }
+            if values.len() != count {
+                return Err(misused(wrong_count(count, values.len())));
             }
             for (at, value) in values.iter().enumerate() {
                 statement.raw_bind_parameter(at + 1, value)?;
@@ -293,6 +293,20 @@ fn bind(statement: &mut Statement<'_>, params: &Params) -> Result<(), Failed> {
             Ok(())
         }
     }
+}
+
+/// What to tell when a list has not one value for each `?`; of `?1`, `?2`, … the largest number counts.
+fn wrong_count(parameters: usize, values: usize) -> String {
+    let few = match values < parameters {
+        true => "; a nil at the end of a list cannot be seen: write panotti.json.null for NULL",
+        false => "",
+    };
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    format!(
+        "the statement has {parameters} parameter{}, params has {values} value{}{few}",
+        plural(parameters),
+        plural(values)
+    )
 }
 
 /// Refuses by their first word statements whose errors would say too little.

@@ -4,6 +4,7 @@ mod luau;
 mod meta;
 mod types;
 
+pub use crate::model::spelling::find_similar;
 pub use luau::definitions;
 pub use meta::meta;
 pub use types::{Body, Entry, TypeDecl};
@@ -41,20 +42,6 @@ impl ModuleDoc {
 /// The name of a module's Luau type.
 pub fn type_name(module: &str) -> String {
     if module.is_empty() { "Panotti_top".to_owned() } else { format!("Panotti_{module}") }
-}
-
-/// Bytes of what may be a misspelt name.
-const MAX_NAME_BYTES: usize = 64;
-
-/// The known name that `given` probably stands for.
-pub fn find_similar<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // The work grows with the length, and no name is that long.
-    let known = known.filter(|_| given.len() <= MAX_NAME_BYTES);
-    known
-        .map(|it| (strsim::damerau_levenshtein(given, it), it))
-        .filter(|(distance, it)| *distance <= 1.max(it.len() / 3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, it)| it)
 }
 
 #[cfg(test)]
