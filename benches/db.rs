@@ -10,7 +10,6 @@ use std::time::Duration;
 use criterion::Criterion;
 use panotti::lua::Generation;
 use panotti::model::call::{Caller, Effects, Emitted, PluginEffects};
-use panotti::model::event::Priority;
 use serde_json::{Value, json};
 
 use rig::{Rig, call};
@@ -51,9 +50,8 @@ fn main() {
 fn tell(rig: &Rig, events: usize) {
     let event = Emitted {
         kind: "recording.started".to_owned(),
-        subject: None,
         data: json!({ "id": "20250125100000_4AFEA8B6", "title": "Standup", "metadata": { "team": "blue" } }),
-        priority: Priority::Normal,
+        ..Emitted::default()
     };
     let effects = Effects { events: vec![event; events], ..Effects::default() };
     let effects = vec![PluginEffects { plugin: "bench".into(), effects }];

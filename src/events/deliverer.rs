@@ -19,7 +19,7 @@ use crate::model::time::Timestamp;
 use crate::store::{Claimed, PluginTask, Ran, Room, Store, Tx};
 
 use super::Journal;
-use super::done;
+use super::{done, expiry};
 
 /// What came of a question that was asked after its time: committed with the acknowledgement of its delivery.
 pub type LateChange = Arc<dyn Fn(&mut Tx) -> Result<()> + Send + Sync>;
@@ -180,6 +180,9 @@ impl Inner {
     async fn deliver(&self, delivery: Claimed) {
         let Claimed { subscriber: plugin, event, hook, attempts, replay, .. } = delivery.clone();
         let began = Timestamp(self.options.clock.now_us());
+        if expiry::is_over(&delivery, began) {
+            return self.expire(delivery).await;
+        }
         let result = match hook.as_deref().map(Hook::from_name) {
             None => {
                 let told = self.options.journal.subscribers().tell(&plugin, &event, attempts, replay);
@@ -210,6 +213,23 @@ impl Inner {
             // What comes next for this subject waits for it. A full disk has room again some time; a claim
             // that is left at the stop is freed at the next start, and the handlers run again.
             log::error!(plugin = &*plugin; "a delivery of {} could not be noted yet: {err}", event.kind);
+            if self.stopping.load(Ordering::Acquire) {
+                return;
+            }
+            tokio::time::sleep(NOTE_AGAIN).await;
+        }
+    }
+
+    /// Nobody is told any more, and the next one of the subject moves up.
+    async fn expire(&self, delivery: Claimed) {
+        self.options.journal.count_delivery(&delivery.subscriber, "expired");
+        let plugin = Arc::clone(&delivery.subscriber);
+        let delivery = Arc::new(delivery);
+        loop {
+            let own = Arc::clone(&delivery);
+            let written = self.options.store.write(move |tx| tx.expire_delivery(&own)).await;
+            let Err(err) = written else { return };
+            log::error!(plugin = &*plugin; "an expired delivery could not be noted yet: {err}");
             if self.stopping.load(Ordering::Acquire) {
                 return;
             }

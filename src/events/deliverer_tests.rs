@@ -11,7 +11,6 @@ use crate::hooks::{
     CallFuture, Dispatcher, HookCall, HookHandler, Member, OnError, Registration, Reply, Table,
 };
 use crate::model::call::{Effects, Emitted, KvOp};
-use crate::model::event::Priority;
 use crate::store::StoreOptions;
 
 type Seen = Arc<Mutex<Vec<(String, i32)>>>;
@@ -89,7 +88,11 @@ impl Journaled {
     }
 
     async fn publish(&self, subject: &str, id: &str) {
-        let draft = EventDraft::new("recording.ended", subject, json!({"id": id}));
+        self.publish_for(subject, id, None).await;
+    }
+
+    async fn publish_for(&self, subject: &str, id: &str, ttl: Option<Duration>) {
+        let draft = EventDraft { ttl, ..EventDraft::new("recording.ended", subject, json!({"id": id})) };
         let journal = self.journal.clone();
         let publish = move |tx: &mut Tx| journal.publish(tx, draft, &Caller::server());
         self.store.write(publish).await.unwrap();
@@ -197,9 +200,8 @@ async fn events_that_answer_events_end_at_the_depth() {
     let it = Journaled::with(|_| {
         let emitted = Emitted {
             kind: "recording.ended".into(),
-            subject: None,
             data: json!({"id": "echo"}),
-            priority: Priority::Normal,
+            ..Emitted::default()
         };
         Ok(Effects { events: vec![emitted], ..Effects::default() })
     });
@@ -219,4 +221,18 @@ async fn events_that_answer_events_end_at_the_depth() {
     assert_eq!(chain.len(), 9);
     assert_eq!(chain[0], json!([0, "panotti", false]));
     assert_eq!(chain[8], json!([8, "plugin/noting", true]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_longer_worth_telling_is_not_told_and_lets_the_next_of_its_subject_through() {
+    let it = Journaled::with(|_| Ok(Effects::default()));
+    it.publish_for("recording/a", "stale", Some(Duration::from_millis(1))).await;
+    it.publish_for("recording/a", "fresh", Some(Duration::from_secs(3600))).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let deliverer = it.deliver().await;
+    assert_eq!(it.wait_until_seen(1).await, [("fresh".to_owned(), 1)]);
+    deliverer.stop().await;
+    assert_eq!(it.journal.deliveries("noting"), [("expired".to_owned(), 1), ("ok".to_owned(), 1)]);
+    let counts = it.store.read(|r| r.delivery_counts()).unwrap();
+    assert_eq!((counts.pending, counts.claimed, counts.dead), (0, 0, 0));
 }

@@ -1,6 +1,7 @@
 //! Publishes events inside the transaction of the change they tell.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -28,6 +29,8 @@ pub struct EventDraft {
     pub data: Arc<Value>,
     /// Its lane.
     pub priority: Priority,
+    /// How long after its commit it is worth telling; none = always.
+    pub ttl: Option<Duration>,
 }
 
 impl EventDraft {
@@ -38,6 +41,7 @@ impl EventDraft {
             subject: Some(subject.into()),
             data: Arc::new(data),
             priority: Priority::Normal,
+            ttl: None,
         }
     }
 }
@@ -96,7 +100,7 @@ impl Journal {
             if !effects.kv.is_empty() {
                 tx.kv_apply(&plugin, &effects.kv, now)?;
             }
-            for Emitted { kind, subject, data, priority } in effects.events {
+            for Emitted { kind, subject, data, priority, ttl } in effects.events {
                 if depth(caller) > self.max_depth {
                     log::error!(
                         plugin = &*plugin,
@@ -106,7 +110,7 @@ impl Journal {
                     );
                     continue;
                 }
-                let draft = EventDraft { kind, subject, data: Arc::new(data), priority };
+                let draft = EventDraft { kind, subject, data: Arc::new(data), priority, ttl };
                 self.publish_as(tx, draft, format!("plugin/{plugin}"), caller)?;
             }
         }
@@ -139,7 +143,7 @@ impl Journal {
         self.counts.published.read()
     }
 
-    /// Deliveries to a plugin since the start, by how they ended: `ok`, `retry` or `dead`.
+    /// Deliveries to a plugin since the start, by how they ended: `ok`, `retry`, `dead` or `expired`.
     pub fn deliveries(&self, plugin: &str) -> Vec<(String, u64)> {
         let all = self.counts.deliveries.read().into_iter();
         let own = |(name, count): (String, u64)| {
@@ -165,18 +169,20 @@ impl Journal {
 
     fn publish_as(&self, tx: &mut Tx, draft: EventDraft, source: String, caller: &Caller) -> Result<Event> {
         let id = new_event_id();
+        let time = Timestamp(self.clock.now_us());
+        let expires_at = draft.ttl.map(|it| time.after(it));
         let correlation = caller.correlation_id.as_deref().or(caller.request_id.as_deref());
         let event = Event {
             kind: draft.kind,
             source,
             subject: draft.subject,
-            time: Timestamp(self.clock.now_us()),
+            time,
             data: draft.data,
             correlation_id: correlation.unwrap_or(&id).to_owned(),
             causation_id: caller.causation_id.as_deref().map(str::to_owned),
             priority: draft.priority,
             depth: depth(caller),
-            expires_at: None,
+            expires_at,
             id,
         };
         let seq = tx.insert_event(&event)?;

@@ -1,11 +1,12 @@
 //! The journal: events are written with the change they tell, and delivered after the commit.
 //!
 //! `journal` publishes inside a transaction, `deliverer` claims what is due and calls the handlers,
-//! `retry` says when a failed delivery comes again, `subscribers` who is told beside the plugins.
+//! `expiry` says what is told no more, `retry` when a failed delivery comes again, `subscribers` who is told beside the plugins.
 
 pub mod deliverer;
 pub mod journal;
 mod done;
+mod expiry;
 mod retry;
 mod subscribers;
 

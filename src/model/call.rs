@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -187,7 +187,7 @@ pub enum KvOp {
 }
 
 /// An event a script published, buffered until the call's outcome is committed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Emitted {
     /// Such as `highlights.found`.
     pub kind: String,
@@ -197,6 +197,8 @@ pub struct Emitted {
     pub data: Value,
     /// Its lane.
     pub priority: Priority,
+    /// How long after its commit it is worth telling; none = always.
+    pub ttl: Option<Duration>,
 }
 
 /// What a call leaves behind when it is committed.

@@ -1,6 +1,7 @@
 //! A past fact on the journal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -78,6 +79,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// Whether it is no longer worth telling at `now`.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|it| it <= now)
+    }
+
     /// CloudEvents 1.0 in JSON: what is seen outside.
     pub fn to_cloud_event(&self) -> Value {
         json!({
@@ -92,6 +98,7 @@ impl Event {
             "correlationid": self.correlation_id,
             "causationid": self.causation_id,
             "priority": self.priority,
+            "expirytime": self.expires_at,
         })
     }
 
@@ -107,7 +114,22 @@ impl Event {
             "correlation_id": self.correlation_id,
             "causation_id": self.causation_id,
             "priority": self.priority,
+            "expires_at": self.expires_at,
         })
+    }
+}
+
+/// The longest time an event may be worth telling: ten years, in seconds.
+pub const MAX_TTL_S: f64 = 315_360_000.0;
+
+/// How long an event is worth telling, from seconds as scripts and clients give them.
+///
+/// # Errors
+/// A sentence that says what is wrong with them.
+pub fn ttl_of_seconds(seconds: f64) -> Result<Duration, String> {
+    match seconds > 0.0 && seconds <= MAX_TTL_S {
+        true => Ok(Duration::from_secs_f64(seconds)),
+        false => Err(format!("must be more than 0 and at most {MAX_TTL_S} seconds, got {seconds}")),
     }
 }
 
@@ -180,6 +202,14 @@ mod tests {
         assert!(!pattern_matches("recording.*", "recording.ended.twice"));
         assert!(pattern_matches("**", "a.b.c") && pattern_matches("a.**", "a.b.c"));
         assert!(!pattern_matches("a.b", "a") && !pattern_matches("a", "a.b"));
+    }
+
+    #[test]
+    fn a_time_to_live_is_a_positive_time_of_at_most_ten_years() {
+        assert_eq!(ttl_of_seconds(1.5), Ok(Duration::from_millis(1500)));
+        for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY, MAX_TTL_S + 1.0] {
+            assert!(ttl_of_seconds(seconds).is_err(), "{seconds}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Points in time: microseconds since 1970 UTC inside, RFC 3339 outside.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::format_description::well_known::Rfc3339;
@@ -75,6 +76,12 @@ impl Timestamp {
     /// Seconds from `earlier` to `self`; negative when `earlier` is later.
     pub fn seconds_since(self, earlier: Timestamp) -> f64 {
         (self.0 - earlier.0) as f64 / 1e6
+    }
+
+    /// The moment `time` later; at most the end of the year 9999.
+    pub fn after(self, time: Duration) -> Timestamp {
+        let us = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        Timestamp(self.0.saturating_add(us).min(MAX_US))
     }
 
     fn from_datetime(at: OffsetDateTime) -> Option<Self> {

@@ -165,7 +165,7 @@ impl Deferred for Services {
 
 /// An event of normal priority.
 fn news(kind: &str, subject: String, data: Arc<Value>) -> EventDraft {
-    EventDraft { kind: kind.to_owned(), subject: Some(subject), data, priority: Priority::Normal }
+    EventDraft { kind: kind.to_owned(), subject: Some(subject), data, priority: Priority::Normal, ttl: None }
 }
 
 /// Compares the version a client saw with the row's.

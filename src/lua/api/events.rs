@@ -14,7 +14,7 @@ use crate::lua::context::{ApiContext, CallState};
 use crate::lua::json_size::json_bytes;
 use crate::lua::rate::Rate;
 use crate::model::call::Emitted;
-use crate::model::event::{Priority, check_event_type, check_pattern, is_reserved_type};
+use crate::model::event::{Priority, check_event_type, check_pattern, is_reserved_type, ttl_of_seconds};
 
 use super::args::{Args, Options};
 use super::define::{Build, Outcome, Raise, Reply};
@@ -44,15 +44,17 @@ fn publish(ctx: &ApiContext, args: &mut Args) -> Outcome {
         args.permit(ctx, "events", Some(first))?;
     }
     let data = args.json("data")?;
-    let options = args.options("options", &["priority", "subject"])?;
+    let options = args.options("options", &["priority", "subject", "ttl"])?;
     let priority = priority(&options)?;
     let subject = options.text("subject")?.map(str::to_owned);
     if subject.as_ref().is_some_and(|it| it.is_empty() || it.len() > MAX_SUBJECT_BYTES) {
         return Err(options.wrong("subject", &format!("must have 1 to {MAX_SUBJECT_BYTES} bytes")));
     }
+    let ttl = options.number("ttl", 0.0)?.map(ttl_of_seconds).transpose();
+    let ttl = ttl.map_err(|what| options.wrong("ttl", &what))?;
     let call = ctx.writing_call()?;
     EmitLimits::of(ctx).check(&call, json_bytes(&data)).map_err(Raise::Limit)?;
-    call.emit(Emitted { kind, subject, data, priority }).map_err(Raise::Limit)?;
+    call.emit(Emitted { kind, subject, data, priority, ttl }).map_err(Raise::Limit)?;
     Ok(Reply::Nothing)
 }
 

@@ -283,11 +283,13 @@ fn events_wait_for_the_end_of_the_call_and_are_bounded() {
     let vm = Vm::new(json!({}));
     vm.check(
         "local publish = panotti.events.publish
-        publish('quiet.found', {n = 1}, {priority = 'high', subject = 'clip/1'})
+        publish('quiet.found', {n = 1}, {priority = 'high', subject = 'clip/1', ttl = 2.5})
         local ok, err = pcall(publish, 'Quiet', {})
         assert(err:find('argument 1 (type) must be words', 1, true), err)
         ok, err = pcall(publish, 'quiet.x', {}, {priority = 'urgent'})
-        assert(err:find('argument 3 (options.priority) must be low', 1, true), err)",
+        assert(err:find('argument 3 (options.priority) must be low', 1, true), err)
+        ok, err = pcall(publish, 'quiet.x', {}, {ttl = 0})
+        assert(err:find('argument 3 (options.ttl) must be more than 0', 1, true), err)",
     );
     let effects = vm.call.effects.lock().clone();
     assert_eq!((effects.events.len(), effects.events[0].data.clone()), (1, json!({"n": 1})));

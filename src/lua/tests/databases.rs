@@ -2,7 +2,6 @@
 
 use crate::lua::permission::Permissions;
 use crate::model::call::{Caller, Effects, Emitted, Outcome, PluginEffects};
-use crate::model::event::Priority;
 
 use super::*;
 
@@ -317,7 +316,7 @@ impl Bench {
     /// Puts an event on the journal.
     fn tell(&self, kind: &str) {
         let event =
-            Emitted { kind: kind.to_owned(), subject: None, data: json!({}), priority: Priority::Normal };
+            Emitted { kind: kind.to_owned(), data: json!({}), ..Emitted::default() };
         self.commit(Effects { events: vec![event], ..Effects::default() });
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::lua::api::events::EmitLimits;
 use crate::lua::context::{ApiContext, CallKind, CallState};
 use crate::model::call::Emitted;
-use crate::model::event::{Priority, check_event_type, is_reserved_type};
+use crate::model::event::{check_event_type, is_reserved_type};
 use crate::services::databases::{DbFault, DbFaultKind, Publish};
 
 /// What makes events of the rows that a statement inserts; none for one that cannot insert any.
@@ -40,6 +40,6 @@ pub(super) fn maker(ctx: &ApiContext, call: &Arc<CallState>, sql: &str) -> Optio
         let data = data.map_or(Value::Null, |text| {
             serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
         });
-        Ok(Emitted { kind: kind.to_owned(), subject: None, data, priority: Priority::Normal })
+        Ok(Emitted { kind: kind.to_owned(), data, ..Emitted::default() })
     }))
 }
