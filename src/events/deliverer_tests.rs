@@ -198,11 +198,8 @@ async fn what_a_dead_process_had_claimed_is_delivered_by_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_that_answer_events_end_at_the_depth() {
     let it = Journaled::with(|_| {
-        let emitted = Emitted {
-            kind: "recording.ended".into(),
-            data: json!({"id": "echo"}),
-            ..Emitted::default()
-        };
+        let emitted =
+            Emitted { kind: "recording.ended".into(), data: json!({"id": "echo"}), ..Emitted::default() };
         Ok(Effects { events: vec![emitted], ..Effects::default() })
     });
     it.publish("recording/a", "a").await;
