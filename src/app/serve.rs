@@ -21,7 +21,7 @@ use crate::model::time::Timestamp;
 use crate::plugins::manager::{Exporter, Manager, Parts as PluginParts};
 use crate::plugins::{LastError, PluginFilter};
 use crate::process;
-use crate::services::{Services, tokens, tracks};
+use crate::services::{Services, assets, tokens, tracks};
 use crate::store::{Store, StoreOptions};
 
 use super::banner::{Banner, PluginLine, banner, base_url};
@@ -85,6 +85,7 @@ impl Parts {
             Services::new(store, journal, hooks.clone(), Arc::clone(&clock), Arc::clone(settings))?;
         let recovered = tracks::recover(&services).await?;
         log::debug!("media looked after: {recovered:?}");
+        assets::sweep(&services).await?;
         tokens::ensure_admin_token(&services, &settings.data_dir.join(KEY_FILE)).await?;
         let exporter = Arc::new(Exporter::default());
         let host = lua_host(&services, Arc::clone(&exporter))?;

@@ -60,7 +60,7 @@ pub fn parse_yaml(text: &str) -> Result<Value, YamlFault> {
 }
 
 /// The line, from 1, on which the key at `path` stands in a YAML text written with indentation; for a key within
-/// brackets the line of what is around it. None when not even the first key is found.
+/// brackets the line of what is around it; the last of the path may be a word of a list. None when not even the first key is found.
 pub fn line_of(text: &str, path: &[&str]) -> Option<usize> {
     let mut found = None;
     let mut wanted = path.iter();
@@ -72,7 +72,9 @@ pub fn line_of(text: &str, path: &[&str]) -> Option<usize> {
             continue;
         }
         let indent = line.len() - body.len();
-        let inside = parent_indent.is_none_or(|parent| indent > parent);
+        // A list may stand as deep as its key.
+        let least = |parent| if body.starts_with("- ") { indent >= parent } else { indent > parent };
+        let inside = parent_indent.is_none_or(least);
         if !inside {
             break;
         }
@@ -89,7 +91,12 @@ pub fn line_of(text: &str, path: &[&str]) -> Option<usize> {
     found
 }
 
+/// The key that a line begins with; of a list, the word it holds.
 fn key_of(body: &str) -> Option<&str> {
+    if let Some(item) = body.strip_prefix("- ") {
+        let word = item.split(" #").next().unwrap_or(item).trim().trim_matches(['"', '\'']);
+        return (!word.contains(": ")).then_some(word);
+    }
     let (key, rest) = body.split_once(':')?;
     let key = key.trim_end();
     (rest.is_empty() || rest.starts_with([' ', '\t'])).then(|| key.trim_matches(['"', '\'']))
@@ -313,6 +320,11 @@ mod tests {
         let text = "# a comment\nport: 1\nlimits:\n  # inner\n  cpu_ms: 2\n\n  timers: 3\nbreaker: { kills: 4 }\ncpu_ms: 5\n";
         assert_eq!(line_of(text, &["port"]), Some(2));
         assert_eq!(line_of(text, &["limits", "timers"]), Some(7));
+        for list in
+            ["a: 1\npermissions:\n- db\n- \"http\" # the net\nb: 2", "x: 1\npermissions:\n  - db\n  - http\n"]
+        {
+            assert_eq!(line_of(list, &["permissions", "http"]), Some(4), "{list}");
+        }
         assert_eq!(line_of(text, &["cpu_ms"]), Some(9));
         assert_eq!(line_of(text, &["breaker", "kills"]), Some(8));
         assert_eq!(line_of(text, &["nothing"]), None);

@@ -30,7 +30,9 @@ impl ScheduleWhen {
                 let (cron, zone) = (parse(expression)?, zone(tz)?);
                 let now = Utc::now().with_timezone(&zone);
                 let next = cron.find_next_occurrence(&now, false);
-                next.map(drop).map_err(|_| format!("'{expression}' never comes true"))
+                next.map(drop).map_err(|_| {
+                    format!("'{expression}' never comes true: no such month has that day; {EXAMPLE}")
+                })
             }
         }
     }
@@ -92,7 +94,44 @@ fn interval_us(seconds: f64) -> i64 {
 
 fn parse(expression: &str) -> Result<Cron, String> {
     let parser = CronParser::builder().seconds(Seconds::Optional).build();
-    parser.parse(expression).map_err(|error| format!("'{expression}' is no cron expression: {error}"))
+    parser.parse(expression).map_err(|error| {
+        let why = wrong_field(&parser, expression).unwrap_or_else(|| error.to_string());
+        format!("'{expression}' is no cron expression: {why}; {EXAMPLE}")
+    })
+}
+
+/// Ends every sentence about a wrong expression.
+const EXAMPLE: &str = "write such as '30 3 * * *' (every day at 03:30) or '*/15 * * * 1-5' (every 15 minutes from Monday to Friday)";
+
+/// The fields of an expression, the optional one first, and what each takes.
+const FIELDS: [(&str, &str); 6] = [
+    ("second", "0-59"),
+    ("minute", "0-59"),
+    ("hour", "0-23"),
+    ("day of the month", "1-31 or L"),
+    ("month", "1-12 or JAN-DEC"),
+    ("day of the week", "0-7 or SUN-SAT"),
+];
+
+/// Which field is wrong, found by reading each alone.
+fn wrong_field(parser: &CronParser, expression: &str) -> Option<String> {
+    let given: Vec<&str> = expression.split_whitespace().collect();
+    let first = FIELDS.len().checked_sub(given.len()).filter(|it| *it <= 1);
+    let Some(first) = first else {
+        let plural = if given.len() == 1 { "" } else { "s" };
+        return Some(format!(
+            "it has {} field{plural}; it takes minute, hour, day of the month, month, day of the week, and may begin with the second",
+            given.len()
+        ));
+    };
+    let names = &FIELDS[first..];
+    let wrong = given.iter().enumerate().find(|(at, field)| {
+        let mut alone = vec!["*"; given.len()];
+        alone[*at] = field;
+        parser.parse(&alone.join(" ")).is_err()
+    })?;
+    let (name, takes) = names[wrong.0];
+    Some(format!("the {name} is '{}' and takes {takes}, *, lists and steps", wrong.1))
 }
 
 fn zone(tz: &str) -> Result<Tz, String> {
@@ -133,7 +172,16 @@ mod tests {
 
     #[test]
     fn wrong_expressions_and_zones_are_told() {
-        assert!(cron("61 * * * *", "UTC").check().unwrap_err().contains("is no cron expression"));
+        for (expression, told) in [
+            ("61 * * * *", "'61 * * * *' is no cron expression: the minute is '61' and takes 0-59"),
+            ("0 * * * * mo", "the day of the week is 'mo' and takes 0-7 or SUN-SAT"),
+            ("* * * *", "it has 4 fields; it takes minute, hour"),
+            ("", "it has 0 fields"),
+            ("0 0 30 2 *", "never comes true"),
+        ] {
+            let why = cron(expression, "UTC").check().unwrap_err();
+            assert!(why.contains(told) && why.contains("write such as '30 3 * * *'"), "{why}");
+        }
         assert!(cron("* * * * *", "Mars").check().unwrap_err().contains("is no time zone"));
         assert!(cron("0 0 30 2 *", "UTC").check().is_err(), "never comes true");
         assert!(cron("*/5 * * * * *", "UTC").check().is_ok(), "six fields have seconds");

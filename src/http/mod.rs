@@ -135,7 +135,7 @@ fn routes() -> Vec<Route> {
             .takes(Takes::Json(plugin_change)).headers(IF_MATCH).gives(200, Json(of::<PluginView>)).fails(&[PluginNotFound, Conflict, PluginLoadFailed]),
         put("/api/v1/plugins/{id}", "replacePlugin", plugins::patch, "The same as PATCH: what is not sent stays.")
             .takes(Takes::Json(plugin_change)).headers(IF_MATCH).gives(200, Json(of::<PluginView>)).fails(&[PluginNotFound, Conflict, PluginLoadFailed]),
-        delete("/api/v1/plugins/{id}", "deletePlugin", plugins::delete, "Stops a plugin and forgets its row and config; the folder stays and shows as discovered.")
+        delete("/api/v1/plugins/{id}", "deletePlugin", plugins::delete, "Stops a plugin and forgets its row, config and grants; the folder stays and shows as discovered until POST /api/v1/plugins registers it again.")
             .query(plugins::PURGE).headers(IF_MATCH).gives(204, Nothing).fails(&[PluginNotFound]),
         post("/api/v1/plugins/{id}/enable", "enablePlugin", plugins::enable, "Lets a plugin run, now and after a restart.")
             .gives(200, Json(of::<PluginView>)).fails(&[PluginNotFound, Conflict, PluginLoadFailed]),

@@ -189,7 +189,7 @@ fn unconvertible(vm: &Vm, call: &CallState, fault: &ConvertFault) -> Failed {
 fn tell(vm: &Vm, call: &CallState, fault: &ScriptFault) {
     log::warn!(
         plugin = &*vm.context.plugin, generation = vm.context.generation, hook = call.ctx.hook,
-        outcome = fault.outcome.as_str(), request_id = call.ctx.caller.request_id.as_deref(),
+        outcome = fault.outcome.as_str(), schedule = call.ctx.schedule.as_deref(), request_id = call.ctx.caller.request_id.as_deref(),
         correlation_id = call.ctx.caller.correlation_id.as_deref();
         "{fault}"
     );

@@ -135,6 +135,8 @@ pub struct CallContext {
     pub attempt: i32,
     /// A past event is played again.
     pub replay: bool,
+    /// The schedule whose run it is, or belongs to.
+    pub schedule: Option<Arc<str>>,
     /// Who set it off.
     pub caller: Caller,
 }
@@ -142,7 +144,7 @@ pub struct CallContext {
 impl CallContext {
     /// A first call of `hook` for `caller`.
     pub fn new(hook: &'static str, caller: Caller) -> Self {
-        CallContext { hook, event_id: None, attempt: 1, replay: false, caller }
+        CallContext { hook, event_id: None, attempt: 1, replay: false, schedule: None, caller }
     }
 
     /// The table scripts see, less `plugin`, `generation` and `deadline`, which the VM adds.

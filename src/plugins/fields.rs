@@ -3,6 +3,8 @@
 use semver::{Version, VersionReq};
 use serde_json::{Map, Value};
 
+use crate::model::spelling::find_similar;
+
 use super::discovery::is_plugin_name;
 use super::env::{PluginEnv, infer};
 use super::manifest::{Dependency, find_line};
@@ -40,8 +42,13 @@ impl<'a> Fields<'a> {
         self.problems.push(problem);
     }
 
+    /// The line on which the key at `path` stands.
+    pub(super) fn line(&self, path: &[&str]) -> Option<usize> {
+        find_line(self.text, self.under.as_deref(), path)
+    }
+
     fn problem(&self, path: &[&str], message: String) -> Problem {
-        let line = find_line(self.text, self.under.as_deref(), path);
+        let line = self.line(path);
         let message = match path {
             [] => message,
             path => format!("{}: {message}", path.join(".")),
@@ -51,12 +58,8 @@ impl<'a> Fields<'a> {
 
     /// Warns of a word that is not known, and says which was probably meant.
     pub(super) fn warn_spelling(&mut self, path: &[&str], what: &str, given: &str, known: &[&str]) {
-        let meant = known
-            .iter()
-            .map(|word| (strsim::damerau_levenshtein(given, word), word))
-            .filter(|(distance, word)| *distance <= 1.max(word.len() / 3))
-            .min_by_key(|(distance, _)| *distance);
-        let meant = meant.map(|(_, word)| format!("; did you mean \"{word}\"?")).unwrap_or_default();
+        let meant = find_similar(given, known.iter().copied());
+        let meant = meant.map(|word| format!("; did you mean \"{word}\"?")).unwrap_or_default();
         let problem = self.problem(path, format!("{what}{meant}"));
         self.warnings.push(problem);
     }

@@ -9,7 +9,7 @@ use crate::clock::SharedClock;
 use crate::config;
 use crate::error::ScriptFault;
 use crate::hooks::{Answer, CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, Reply};
-use crate::model::call::Outcome;
+use crate::model::call::{CallContext, Outcome};
 use crate::model::tally::NamedCounts;
 use crate::model::time::Timestamp;
 
@@ -69,12 +69,14 @@ impl Vitals {
         *self.last_error.lock() = None;
     }
 
-    fn failed(&self, failure: &CallFailure, hook: &'static str, request_id: Option<&str>) {
+    fn failed(&self, failure: &CallFailure, ctx: &CallContext) {
+        let hook = ctx.hook;
         let mut fault = failure.fault.clone();
         fault.hook.get_or_insert_with(|| hook.to_owned());
         log::warn!(
             plugin = &*self.plugin, generation = failure.generation, hook = hook,
-            outcome = failure.outcome.as_str(), request_id = request_id;
+            outcome = failure.outcome.as_str(), schedule = ctx.schedule.as_deref(),
+            request_id = ctx.caller.request_id.as_deref();
             "{fault}"
         );
         self.keep(&fault, failure.generation);
@@ -95,13 +97,18 @@ impl PluginHandler {
         PluginHandler { plugin, generation, script, vitals }
     }
 
-    fn shut(&self, hook: &'static str, left: std::time::Duration) -> CallFailure {
+    fn shut(&self, ctx: &CallContext, left: std::time::Duration) -> CallFailure {
+        let hook = ctx.hook;
         self.vitals.stats.count(hook, Outcome::Skipped, None);
         let message = match left.as_secs() {
             0 => "it was killed too often; one call at a time tries whether it has recovered".to_owned(),
             s => format!("it was killed too often and is left alone for another {s} s"),
         };
-        log::debug!(plugin = &*self.plugin, generation = self.generation, hook = hook, outcome = "skipped"; "{message}");
+        log::debug!(
+            plugin = &*self.plugin, generation = self.generation, hook = hook, outcome = "skipped",
+            schedule = ctx.schedule.as_deref();
+            "{message}"
+        );
         let fault = ScriptFault {
             outcome: Outcome::Skipped.as_str().to_owned(),
             hook: Some(hook.to_owned()),
@@ -144,10 +151,10 @@ impl HookHandler for PluginHandler {
             false => self.vitals.breaker.lock().pass(Instant::now()),
         };
         if let Pass::Shut(left) = pass {
-            let failure = self.shut(hook, left);
+            let failure = self.shut(&call.ctx, left);
             return Box::pin(std::future::ready(Err(failure)));
         }
-        let request_id = call.ctx.caller.request_id.clone();
+        let ctx = call.ctx.clone();
         let passed = Passed { vitals: Arc::clone(&self.vitals), pass, done: false };
         let begin = Instant::now();
         let answer = self.script.call(call);
@@ -162,15 +169,16 @@ impl HookHandler for PluginHandler {
             let ran = outcome != Outcome::Skipped;
             vitals.stats.count(hook, outcome, ran.then(|| begin.elapsed()));
             match &result {
-                Err(failure) => vitals.failed(failure, hook, request_id.as_deref()),
+                Err(failure) => vitals.failed(failure, &ctx),
                 Ok(reply) if ![Outcome::Ok, Outcome::Refused].contains(&outcome) => {
-                    vitals.failed(&swallowed(reply), hook, request_id.as_deref());
+                    vitals.failed(&swallowed(reply), &ctx);
                 }
                 Ok(_) => {}
             }
             if vitals.breaker.lock().note(pass, outcome, Instant::now()) {
                 log::error!(
-                    plugin = &*vitals.plugin, hook = hook, outcome = outcome.as_str();
+                    plugin = &*vitals.plugin, hook = hook, outcome = outcome.as_str(),
+                    schedule = ctx.schedule.as_deref();
                     "killed too often: it is left alone for a while"
                 );
             }
@@ -225,7 +233,7 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::hooks::{Registration, Subscription, Target};
     use crate::lua::GenerationStats;
-    use crate::model::call::{CallContext, Caller};
+    use crate::model::call::Caller;
     use crate::plugins::breaker::BreakerState;
 
     struct Killed(Arc<AtomicU32>);

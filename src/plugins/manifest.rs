@@ -1,5 +1,7 @@
 //! `plugin.yaml`: what a plugin declares. Every fault at once, each with its line.
 
+use std::collections::BTreeMap;
+
 use semver::{Version, VersionReq};
 use serde_json::{Map, Value};
 
@@ -13,6 +15,7 @@ use super::fields::Fields;
 use super::permissions::{NAMES, check, read_grant};
 use super::problem::{LoadFault, Problem};
 use super::schema::Schema;
+use super::schema_fault::strays;
 
 /// The keys a manifest may have.
 pub const KEYS: &[&str] = &[
@@ -70,6 +73,8 @@ pub struct Manifest {
     pub conflicts: Vec<String>,
     /// What it asks for.
     pub requested: Permissions,
+    /// The line on which each of them stands, that of `permissions` itself under no name.
+    pub permission_lines: BTreeMap<String, usize>,
     /// Whether it says `permissions: learn`: it does not know yet what it needs.
     pub learn: bool,
     /// Values of its config, variables filled in.
@@ -94,6 +99,16 @@ impl Manifest {
     /// What a folder without a manifest declares.
     pub fn empty(limits: &PluginLimits) -> Self {
         Manifest { enabled: true, plugin_type: "lua".to_owned(), limits: *limits, ..Manifest::default() }
+    }
+
+    /// What is to be said of a permission it asks for (of all of them without a name), with its place.
+    pub fn about_permission(&self, name: &str, message: &str) -> Problem {
+        let message = match name {
+            "" => format!("permissions: {message}"),
+            name => format!("permissions.{name}: {message}"),
+        };
+        let line = self.permission_lines.get(name).copied();
+        Problem { file: self.file.unwrap_or("plugin.yaml").to_owned(), line, message }
     }
 }
 
@@ -196,7 +211,9 @@ fn declared(
     for key in config.keys().filter(|it| !known.is_empty() && !known.contains(&it.as_str())) {
         fields.warn_spelling(&["config", key], "is not in config_schema", key, &known);
     }
-    let (requested, learn) = permissions(fields);
+    let permissions_line = fields.line(&["permissions"]);
+    let (requested, mut permission_lines, learn) = permissions(fields);
+    permission_lines.extend(permissions_line.map(|line| (String::new(), line)));
     Manifest {
         version: fields.version("version"),
         display_name: fields.text("display_name"),
@@ -208,6 +225,7 @@ fn declared(
         requires: fields.texts("requires"),
         conflicts: fields.texts("conflicts"),
         requested,
+        permission_lines,
         learn,
         limits: read_limits(fields, limits),
         plugin_type: fields.text("type").unwrap_or_else(|| "lua".to_owned()),
@@ -222,6 +240,12 @@ fn declared(
 
 fn read_schema(fields: &mut Fields<'_>, raw: Option<Value>) -> Schema {
     let Some(raw) = raw.filter(|it| !it.is_null()) else { return Schema::default() };
+    let strays: Vec<String> =
+        raw.as_object().map(|it| strays(it).map(str::to_owned).collect()).unwrap_or_default();
+    for key in strays {
+        let what = "describes nothing here; keys of the config are described below `properties:`";
+        fields.warn_spelling(&["config_schema", &key], what, &key, &["properties", "required"]);
+    }
     match Schema::parse(raw) {
         Ok(schema) => schema,
         Err(fault) => {
@@ -248,10 +272,10 @@ fn read_limits(fields: &mut Fields<'_>, limits: &PluginLimits) -> PluginLimits {
 }
 
 /// `{http: [host], db: true, "recordings:read": true}` or a list of such names.
-fn permissions(fields: &mut Fields<'_>) -> (Permissions, bool) {
-    let mut asked = Permissions::default();
+fn permissions(fields: &mut Fields<'_>) -> (Permissions, BTreeMap<String, usize>, bool) {
+    let (mut asked, mut lines) = (Permissions::default(), BTreeMap::new());
     let pairs: Vec<(String, Value)> = match fields.take("permissions") {
-        Some(Value::String(word)) if word == "learn" => return (asked, true),
+        Some(Value::String(word)) if word == "learn" => return (asked, lines, true),
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Object(map)) => map.into_iter().collect(),
         Some(Value::Array(items)) if items.iter().all(Value::is_string) => {
@@ -276,6 +300,9 @@ fn permissions(fields: &mut Fields<'_>) -> (Permissions, bool) {
             fields.warn_spelling(&["permissions", &key], "is no permission", name, NAMES);
             continue;
         }
+        if let Some(line) = fields.line(&["permissions", &key]) {
+            lines.entry(name.to_owned()).or_insert(line);
+        }
         let grant = match part {
             Some(part) if value == Value::Bool(true) => Some(Grant::Parts(vec![part.to_owned()])),
             _ => read_grant(&value),
@@ -294,7 +321,7 @@ fn permissions(fields: &mut Fields<'_>) -> (Permissions, bool) {
             }
         }
     }
-    (asked, false)
+    (asked, lines, false)
 }
 
 fn add_part(asked: &mut Permissions, name: &str, part: &str) {

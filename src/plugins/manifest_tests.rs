@@ -145,3 +145,29 @@ fn a_plugin_that_needs_a_newer_server_says_so() {
     let fault = read_text("min_panotti: \"99.0.0\"\n").unwrap_err();
     assert!(fault.to_string().contains("it needs panotti 99.0.0"), "{fault}");
 }
+
+#[test]
+fn what_is_said_of_a_permission_has_its_line() {
+    let about = |text: &str, name: &str| read_text(text).unwrap().about_permission(name, "waits").to_string();
+    let mapping =
+        "version: \"1.0.0\"\npermissions:\n  db: true\n  fs:\n    - recordings:read\n  http: [a.example]\n";
+    assert_eq!(about(mapping, "fs"), "plugin.yaml:4: permissions.fs: waits");
+    assert_eq!(about(mapping, "http"), "plugin.yaml:6: permissions.http: waits");
+    assert_eq!(about("permissions:\n- db\n- media\n", "media"), "plugin.yaml:3: permissions.media: waits");
+    assert_eq!(about("tags: a\npermissions: learn\n", ""), "plugin.yaml:2: permissions: waits");
+    let unknown = read_text("permissions:\n  - db\n  - htp\n").unwrap().warnings[0].to_string();
+    assert_eq!(unknown, "plugin.yaml:3: permissions.htp: is no permission; did you mean \"http\"?");
+}
+
+#[test]
+fn keys_that_are_described_beside_properties_are_told() {
+    let told =
+        |text: &str| read_text(text).unwrap().warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let beside = told("config_schema:\n  from: { type: string }\n");
+    assert!(beside[0].starts_with("plugin.yaml:2: config_schema.from: describes nothing here"), "{beside:?}");
+    let misspelt = told("config_schema:\n  propertis:\n    from: { type: string }\n");
+    assert!(misspelt[0].ends_with("did you mean \"properties\"?"), "{misspelt:?}");
+    assert!(
+        told("config_schema: { properties: { from: {} }, additionalProperties: {}, x-form: {} }").is_empty()
+    );
+}

@@ -16,6 +16,7 @@ pub mod order;
 pub mod permissions;
 pub mod problem;
 pub mod schema;
+mod schema_fault;
 pub mod script;
 pub mod settings;
 pub mod stats;

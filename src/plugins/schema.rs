@@ -7,6 +7,12 @@ use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value, json};
 
 use crate::error::FieldError;
+use crate::model::spelling::find_similar;
+
+use super::schema_fault;
+
+/// What is said of a key that a closed schema does not know.
+pub(super) const NOT_THERE: &str = "is not in the schema";
 
 /// The mark of a secret value.
 const SECRET: &str = "writeOnly";
@@ -27,7 +33,9 @@ impl Schema {
         let Value::Object(fields) = &mut raw else {
             return Err(FieldError {
                 pointer: String::new(),
-                message: "must be a mapping with `properties`".to_owned(),
+                message:
+                    "must be a mapping, such as `config_schema: { properties: { from: { type: string } } }`"
+                        .to_owned(),
             });
         };
         fields.entry("type").or_insert(json!("object"));
@@ -35,10 +43,7 @@ impl Schema {
             .offline()
             .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
             .build(&raw)
-            .map_err(|fault| FieldError {
-                pointer: fault.instance_path().as_str().to_owned(),
-                message: fault.to_string(),
-            })?;
+            .map_err(|fault| schema_fault::explain(&raw, &fault))?;
         Ok(Schema { raw: Some(raw), validator: Some(validator) })
     }
 
@@ -50,6 +55,14 @@ impl Schema {
     /// The keys it describes.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.properties().into_iter().flat_map(|it| it.keys().map(String::as_str))
+    }
+
+    /// The key that `key`, which the schema does not describe, probably stands for.
+    pub fn meant(&self, key: &str) -> Option<&str> {
+        match self.rule(key) {
+            Some(_) => None,
+            None => find_similar(key, self.keys()),
+        }
     }
 
     /// The default of every key that has one.
@@ -89,7 +102,10 @@ impl Schema {
                     for key in unexpected {
                         faults.push(FieldError {
                             pointer: format!("{at}/{}", escape(key)),
-                            message: "is not in the schema".to_owned(),
+                            message: match self.meant(key) {
+                                Some(near) => format!("{NOT_THERE}; did you mean `{near}`?"),
+                                None => NOT_THERE.to_owned(),
+                            },
                         });
                     }
                 }
@@ -147,7 +163,7 @@ fn has_secret(rule: &Value) -> bool {
     }
 }
 
-fn shorten(mut message: String) -> String {
+pub(super) fn shorten(mut message: String) -> String {
     const MAX: usize = 400;
     if let Some((at, _)) = message.char_indices().nth(MAX) {
         message.truncate(at);
@@ -197,13 +213,66 @@ mod tests {
     fn what_is_no_schema_is_told_where() {
         let fault = Schema::parse(json!({ "properties": { "a": { "type": "strin" } } })).unwrap_err();
         assert!(fault.pointer.starts_with("/properties/a"), "{fault:?}");
-        assert!(Schema::parse(json!([])).is_err());
-        assert!(Schema::parse(json!({ "$ref": "https://example.com/x.json" })).is_err());
+        for (schema, pointer, told) in [
+            (json!([]), "", "such as `config_schema: { properties: { from: { type: string } } }`"),
+            (
+                json!({ "$ref": "https://example.com/x.json" }),
+                "/$ref",
+                "nothing is fetched; describe it below `$defs`",
+            ),
+            (
+                json!({ "properties": { "a": { "$ref": "#/$defs/b" } } }),
+                "/properties/a/$ref",
+                "`#/$defs/b` is not in",
+            ),
+            (
+                json!({ "properties": { "a": { "type": "strin" } } }),
+                "/properties/a/type",
+                "(did you mean `string`?); write one of string",
+            ),
+            (
+                json!({ "properties": { "a": "string" } }),
+                "/properties/a",
+                "must be a mapping, such as `a: { type: string }`",
+            ),
+            (
+                json!({ "properties": { "a": { "pattern": "([" } } }),
+                "/properties/a/pattern",
+                "is no regular expression: unclosed character class; write one such as `pattern:",
+            ),
+            (
+                json!({ "properties": { "a": { "pattern": "(?!b)" } } }),
+                "/properties/a/pattern",
+                "look-around",
+            ),
+            (
+                json!({ "properties": { "a": { "minimum": "low" } } }),
+                "/properties/a/minimum",
+                "must be a number, such as `minimum: 1`, not \"low\"",
+            ),
+            (
+                json!({ "properties": { "a": { "enum": "abc" } } }),
+                "/properties/a/enum",
+                "`enum: [low, high]`",
+            ),
+            (json!({ "properties": { "a": {} }, "required": "a" }), "/required", "`required: [from]`"),
+        ] {
+            let fault = Schema::parse(schema).unwrap_err();
+            assert_eq!(fault.pointer, pointer, "{fault:?}");
+            assert!(fault.message.contains(told), "{fault:?}");
+        }
+        let local =
+            json!({ "properties": { "a": { "$ref": "#/$defs/b" } }, "$defs": { "b": { "type": "string" } } });
+        assert!(Schema::parse(local).is_ok());
     }
 
     #[test]
     fn an_unknown_key_is_a_fault_only_where_the_schema_is_closed() {
         let closed = Schema::parse(json!({ "properties": {}, "additionalProperties": false })).unwrap();
+        let named =
+            Schema::parse(json!({ "properties": { "level": {} }, "additionalProperties": false })).unwrap();
+        let faults = named.check(json!({ "levl": 1 }).as_object().unwrap());
+        assert_eq!(faults[0].message, "is not in the schema; did you mean `level`?");
         let config = json!({ "a/b": 1, "c": 2 });
         let faults = closed.check(config.as_object().unwrap());
         assert_eq!(faults.iter().map(|it| first_segment(&it.pointer)).collect::<Vec<_>>(), ["a/b", "c"]);

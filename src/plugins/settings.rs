@@ -11,7 +11,7 @@ use crate::model::plugin::ConfigRow;
 use crate::model::time::Timestamp;
 
 use super::env::{PluginEnv, infer};
-use super::schema::{Schema, first_segment};
+use super::schema::{NOT_THERE, Schema, first_segment};
 
 /// Bytes of JSON one stored value may have.
 const VALUE_MAX_BYTES: usize = 64 * 1024;
@@ -47,6 +47,8 @@ pub struct ConfigItem {
     pub locked: bool,
     /// True when the schema says writeOnly: the value is never shown.
     pub secret: bool,
+    /// What may be wrong with it: the schema does not know the key, and knows one much like it.
+    pub hint: Option<String>,
     /// When the stored row was made (UTC).
     #[schema(value_type = Option<String>, format = DateTime)]
     pub created_at: Option<Timestamp>,
@@ -143,6 +145,9 @@ impl Layers {
             .map(|it| {
                 let inner = it.pointer.trim_start_matches('/').split_once('/').map(|(_, rest)| rest);
                 match inner {
+                    None if it.message.starts_with(NOT_THERE) => {
+                        FieldError { pointer: "/key".to_owned(), message: it.message }
+                    }
                     Some(rest) => FieldError { pointer: format!("/value/{rest}"), message: it.message },
                     None => FieldError { pointer: "/value".to_owned(), message: it.message },
                 }
@@ -153,6 +158,8 @@ impl Layers {
 
     fn item(&self, row: Option<&ConfigRow>, key: String, value: Value, source: ConfigSource) -> ConfigItem {
         let secret = self.schema.is_secret(&key);
+        let meant = self.schema.meant(&key);
+        let hint = meant.map(|it| format!("config_schema does not describe `{key}`; did you mean `{it}`?"));
         ConfigItem {
             id: row.map(|it| it.id),
             locked: self.env.contains_key(&key),
@@ -160,6 +167,7 @@ impl Layers {
             key,
             source,
             secret,
+            hint,
             created_at: row.map(|it| it.created_at),
             updated_at: row.map(|it| it.updated_at),
         }

@@ -1,6 +1,6 @@
 //! What plugins keep for clients: named, with a hash, served over HTTP. The bytes of each hash are kept once a plugin.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -128,12 +128,63 @@ pub async fn read(services: &Services, plugin: &str, asset: &Asset) -> Result<Ve
     services.blocking.run(move || std::fs::read(path).map_err(Error::internal)).await
 }
 
+/// Removes the files that no row names, as a crash between a file and its row leaves them; how many there were. For the
+/// start, when nobody saves anything.
+///
+/// # Errors
+/// The store's.
+pub async fn sweep(services: &Services) -> Result<usize> {
+    let own = services.clone();
+    services.blocking.run(move || sweep_all(&own)).await
+}
+
+fn sweep_all(services: &Services) -> Result<usize> {
+    let plugins = entries(&services.settings.data_dir.join("plugins"), std::fs::FileType::is_dir);
+    let mut removed = 0;
+    for (plugin, path) in plugins {
+        let folder = path.join("assets");
+        let is_folder = std::fs::symlink_metadata(&folder).is_ok_and(|it| it.is_dir());
+        let mut files = if is_folder { entries(&folder, std::fs::FileType::is_file) } else { Vec::new() };
+        files.retain(|(name, _)| is_hash(name));
+        if files.is_empty() {
+            continue;
+        }
+        let known = services.store.read(|it| it.asset_hashes(&plugin))?;
+        let lost = files.iter().filter(|(name, _)| !known.contains(name));
+        let gone = lost.filter(|(_, path)| match std::fs::remove_file(path) {
+            Ok(()) => true,
+            Err(error) => {
+                log::warn!("{} cannot be removed: {error}", path.display());
+                false
+            }
+        });
+        let gone = gone.count();
+        if gone > 0 {
+            log::info!(plugin = plugin.as_str(); "removed {gone} files of assets that were never finished");
+        }
+        removed += gone;
+    }
+    Ok(removed)
+}
+
+/// Names and paths of what lies in a folder; nothing when it cannot be read.
+fn entries(folder: &Path, wanted: impl Fn(&std::fs::FileType) -> bool) -> Vec<(String, PathBuf)> {
+    let Ok(found) = std::fs::read_dir(folder) else { return Vec::new() };
+    let found = found.flatten().filter(|it| it.file_type().is_ok_and(|it| wanted(&it)));
+    found.filter_map(|it| Some((it.file_name().into_string().ok()?, it.path()))).collect()
+}
+
+/// Whether a file is named as [`write`] names what it has finished.
+fn is_hash(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 fn folder(services: &Services, plugin: &str) -> PathBuf {
     services.settings.data_dir.join("plugins").join(plugin).join("assets")
 }
 
 /// Writes bytes under their hash, whole or not at all.
-fn write(folder: &std::path::Path, bytes: &[u8]) -> Result<String> {
+fn write(folder: &Path, bytes: &[u8]) -> Result<String> {
     use std::io::Write;
     let hash: String = Sha256::digest(bytes).iter().map(|it| format!("{it:02x}")).collect();
     let path = folder.join(&hash);
@@ -171,4 +222,37 @@ fn forget(services: &Services, plugin: &str, orphan: Option<String>) {
             log::warn!("{} cannot be removed: {error}", path.display());
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::services::testing::World;
+
+    #[tokio::test]
+    async fn files_without_a_row_go_at_the_start_and_nothing_else_does() {
+        let world = World::new(&tokio::runtime::Handle::current(), Arc::new(SystemClock));
+        let quota = AssetQuota { count: 9, bytes: 1 << 20 };
+        let kept = save(&world.services, "p", "a.txt", "text/plain", b"kept".to_vec(), quota).await.unwrap();
+        let own = folder(&world.services, "p");
+        let other = folder(&world.services, "gone");
+        std::fs::create_dir_all(&other).unwrap();
+        let lost = "0".repeat(64);
+        for path in [
+            own.join(&lost),
+            other.join(&kept.sha256),
+            own.join("note.txt"),
+            own.join(lost.to_uppercase() + "A"),
+        ] {
+            std::fs::write(path, "x").unwrap();
+        }
+        assert_eq!(sweep(&world.services).await.unwrap(), 2);
+        assert_eq!(sweep(&world.services).await.unwrap(), 0);
+        assert!(own.join(&kept.sha256).exists() && own.join("note.txt").exists());
+        assert!(!own.join(&lost).exists() && !other.join(&kept.sha256).exists());
+        assert_eq!(read(&world.services, "p", &kept).await.unwrap(), b"kept");
+    }
 }

@@ -1,5 +1,7 @@
 //! What plugins keep for clients: names, hashes, sizes.
 
+use std::collections::HashSet;
+
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -81,6 +83,19 @@ impl Reader {
         let row: Option<Row> =
             assets::table.find((plugin, name)).first(&mut self.conn).optional().or_fail()?;
         Ok(row.map(asset_of))
+    }
+
+    /// The hashes of all bytes that a plugin's assets have.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn asset_hashes(&mut self, plugin: &str) -> Result<HashSet<String>> {
+        let hashes: Vec<String> = assets::table
+            .filter(assets::plugin.eq(plugin))
+            .select(assets::sha256)
+            .load(&mut self.conn)
+            .or_fail()?;
+        Ok(hashes.into_iter().collect())
     }
 
     /// The assets of a plugin, by name; at most `limit` after `after`.

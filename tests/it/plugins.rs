@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::common::Server;
+use crate::common::server::wait_for;
 
 const QUIET: &str = "panotti.on.before_recording_start(function(r) end, { priority = 5 })";
 
@@ -35,7 +36,17 @@ fn registering_names_a_folder_and_never_a_path() {
     let path = json!({ "name": "../quiet", "install_path": "/etc", "entry_point": "passwd" });
     server.post("/api/v1/plugins", path).problem(422, "no_such_folder");
     assert_eq!(server.delete("/api/v1/plugins/quiet").status, 204);
-    assert_eq!(server.get("/api/v1/plugins/quiet").expect(200)["state"], "discovered");
+    let is_discovered = |server: &Server| {
+        let all = server.get("/api/v1/plugins").expect(200);
+        assert_eq!((&all["total"], &all["items"][0]["state"]), (&json!(1), &json!("discovered")), "{all}");
+    };
+    is_discovered(&server);
+    let server = server.restart();
+    is_discovered(&server);
+    server.post("/api/v1/plugins/rescan", json!({})).expect(200);
+    is_discovered(&server);
+    let refused = server.post("/api/v1/plugins/quiet/enable", json!({})).problem(409, "conflict");
+    assert!(refused["hint"].as_str().unwrap().contains("POST /api/v1/plugins"), "{refused}");
     let again = server.post("/api/v1/plugins", json!({ "name": "quiet" })).expect(201);
     assert_eq!(again["state"], "running");
 }
@@ -71,6 +82,36 @@ fn config_rows_are_unique_by_key_and_reach_the_plugin() {
     assert_eq!(server.delete(&place).status, 204);
     server.delete(&place).problem(404, "config_not_found");
     assert_eq!(title("c"), "nil");
+}
+
+#[test]
+fn a_key_that_looks_like_a_typo_is_refused_by_a_closed_schema_and_told_by_an_open_one() {
+    let schema =
+        |closed: &str| format!("config_schema:\n  properties: {{ level: {{ type: integer }} }}\n{closed}");
+    let server = Server::with()
+        .plugin("open", QUIET)
+        .plugin_file("open", "plugin.yaml", &schema(""))
+        .plugin("closed", QUIET)
+        .plugin_file("closed", "plugin.yaml", &schema("  additionalProperties: false\n"))
+        .start();
+    let typo = json!({ "key": "levle", "value": 3 });
+    let refused = server.post("/api/v1/plugins/closed/config", typo.clone()).problem(422, "invalid");
+    assert_eq!(refused["errors"][0]["pointer"], "/key", "{refused}");
+    assert!(refused["errors"][0].to_string().contains("did you mean `level`?"), "{refused}");
+    let rows = "/api/v1/plugins/open/config";
+    let stored = server.post(rows, typo).expect(201);
+    assert!(stored["hint"].as_str().is_some_and(|it| it.contains("did you mean `level`?")), "{stored}");
+    assert_eq!(server.get(rows).expect(200)["items"][0]["hint"], stored["hint"]);
+    wait_for("the warning", || {
+        let told = |it: &serde_json::Value| {
+            it["plugin"] == "open" && it.to_string().contains("did you mean `level`?")
+        };
+        server.log_lines().iter().any(told).then_some(())
+    });
+    for (key, value) in [("level", json!(3)), ("entirely_different", json!(1))] {
+        let stored = server.post(rows, json!({ "key": key, "value": value })).expect(201);
+        assert_eq!(stored["hint"], json!(null), "{stored}");
+    }
 }
 
 #[test]

@@ -74,6 +74,10 @@ fn a_schedule_is_run_now_held_and_let_go() {
     assert_eq!(ended["outcome"], "runtime");
     assert!(ended["error"].as_str().unwrap().contains("init.lua:5: at night"), "{ended}");
     assert_eq!(server.get(&path).expect(200)["next_at"], nightly["next_at"], "its time stays");
+    let line = wait_for("its line", || {
+        server.log_lines().into_iter().find(|it| it.to_string().contains("at night"))
+    });
+    assert_eq!((&line["hook"], &line["schedule"]), (&json!("timer"), &json!("nightly")), "{line}");
 
     let held = server.patch(&path, json!({"paused": true})).expect(200);
     assert_eq!((&held["state"], &held["next_at"]), (&json!("paused"), &Value::Null));

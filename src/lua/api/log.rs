@@ -49,6 +49,9 @@ fn write(ctx: &ApiContext, level: Level, text: &str, fields: &Json) {
     if !hook.is_empty() {
         pairs.push(("hook", hook.into()));
     }
+    if let Some(schedule) = call.as_ref().and_then(|it| it.ctx.schedule.as_deref()) {
+        pairs.push(("schedule", schedule.into()));
+    }
     if !request_id.is_empty() {
         pairs.push(("request_id", (&*request_id).into()));
     }

@@ -122,7 +122,9 @@ fn check_config(prepared: &Prepared, config: &Value) -> Result<(), LoadFault> {
     let text = prepared.snapshot.files.get(file).and_then(|it| std::str::from_utf8(it).ok());
     let problems = faults.into_iter().map(|fault| {
         let key = first_segment(&fault.pointer);
-        let line = text.and_then(|it| line_of(it, &["config", &key]).or_else(|| line_of(it, &["config"])));
+        let line = text.and_then(|it| {
+            line_of(it, &["config", &key]).or_else(|| line_of(it, &["config_schema", "properties", &key]))
+        });
         let path = fault.pointer.trim_start_matches('/').replace('/', ".");
         Problem { file: file.to_owned(), line, message: format!("config.{path}: {}", fault.message) }
     });

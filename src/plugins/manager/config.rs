@@ -35,6 +35,7 @@ impl Manager {
     /// [`Code::KeyExists`], or 422 with every fault of the value.
     pub async fn config_create(&self, id: &str, key: &str, value: Value, by: &str) -> Result<ConfigItem> {
         let (id, key, by) = (id.to_owned(), key.to_owned(), by.to_owned());
+        let whose = self.slot(&id)?.name.to_string();
         let stored = self.alone(move |manager| async move {
             let slot = manager.registered(&id)?;
             let stored = slot.read(|it| it.stored.clone());
@@ -51,6 +52,9 @@ impl Manager {
             Ok((slot.layers().stored_item(&row), taken))
         });
         let (item, taken) = stored.await?;
+        if let Some(hint) = &item.hint {
+            log::warn!(plugin = whose.as_str(); "a value was stored that nobody may read: {hint}");
+        }
         let _ = tokio::time::timeout(PATIENCE, taken).await;
         Ok(item)
     }

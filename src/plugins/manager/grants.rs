@@ -136,21 +136,16 @@ impl Manager {
     pub(super) fn status_of(&self, slot: &Slot) -> PluginStatus {
         let mut status = slot.status();
         let grants = self.grants_of(slot);
-        if !grants.waiting.0.is_empty() {
-            let names: Vec<&str> = grants.waiting.0.keys().map(String::as_str).collect();
-            status
-                .warnings
-                .push(format!("permissions that wait for the admin's grant: {}", names.join(", ")));
-        }
-        if grants.learned.is_some() && self.0.settings.learn_permissions {
-            let all =
-                "it learns its permissions: every door is open to it until its manifest says what it needs";
-            status.warnings.push(all.to_owned());
-        } else if grants.learned.is_some() {
-            status.warnings.push(
-                "`permissions: learn` does nothing until the server's settings say learn_permissions: true"
-                    .to_owned(),
-            );
+        let manifest = slot.read(|it| it.manifest().cloned()).unwrap_or_default();
+        let waits = format!("waits for the admin's grant: `panotti grants allow {}`", slot.name);
+        let waiting = grants.waiting.0.keys().map(|it| manifest.about_permission(it, &waits).to_string());
+        status.warnings.extend(waiting);
+        if grants.learned.is_some() {
+            let what = match self.0.settings.learn_permissions {
+                true => "are learnt: every door is open to it until its manifest says what it needs",
+                false => "`learn` does nothing until the server's settings say learn_permissions: true",
+            };
+            status.warnings.push(manifest.about_permission("", what).to_string());
         }
         status.permissions_requested = json!(grants.requested);
         status.permissions_granted = json!(grants.in_force);

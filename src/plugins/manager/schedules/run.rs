@@ -47,7 +47,7 @@ impl Manager {
             _ => self.begin(run).await.map(drop),
         };
         if let Err(fault) = done {
-            log::error!(plugin = row.plugin.as_str(); "schedule {}: {fault}", row.name);
+            log::error!(plugin = row.plugin.as_str(), schedule = row.name.as_str(); "a run was not begun: {fault}");
         }
     }
 
@@ -83,7 +83,7 @@ impl Manager {
             let own = manager.clone();
             manager.spawn(async move {
                 let answer = call(&live, slot, &run).await;
-                own.end(&live, id, answer).await;
+                own.end(&live, id, &run.schedule.name, answer).await;
                 let was_last = under_way.count.fetch_sub(1, Ordering::AcqRel) == 1;
                 if was_last && under_way.waiting.swap(false, Ordering::AcqRel) {
                     let due = Timestamp(own.0.clock.now_us());
@@ -112,7 +112,13 @@ impl Manager {
         })
     }
 
-    async fn end(&self, live: &Live, run: i64, answer: std::result::Result<Reply, CallFailure>) {
+    async fn end(
+        &self,
+        live: &Live,
+        run: i64,
+        schedule: &str,
+        answer: std::result::Result<Reply, CallFailure>,
+    ) {
         let (outcome, error, effects) = match answer {
             Ok(reply) => (reply.outcome.as_str(), None, reply.effects),
             Err(failure) => (failure.outcome.as_str(), Some(failure.fault.to_string()), Default::default()),
@@ -120,7 +126,7 @@ impl Manager {
         let effects = PluginEffects { plugin: Arc::clone(live.handler.plugin()), effects };
         let now = Timestamp(self.0.clock.now_us());
         if let Err(fault) = self.0.registry.end_run(run, outcome, error, effects, now).await {
-            log::error!(plugin = &**live.handler.plugin(); "what a run of a schedule left behind is lost: {fault}");
+            log::error!(plugin = &**live.handler.plugin(), schedule = schedule; "what a run left behind is lost: {fault}");
         }
     }
 }
@@ -132,7 +138,10 @@ async fn call(live: &Live, slot: u32, run: &Run) -> std::result::Result<Reply, C
     let call = HookCall {
         target: Target::Slot(slot),
         payload: Arc::new(payload),
-        ctx: CallContext::new(TIMER, Caller::server()),
+        ctx: CallContext {
+            schedule: Some(run.schedule.name.as_str().into()),
+            ..CallContext::new(TIMER, Caller::server())
+        },
         timeout: None,
         deadline: None,
         is_question: false,
