@@ -63,6 +63,7 @@ fn event(clip: &Clip) -> Event {
         priority: Priority::Normal,
         depth: 0,
         expires_at: None,
+        plugins: Arc::default(),
     }
 }
 

@@ -100,6 +100,7 @@ impl Journal {
             if !effects.kv.is_empty() {
                 tx.kv_apply(&plugin, &effects.kv, now)?;
             }
+            let told = caller.through(&plugin);
             for Emitted { kind, subject, data, priority, ttl } in effects.events {
                 if depth(caller) > self.max_depth {
                     log::error!(
@@ -111,7 +112,7 @@ impl Journal {
                     continue;
                 }
                 let draft = EventDraft { kind, subject, data: Arc::new(data), priority, ttl };
-                self.publish_as(tx, draft, format!("plugin/{plugin}"), caller)?;
+                self.publish_as(tx, draft, format!("plugin/{plugin}"), &told)?;
             }
         }
         Ok(())
@@ -183,6 +184,7 @@ impl Journal {
             priority: draft.priority,
             depth: depth(caller),
             expires_at,
+            plugins: Arc::clone(&caller.plugins),
             id,
         };
         let seq = tx.insert_event(&event)?;

@@ -52,7 +52,7 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, queued: QueuedCall) {
     let since = if queued.kind == CallKind::Question { queued.queued_at } else { now };
     let own = since + wall;
     let deadline = queued.deadline.map_or(own, |it| it.min(own));
-    let state = state_of(&queued, Meter::new(budget, deadline));
+    let state = state_of(&vm.context.plugin, &queued, Meter::new(budget, deadline));
     let left = deadline.saturating_duration_since(now);
     let wants_ctx = room.wants_ctx(slot, &function);
     let Some(vm) = &room.vm else { return };
@@ -182,13 +182,19 @@ fn task_state(
     Arc::new(state)
 }
 
-fn state_of(queued: &QueuedCall, meter: Meter) -> Arc<CallState> {
+fn state_of(plugin: &Arc<str>, queued: &QueuedCall, meter: Meter) -> Arc<CallState> {
     let mut ctx = queued.call.ctx.clone();
     // What the hook itself starts shares its deadline.
     ctx.caller.deadline = meter.deadline();
     let mut state = CallState::with_meter(queued.kind, ctx, meter);
-    state.payload = is_the_hosts_own(queued).then(|| Arc::clone(&queued.call.payload));
+    state.payload = opens_sounds(plugin, queued).then(|| Arc::clone(&queued.call.payload));
     Arc::new(state)
+}
+
+/// Whether the files of what the call is given may be heard: the host made it, and not because the plugin itself had
+/// touched a recording or clip, or made others touch it, in order to be called with it.
+fn opens_sounds(plugin: &Arc<str>, queued: &QueuedCall) -> bool {
+    is_the_hosts_own(queued) && !queued.call.ctx.caller.plugins.contains(plugin)
 }
 
 /// Whether the host made what the call is given: a recording, a clip, or an event of its own. What plugins and

@@ -110,8 +110,7 @@ impl ApiContext {
     /// No call is running.
     pub fn caller(&self) -> mlua::Result<Caller> {
         let call = self.call()?;
-        let mut caller = call.ctx.caller.clone();
-        caller.source = format!("plugin/{}", self.plugin).into();
+        let mut caller = call.ctx.caller.through(&self.plugin);
         caller.causation_id = call.ctx.event_id.clone().or(caller.causation_id);
         caller.depth = caller.depth.saturating_add(1);
         caller.unrefusable = false;

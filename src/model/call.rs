@@ -36,6 +36,8 @@ pub struct Caller {
     pub depth: u8,
     /// How many events led here, one after another.
     pub event_depth: i16,
+    /// The plugins among those who led here, each once: what one of them has set off itself opens no sound to it.
+    pub plugins: Arc<[Arc<str>]>,
     /// When the whole operation must be over (shared by what a hook itself starts).
     pub deadline: Option<Instant>,
     /// Effects of this operation's own plugin call are not its caller's: set for an admin key under
@@ -56,8 +58,19 @@ impl Caller {
             correlation_id: Some(event.correlation_id.as_str().into()),
             causation_id: Some(event.id.as_str().into()),
             event_depth: event.depth,
+            plugins: Arc::clone(&event.plugins),
             ..Caller::default()
         }
+    }
+
+    /// The same, set off by `plugin`.
+    pub fn through(&self, plugin: &Arc<str>) -> Self {
+        let mut caller = self.clone();
+        caller.source = format!("plugin/{plugin}").into();
+        if !self.plugins.contains(plugin) {
+            caller.plugins = self.plugins.iter().chain([plugin]).map(Arc::clone).collect();
+        }
+        caller
     }
 }
 

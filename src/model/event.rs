@@ -76,6 +76,8 @@ pub struct Event {
     pub depth: i16,
     /// When it is no longer worth telling.
     pub expires_at: Option<Timestamp>,
+    /// The plugins among those who led to it.
+    pub plugins: Arc<[Arc<str>]>,
 }
 
 impl Event {

@@ -30,6 +30,7 @@ struct Row {
     priority: i16,
     depth: i16,
     expires_at: Option<i64>,
+    plugins: Option<String>,
 }
 
 impl Row {
@@ -46,6 +47,7 @@ impl Row {
             priority: event.priority.rank(),
             depth: event.depth,
             expires_at: event.expires_at.map(|it| it.0),
+            plugins: (!event.plugins.is_empty()).then(|| event.plugins.join(",")),
         })
     }
 
@@ -62,6 +64,7 @@ impl Row {
             priority: Priority::from_rank(self.priority),
             depth: self.depth,
             expires_at: self.expires_at.map(Timestamp),
+            plugins: self.plugins.iter().flat_map(|it| it.split(',')).map(Arc::from).collect(),
         })
     }
 }

@@ -78,6 +78,7 @@ diesel::table! {
         priority -> SmallInt,
         depth -> SmallInt,
         expires_at -> Nullable<BigInt>,
+        plugins -> Nullable<Text>,
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the store's own tests share.
 
+use std::sync::Arc;
+
 use serde_json::{Map, json};
 
 use crate::model::clip::{Clip, ProcessingStatus};
@@ -71,11 +73,12 @@ pub(super) fn event(id: &str, subject: Option<&str>) -> Event {
         source: "panotti".to_owned(),
         subject: subject.map(str::to_owned),
         time: Timestamp(7),
-        data: std::sync::Arc::new(json!({"b": 1, "a": {"x": [1, "2"]}})),
+        data: Arc::new(json!({"b": 1, "a": {"x": [1, "2"]}})),
         correlation_id: "c".to_owned(),
         causation_id: None,
         priority: Priority::High,
         depth: 0,
         expires_at: None,
+        plugins: Arc::default(),
     }
 }

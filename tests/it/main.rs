@@ -28,6 +28,7 @@ mod requests;
 mod routes;
 mod schedules;
 mod shipped;
+mod sounds;
 mod start_stop;
 mod strays;
 mod tracks;

@@ -98,6 +98,15 @@ fn what_a_plugin_makes_up_opens_no_file() {
         assert!(!heard(event_of(source)), "{source}");
         assert!(!heard(told_by(Hook::AfterRecordingEnd, source)), "{source}");
     }
+    // Of the host, but because of what the plugin itself has done, be it through others.
+    for (by, is_open) in [(["other", "quiet"], false), (["other", "third"], true)] {
+        let by = |mut call: HookCall| {
+            call.ctx.caller.plugins = by.map(Arc::from).into();
+            call
+        };
+        assert_eq!(heard(by(event_of("panotti"))), is_open);
+        assert_eq!(heard(by(told_by(Hook::AfterRecordingEnd, "panotti"))), is_open);
+    }
     for hook in [Hook::OnLoad, Hook::OnConfigChanged] {
         assert!(!heard(call(&plugin, hook, recording.clone())), "{hook:?}");
     }

@@ -67,6 +67,7 @@ pub(in crate::services) async fn run(
         return Ok(None);
     }
     let own = services.clone();
+    let caller = caller.through(&plugin);
     let late = Late { plugin, hook, event, patches, effects, caller };
     Ok(Some(Arc::new(move |tx: &mut Tx| late.store(&own, tx, id))))
 }
