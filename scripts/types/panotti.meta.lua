@@ -424,7 +424,7 @@
 ---@class SubscribeOptions
 ---@field priority number? Higher runs earlier within the plugin; 0 without it.
 ---@field timeout number? Seconds; at most the plugin's limit.
----@field when table<string, any>? Only what fits, as for hooks.
+---@field when table<string, any>? Only what fits, as for hooks; what an event tells is below `data`: `["data.title"]`.
 ---@field max_attempts number? Tries before the event is given up for this plugin.
 
 --- One page of recordings.

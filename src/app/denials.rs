@@ -30,7 +30,7 @@ pub(super) fn sink(services: &Services, runtime: tokio::runtime::Handle) -> Deni
         let place = denied.file.as_deref().map(|file| format!("{file}:{}", denied.line.unwrap_or_default()));
         log::warn!(
             plugin = &*denied.plugin, generation = denied.generation, outcome = "denied", hook = denied.hook,
-            permission = denied.permission.as_str(), place = place.as_deref(), times = times;
+            schedule = denied.schedule.as_deref(), permission = denied.permission.as_str(), place = place.as_deref(), times = times;
             "{} needs the permission '{}'", denied.function, denied.permission
         );
         let services = services.clone();
@@ -88,6 +88,7 @@ mod tests {
             file: Some("init.lua".into()),
             line: Some(line),
             hook: None,
+            schedule: None,
         };
         let mut known = HashMap::new();
         assert_eq!(due(&mut known, &denied(1)), Some(1));

@@ -23,9 +23,9 @@ impl ScheduleWhen {
     pub fn check(&self) -> Result<(), String> {
         match self {
             ScheduleWhen::Every(seconds) if (SHORTEST_S..=LONGEST_S).contains(seconds) => Ok(()),
-            ScheduleWhen::Every(seconds) => {
-                Err(format!("must be {SHORTEST_S} to {LONGEST_S} seconds, got {seconds}"))
-            }
+            ScheduleWhen::Every(seconds) => Err(format!(
+                "must be {SHORTEST_S} to {LONGEST_S} seconds, got {seconds}; write such as 300 (every 5 minutes)"
+            )),
             ScheduleWhen::Cron { expression, tz } => {
                 let (cron, zone) = (parse(expression)?, zone(tz)?);
                 let now = Utc::now().with_timezone(&zone);

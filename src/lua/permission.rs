@@ -46,6 +46,8 @@ pub struct Denied {
     pub line: Option<u32>,
     /// The hook (`load`, `task`, `event`) it ran in.
     pub hook: Option<&'static str>,
+    /// The schedule whose run it was.
+    pub schedule: Option<Arc<str>>,
 }
 
 /// Takes note of doors that were shut.

@@ -160,7 +160,7 @@ fn sweep_all(services: &Services) -> Result<usize> {
         });
         let gone = gone.count();
         if gone > 0 {
-            log::info!(plugin = plugin.as_str(); "removed {gone} files of assets that were never finished");
+            log::info!(plugin = plugin.as_str(); "removed the files of assets that were never finished: {gone}");
         }
         removed += gone;
     }

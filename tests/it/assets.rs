@@ -63,6 +63,25 @@ fn assets_are_served_by_their_hash_and_go_with_a_purge() {
 }
 
 #[test]
+fn bytes_that_a_crash_left_without_a_name_go_at_the_next_start() {
+    let server = Server::with()
+        .plugin("keeper", KEEPER)
+        .plugin_file("keeper", "plugin.yaml", "permissions: { assets: true }\nlimits: { assets_mib: 1 }")
+        .start();
+    server.post("/api/v1/clips", json!({"title": "one", "file_path": "/x"})).expect(201);
+    let folder = server.folder().join("data/plugins/keeper/assets");
+    let lost = folder.join("0".repeat(64));
+    std::fs::write(&lost, "bytes").unwrap();
+    let server = server.kill_and_restart();
+    assert!(!lost.exists());
+    wait_for("the line that tells it", || {
+        server.log_lines().into_iter().find(|it| it.to_string().contains("never finished: 1"))
+    });
+    let kept = server.get("/api/v1/plugins/keeper/assets/cover.png");
+    assert_eq!(kept.body.as_slice(), b"bytes of one".as_slice());
+}
+
+#[test]
 fn a_notification_is_logged_published_and_handed_to_the_admins_program() {
     let folder = tempfile::tempdir().unwrap();
     let said = folder.path().join("said");

@@ -53,7 +53,7 @@ pub fn learns(ctx: &ApiContext, permission: &str, part: Option<&str>) -> bool {
 
 /// Remembers who is calling, for a door that may turn out to be shut later.
 pub fn shut(ctx: &ApiContext, lua: &Lua, function: &str, permission: &str) -> Shut {
-    let (file, line) = place(lua).unzip();
+    let ((file, line), call) = (place(lua).unzip(), ctx.current.get());
     let denied = Denied {
         plugin: ctx.plugin.clone(),
         generation: ctx.generation,
@@ -61,7 +61,8 @@ pub fn shut(ctx: &ApiContext, lua: &Lua, function: &str, permission: &str) -> Sh
         function: function.to_owned(),
         file,
         line,
-        hook: ctx.current.get().map(|it| it.ctx.hook),
+        hook: call.as_ref().map(|it| it.ctx.hook),
+        schedule: call.as_ref().and_then(|it| it.ctx.schedule.clone()),
     };
     Shut { told: Arc::clone(&ctx.denied), denied }
 }
