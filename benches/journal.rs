@@ -97,7 +97,7 @@ impl<'a> Bench<'a> {
     }
 
     fn stop(&self) {
-        self.rig.runtime.block_on(self.deliverer.stop());
+        self.rig.runtime.block_on(self.deliverer.stop(tokio::time::Instant::now() + Duration::from_secs(10)));
     }
 }
 
@@ -105,7 +105,6 @@ impl<'a> Bench<'a> {
 async fn publish(services: &Services, number: usize) {
     let (journal, draft) = (services.journal.clone(), draft(number));
     services.store.write(move |tx| journal.publish(tx, draft, &Caller::server())).await.unwrap();
-    services.journal.wake();
 }
 
 fn draft(number: usize) -> EventDraft {
@@ -224,7 +223,7 @@ fn fill(services: &Services) {
                 return Ok(());
             }
             for delivery in &claimed {
-                tx.acknowledge(delivery, Ran { began: Timestamp(0), ended: Timestamp(0) })?;
+                tx.acknowledge(0, delivery, Ran { began: Timestamp(0), ended: Timestamp(0) })?;
             }
         }
     });

@@ -157,7 +157,7 @@ impl Parts {
 
     /// Journal, plugins, database: in this order, all within one deadline.
     async fn stop(self, deadline: Instant) {
-        within(deadline, "deliveries under way", self.deliverer.stop()).await;
+        self.deliverer.stop(deadline).await;
         self.manager.stop(deadline.into_std()).await;
         within(deadline, "the Lua pool", self.host.shutdown()).await;
         within(deadline, "plugins' own databases", self.services.databases.close()).await;

@@ -1,24 +1,29 @@
 //! Claims what is due and calls the handlers: at least once, in order per plugin and subject.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 
 use crate::clock::SharedClock;
 use crate::error::Result;
 use crate::hooks::{CallFailure, Hook};
-use crate::model::call::{Caller, Outcome, PluginEffects};
+use crate::model::call::Outcome;
 use crate::model::event::Event;
 use crate::model::time::Timestamp;
-use crate::store::{Claimed, PluginTask, Ran, Room, Store, Tx};
+use crate::store::{Claimed, Ran, Room, Store, Tx};
 
 use super::Journal;
+use super::lanes::Lanes;
+use super::settle::{self, Settled, Verdict};
+use super::wall::Wall;
 use super::{done, expiry};
 
 /// What came of a question that was asked after its time: committed with the acknowledgement of its delivery.
@@ -48,25 +53,26 @@ pub struct DelivererOptions {
     pub per_plugin: usize,
 }
 
-/// How often it looks for retries that have become due.
+/// How often it looks for what nobody told of: retries that have become due, subscribers that are back.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// How long it waits before it tries again to write down what came of a delivery.
-const NOTE_AGAIN: Duration = Duration::from_secs(1);
-
 /// Deliveries claimed at once.
-const CLAIM_AT_ONCE: usize = 256;
+const CLAIM_AT_ONCE: usize = 512;
+
+/// When a subscriber that could not take a delivery is tried again, in microseconds.
+const BACK_US: i64 = 2_000_000;
 
 /// Delivers until it is stopped. Cheap to clone.
 #[derive(Clone)]
 pub struct Deliverer(Arc<Inner>);
 
-struct Inner {
-    options: DelivererOptions,
-    epoch: i64,
+pub(super) struct Inner {
+    pub(super) options: DelivererOptions,
+    pub(super) epoch: i64,
     stopping: AtomicBool,
-    running: AtomicUsize,
-    by_plugin: Mutex<HashMap<Arc<str>, usize>>,
+    lanes: Lanes,
+    ended: UnboundedSender<Settled>,
+    settling: Mutex<Option<UnboundedReceiver<Settled>>>,
     changed: Notify,
 }
 
@@ -88,12 +94,14 @@ impl Deliverer {
                 "the server died three times while this was delivered: it is not tried again, see GET /api/v1/events/dead"
             );
         }
+        let (ended, settling) = unbounded_channel();
         Ok(Deliverer(Arc::new(Inner {
             options,
             epoch,
             stopping: AtomicBool::new(false),
-            running: AtomicUsize::new(0),
-            by_plugin: Mutex::default(),
+            lanes: Lanes::default(),
+            ended,
+            settling: Mutex::new(Some(settling)),
             changed: Notify::new(),
         })))
     }
@@ -101,206 +109,196 @@ impl Deliverer {
     /// Delivers until [`Deliverer::stop`].
     pub async fn run(&self) {
         let inner = &self.0;
-        while !inner.stopping.load(Ordering::Acquire) {
-            match self.deliver_some().await {
-                Ok(0) => {
-                    let wait = tokio::time::sleep(LOOK_EVERY);
-                    tokio::select! {
-                        () = wait => {}
-                        () = inner.options.journal.woken() => {}
-                        () = inner.changed.notified() => {}
-                    }
-                }
-                Ok(_) => {}
-                Err(err) => {
-                    log::error!("deliveries cannot be claimed: {err}");
-                    tokio::time::sleep(LOOK_EVERY).await;
-                }
+        if let Some(settling) = inner.settling.lock().take() {
+            tokio::spawn(settle::run(Arc::clone(inner), settling));
+        }
+        let mut wall = Wall::new(&inner.options.clock);
+        let mut wanted = HashSet::new();
+        let mut look_at = Instant::now();
+        while !inner.is_stopping() {
+            if Instant::now() >= look_at {
+                look_at = Instant::now() + LOOK_EVERY;
+                inner.logged("looked through", inner.look(&mut wall, &mut wanted).await);
+            }
+            inner.options.journal.take_told(&mut wanted);
+            if inner.logged("claimed", inner.claim(&mut wanted).await) == Some(CLAIM_AT_ONCE) {
+                continue;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(look_at) => {}
+                () = inner.options.journal.woken() => {}
+                () = inner.changed.notified() => {}
             }
         }
     }
 
-    /// Claims no more, and waits for what is under way.
-    pub async fn stop(&self) {
-        self.0.stopping.store(true, Ordering::Release);
-        self.0.changed.notify_waiters();
-        while self.0.running.load(Ordering::Acquire) > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    /// Claims no more, gives back what has not begun, and waits for what is under way until `deadline`; what is not
+    /// done then is let go of and runs again at the next start.
+    pub async fn stop(&self, deadline: Instant) {
+        let inner = &self.0;
+        inner.stopping.store(true, Ordering::Release);
+        inner.changed.notify_one();
+        let queued = inner.lanes.drain(|_| false);
+        inner.logged("given back", inner.options.store.write(move |tx| tx.unclaim(&queued)).await);
+        while inner.lanes.busy() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
-    }
-
-    /// Claims what is due and lets it run; how many were claimed.
-    async fn deliver_some(&self) -> Result<usize> {
-        let inner = Arc::clone(&self.0);
-        let room = inner.room();
-        if room.is_empty() {
-            return Ok(0);
+        let epoch = inner.epoch;
+        let left = inner.options.store.write(move |tx| tx.let_go(epoch)).await;
+        if let Some(left @ 1..) = inner.logged("let go of", left) {
+            log::warn!("{left} deliveries were not waited for any longer: they run again at the next start");
         }
-        let (epoch, now) = (inner.epoch, Timestamp(inner.options.clock.now_us()));
-        let claimed = inner.options.store.write(move |tx| tx.claim(epoch, &room, CLAIM_AT_ONCE, now)).await?;
-        let count = claimed.len();
-        for delivery in claimed {
-            inner.begin(&delivery.subscriber);
-            let inner = Arc::clone(&inner);
-            tokio::spawn(async move {
-                let plugin = Arc::clone(&delivery.subscriber);
-                inner.deliver(delivery).await;
-                inner.end(&plugin);
-            });
-        }
-        Ok(count)
     }
 }
 
 impl Inner {
-    /// The running plugins and how many deliveries each may still take.
-    fn room(&self) -> Vec<Room> {
-        let busy = self.by_plugin.lock();
-        let all = self.options.journal.subscribers().all(self.options.per_plugin);
-        let room = all.into_iter().map(|(subscriber, at_once)| {
-            let taken = busy.get(&subscriber).copied().unwrap_or(0);
-            Room { subscriber, ready: at_once.saturating_sub(taken), suspect: usize::from(taken == 0) }
-        });
-        room.filter(|it| it.ready > 0).collect()
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
-    fn begin(&self, plugin: &Arc<str>) {
-        self.running.fetch_add(1, Ordering::AcqRel);
-        *self.by_plugin.lock().entry(Arc::clone(plugin)).or_default() += 1;
-    }
-
-    fn end(&self, plugin: &Arc<str>) {
-        if let Some(count) = self.by_plugin.lock().get_mut(plugin) {
-            *count = count.saturating_sub(1);
+    /// Finds out for whom something is due, and gives back what was claimed for those that are gone.
+    async fn look(&self, wall: &mut Wall, wanted: &mut HashSet<Arc<str>>) -> Result<usize> {
+        let store = &self.options.store;
+        if let Some(by) = wall.jumped(&self.options.clock) {
+            log::warn!("the clock jumped by {} s: what is tried again later is moved along", by / 1_000_000);
+            store.write(move |tx| tx.shift_delayed(by)).await?;
         }
-        self.running.fetch_sub(1, Ordering::AcqRel);
-        self.changed.notify_one();
+        let all = self.options.journal.subscribers().names();
+        let known: HashSet<&str> = all.iter().map(|it| &**it).collect();
+        let gone = self.lanes.drain(|name| known.contains(name));
+        if !gone.is_empty() {
+            store.write(move |tx| tx.unclaim(&gone)).await?;
+        }
+        let now = Timestamp(self.options.clock.now_us());
+        let due = store
+            .read_async(move |reader| {
+                let names: Vec<&str> = all.iter().map(|it| &**it).collect();
+                reader.subscribers_due(&names, now)
+            })
+            .await?;
+        wanted.extend(due.into_iter().map(Arc::from));
+        Ok(wanted.len())
     }
 
-    async fn deliver(&self, delivery: Claimed) {
-        let Claimed { subscriber: plugin, event, hook, attempts, replay, .. } = delivery.clone();
+    /// Claims what those of `wanted` have room for, and lets it begin; how many.
+    async fn claim(self: &Arc<Self>, wanted: &mut HashSet<Arc<str>>) -> Result<usize> {
+        let all = self.options.journal.subscribers();
+        wanted.retain(|name| all.at_once(name, self.options.per_plugin).is_some());
+        let room: Vec<Room> = wanted
+            .iter()
+            .filter_map(|name| self.lanes.room(name, all.at_once(name, self.options.per_plugin)?))
+            .collect();
+        let mut count = 0;
+        if !room.is_empty() {
+            let (epoch, now, asked) = (self.epoch, Timestamp(self.options.clock.now_us()), room.clone());
+            let claimed =
+                self.options.store.write(move |tx| tx.claim(epoch, &asked, CLAIM_AT_ONCE, now)).await?;
+            count = claimed.len();
+            for Room { subscriber, ready, .. } in &room {
+                let got = claimed.iter().filter(|it| it.subscriber == *subscriber).count();
+                if got < *ready && count < CLAIM_AT_ONCE {
+                    wanted.remove(subscriber);
+                }
+            }
+            claimed.into_iter().for_each(|it| self.lanes.push(it));
+        }
+        self.begin();
+        Ok(count)
+    }
+
+    /// Lets begin what may.
+    fn begin(self: &Arc<Self>) {
+        for (subscriber, count) in self.lanes.startable() {
+            for _ in 0..count {
+                let (own, subscriber) = (Arc::clone(self), Arc::clone(&subscriber));
+                tokio::spawn(async move { own.work(&subscriber).await });
+            }
+        }
+    }
+
+    /// Tells a subscriber of one event after another while there are any.
+    async fn work(&self, subscriber: &str) {
+        while let Some(delivery) = self.lanes.next(subscriber) {
+            let settled = self.deliver(delivery).await;
+            self.lanes.end(&settled.delivery, matches!(settled.verdict, Verdict::Back { .. }));
+            // The receiver lives as long as this does.
+            let _ = self.ended.send(settled);
+        }
+    }
+
+    async fn deliver(&self, delivery: Claimed) -> Settled {
+        let Claimed { subscriber, event, hook, attempts, replay, .. } = &delivery;
         let began = Timestamp(self.options.clock.now_us());
         if expiry::is_over(&delivery, began) {
-            return self.expire(delivery).await;
+            let ran = Ran { began, ended: began };
+            return Settled { delivery, ran, verdict: Verdict::Expired, task: None };
         }
         let result = match hook.as_deref().map(Hook::from_name) {
             None => {
-                let told = self.options.journal.subscribers().tell(&plugin, &event, attempts, replay);
+                let told = self.options.journal.subscribers().tell(subscriber, event, *attempts, *replay);
                 told.await.map(|it| (it, None))
             }
             Some(Some(hook)) => {
-                let run = self.options.deferred.run(Arc::clone(&plugin), hook, event.clone(), attempts);
+                let run = self.options.deferred.run(Arc::clone(subscriber), hook, event.clone(), *attempts);
                 run.await.map(|late| (Vec::new(), late))
             }
             // A hook of another version of the server: nobody can answer it any more.
             Some(None) => Ok((Vec::new(), None)),
         };
-        loop {
-            let ended = Timestamp(self.options.clock.now_us());
-            let ran = Ran { began, ended };
-            let came_to = result.as_ref().map(|(effects, _)| effects.as_slice());
-            // Who is switched off or has gone did nothing.
-            let did = result.as_ref().err().is_none_or(|it| it.outcome != Outcome::Skipped);
-            let task = did.then(|| done::task(&plugin, &event, attempts, came_to, (began, ended))).flatten();
-            let written = match &result {
-                Ok((effects, late)) => {
-                    let done = self.acknowledge(&delivery, effects.clone(), late.clone(), ran, task).await;
-                    done.inspect(|()| self.options.journal.count_delivery(&plugin, "ok"))
-                }
-                Err(failure) => self.failed(&delivery, failure, ran, task).await,
-            };
-            let Err(err) = written else { return };
-            // What comes next for this subject waits for it. A full disk has room again some time; a claim
-            // that is left at the stop is freed at the next start, and the handlers run again.
-            log::error!(plugin = &*plugin; "a delivery of {} could not be noted yet: {err}", event.kind);
-            if self.stopping.load(Ordering::Acquire) {
-                return;
+        let ran = Ran { began, ended: Timestamp(self.options.clock.now_us()) };
+        let came_to = result.as_ref().map(|(effects, _)| effects.as_slice());
+        let task = done::task(subscriber, event, *attempts, came_to, (ran.began, ran.ended));
+        match result {
+            Ok((effects, late)) => Settled { delivery, ran, verdict: Verdict::Done { effects, late }, task },
+            Err(failure) if failure.outcome == Outcome::Skipped => {
+                let next = Timestamp(ran.ended.0 + BACK_US);
+                let verdict = Verdict::Back { why: failure.fault.to_string(), next };
+                Settled { delivery, ran, verdict, task: None }
             }
-            tokio::time::sleep(NOTE_AGAIN).await;
-        }
-    }
-
-    /// Nobody is told any more, and the next one of the subject moves up.
-    async fn expire(&self, delivery: Claimed) {
-        self.options.journal.count_delivery(&delivery.subscriber, "expired");
-        let plugin = Arc::clone(&delivery.subscriber);
-        let delivery = Arc::new(delivery);
-        loop {
-            let own = Arc::clone(&delivery);
-            let written = self.options.store.write(move |tx| tx.expire_delivery(&own)).await;
-            let Err(err) = written else { return };
-            log::error!(plugin = &*plugin; "an expired delivery could not be noted yet: {err}");
-            if self.stopping.load(Ordering::Acquire) {
-                return;
+            Err(failure) => {
+                let next = self.next_try(&delivery, ran.ended);
+                tell_failure(&delivery, &failure, next);
+                let verdict = Verdict::Failed { error: failure.fault.to_string(), next };
+                Settled { delivery, ran, verdict, task }
             }
-            tokio::time::sleep(NOTE_AGAIN).await;
         }
     }
 
-    /// The delivery, the keys and the events of its handlers, and their late change are committed together.
-    async fn acknowledge(
-        &self,
-        delivery: &Claimed,
-        effects: Vec<PluginEffects>,
-        late: Option<LateChange>,
-        ran: Ran,
-        task: Option<PluginTask>,
-    ) -> Result<()> {
-        let delivery = delivery.clone();
-        let caller = Caller::of_event(&delivery.event);
-        let journal = self.options.journal.clone();
-        let publishes = late.is_some() || effects.iter().any(|it| !it.effects.events.is_empty());
-        self.options
-            .store
-            .write(move |tx| {
-                journal.commit_effects(tx, effects, &caller)?;
-                if let Some(late) = late {
-                    late(tx)?;
-                }
-                if let Some(task) = task {
-                    tx.note_task(&task)?;
-                }
-                tx.acknowledge(&delivery, ran)
-            })
-            .await?;
-        if publishes {
-            self.options.journal.wake();
-        }
-        Ok(())
-    }
-
-    async fn failed(
-        &self,
-        delivery: &Claimed,
-        failure: &CallFailure,
-        ran: Ran,
-        task: Option<PluginTask>,
-    ) -> Result<()> {
-        let delivery = delivery.clone();
-        let (plugin, event, attempt) = (&*delivery.subscriber, &delivery.event, delivery.attempts);
+    /// When a delivery that failed is tried again; none = never.
+    pub(super) fn next_try(&self, delivery: &Claimed, now: Timestamp) -> Option<Timestamp> {
         let chance = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
         let subscribers = self.options.journal.subscribers();
-        let delay = subscribers.retry_us(plugin, event, attempt, failure.outcome, chance);
-        let next = delay.map(|delay| Timestamp(ran.ended.0 + delay));
-        self.options.journal.count_delivery(plugin, if next.is_some() { "retry" } else { "dead" });
-        match next {
-            Some(at) => log::warn!(
-                plugin = plugin, event_id = &*event.id, attempt = attempt;
-                "delivery of {} failed ({}); tried again at {at}", event.kind, failure.outcome.as_str()
-            ),
-            None => log::error!(
-                plugin = plugin, event_id = &*event.id, attempt = attempt;
-                "delivery of {} failed for the last time ({}); it is kept as dead", event.kind, failure.outcome.as_str()
-            ),
+        let delay = subscribers.retry_us(&delivery.subscriber, &delivery.event, delivery.attempts, chance)?;
+        Some(Timestamp(now.0 + delay))
+    }
+
+    /// What was written down is over; what follows begins.
+    pub(super) fn settled(self: &Arc<Self>, settled: &[Settled], followers: Vec<Claimed>) {
+        for it in settled {
+            self.lanes.settled(&it.delivery.subscriber);
         }
-        let error = failure.fault.to_string();
-        let write = self.options.store.write(move |tx| {
-            if let Some(task) = task {
-                tx.note_task(&task)?;
-            }
-            tx.fail_delivery(&delivery, &error, next, ran)
-        });
-        write.await
+        self.options.journal.settled(settled.iter().map(|it| it.delivery.event_seq));
+        followers.into_iter().for_each(|it| self.lanes.push(it));
+        self.begin();
+        self.changed.notify_one();
+    }
+
+    fn logged<T>(&self, what: &str, result: Result<T>) -> Option<T> {
+        result.inspect_err(|err| log::error!("deliveries cannot be {what}: {err}")).ok()
+    }
+}
+
+fn tell_failure(delivery: &Claimed, failure: &CallFailure, next: Option<Timestamp>) {
+    let (kind, outcome) = (&delivery.event.kind, failure.outcome.as_str());
+    match next {
+        Some(at) => log::warn!(
+            plugin = &*delivery.subscriber, event_id = &*delivery.event.id, attempt = delivery.attempts;
+            "delivery of {kind} failed ({outcome}); tried again at {at}"
+        ),
+        None => log::error!(
+            plugin = &*delivery.subscriber, event_id = &*delivery.event.id, attempt = delivery.attempts;
+            "delivery of {kind} failed for the last time ({outcome}); it is kept as dead"
+        ),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::hooks::Subscription;
 use crate::hooks::{
     CallFuture, Dispatcher, HookCall, HookHandler, Member, OnError, Registration, Reply, Table,
 };
-use crate::model::call::{Effects, Emitted, KvOp};
+use crate::model::call::{Caller, Effects, Emitted, KvOp};
 use crate::store::StoreOptions;
 
 type Seen = Arc<Mutex<Vec<(String, i32)>>>;
@@ -96,7 +96,6 @@ impl Journaled {
         let journal = self.journal.clone();
         let publish = move |tx: &mut Tx| journal.publish(tx, draft, &Caller::server());
         self.store.write(publish).await.unwrap();
-        self.journal.wake();
     }
 
     async fn deliver(&self) -> Deliverer {
@@ -124,6 +123,10 @@ impl Journaled {
     }
 }
 
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
 fn kv(value: i32) -> Effects {
     let set = KvOp::Set { key: "last".into(), value: json!(value), expires_at_us: None };
     Effects { kv: vec![set], ..Effects::default() }
@@ -142,7 +145,7 @@ async fn deliveries_of_one_subject_come_in_order() {
             seen.iter().map(|(id, _)| id.parse::<i32>().unwrap()).filter(|id| id % 4 == subject).collect();
         assert!(of_subject.is_sorted() && of_subject.len() == 10, "{of_subject:?}");
     }
-    deliverer.stop().await;
+    deliverer.stop(soon()).await;
     assert_eq!(it.store.read(|r| r.delivery_counts()).unwrap().pending, 0);
 }
 
@@ -156,7 +159,7 @@ async fn a_failed_delivery_comes_again_and_leaves_nothing_behind_before_it_succe
     it.publish("recording/a", "a").await;
     let deliverer = it.deliver().await;
     assert_eq!(it.wait_until_seen(2).await, [("a".to_owned(), 1), ("a".to_owned(), 2)]);
-    deliverer.stop().await;
+    deliverer.stop(soon()).await;
     let now = Timestamp(SystemClock.now_us());
     assert_eq!(it.store.read(|r| r.kv_get("noting", "last", now)).unwrap(), Some(json!(1)));
 }
@@ -179,7 +182,7 @@ async fn a_subscription_may_say_how_often_it_wants_to_be_tried() {
     it.publish("recording/a", "a").await;
     let deliverer = it.deliver().await;
     it.wait_until_seen(1).await;
-    deliverer.stop().await;
+    deliverer.stop(soon()).await;
     assert_eq!(it.store.read(|r| r.delivery_counts()).unwrap().dead, 1);
 }
 
@@ -206,7 +209,7 @@ async fn events_that_answer_events_end_at_the_depth() {
     let deliverer = it.deliver().await;
     // The first one, and eight answers to answers.
     it.wait_until_seen(9).await;
-    deliverer.stop().await;
+    deliverer.stop(soon()).await;
     assert_eq!(it.store.read(|r| r.delivery_counts()).unwrap().pending, 0);
     let chain: Vec<Value> = it
         .store
@@ -228,7 +231,7 @@ async fn what_is_no_longer_worth_telling_is_not_told_and_lets_the_next_of_its_su
     tokio::time::sleep(Duration::from_millis(5)).await;
     let deliverer = it.deliver().await;
     assert_eq!(it.wait_until_seen(1).await, [("fresh".to_owned(), 1)]);
-    deliverer.stop().await;
+    deliverer.stop(soon()).await;
     assert_eq!(it.journal.deliveries("noting"), [("expired".to_owned(), 1), ("ok".to_owned(), 1)]);
     let counts = it.store.read(|r| r.delivery_counts()).unwrap();
     assert_eq!((counts.pending, counts.claimed, counts.dead), (0, 0, 0));

@@ -1,10 +1,11 @@
 //! Publishes events inside the transaction of the change they tell.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::clock::SharedClock;
 use crate::error::{Error, Result};
@@ -14,9 +15,11 @@ use crate::model::event::{Event, OWN_SOURCE, Priority};
 use crate::model::id::new_event_id;
 use crate::model::tally::NamedCounts;
 use crate::model::time::Timestamp;
-use crate::store::Tx;
+use crate::store::{Store, Tx};
 
 use super::Subscribers;
+use super::told::Told;
+use super::waiting::Waiting;
 
 /// An event that is not yet written.
 #[derive(Debug, Clone)]
@@ -52,7 +55,8 @@ pub struct Journal {
     subscribers: Subscribers,
     clock: SharedClock,
     max_depth: i16,
-    due: Arc<Notify>,
+    told: Told,
+    waiting: Waiting,
     counts: Arc<Counts>,
 }
 
@@ -76,7 +80,14 @@ impl Journal {
         let counts =
             Counts { published: NamedCounts::new(MAX_TYPES), deliveries: NamedCounts::new(MAX_DELIVERIES) };
         let subscribers = Subscribers::new(hooks);
-        Journal { subscribers, clock, max_depth, due: Arc::new(Notify::new()), counts: Arc::new(counts) }
+        Journal {
+            subscribers,
+            clock,
+            max_depth,
+            told: Told::default(),
+            waiting: Waiting::default(),
+            counts: Arc::new(counts),
+        }
     }
 
     /// Writes an event and one delivery for each plugin that subscribed to it.
@@ -131,7 +142,9 @@ impl Journal {
         let Some((seq, _)) = tx.event(&event.id)? else {
             return Err(Error::internal(format!("event {} was not published in this transaction", event.id)));
         };
-        tx.insert_deliveries(seq, event, &plugins, Some(hook.name()))
+        tx.insert_deliveries(seq, event, &plugins, Some(hook.name()))?;
+        self.told(tx, plugins);
+        Ok(())
     }
 
     /// Who is told.
@@ -158,14 +171,33 @@ impl Journal {
         self.counts.deliveries.count(&format!("{plugin}/{outcome}"));
     }
 
-    /// Tells the deliverer that something was committed.
-    pub fn wake(&self) {
-        self.due.notify_one();
+    /// Waits until no delivery of the event at `seq` is open, at most until `deadline`; how many are open then.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn wait(&self, store: &Store, seq: i64, deadline: Instant) -> Result<i64> {
+        self.waiting.wait(store, seq, deadline).await
+    }
+
+    /// Deliveries of the events at these places have been settled.
+    pub(super) fn settled(&self, seqs: impl Iterator<Item = i64>) {
+        self.waiting.settled(seqs);
+    }
+
+    /// Has the deliverer look after `subscribers` when the transaction is committed: something is due for them.
+    pub fn told(&self, tx: &mut Tx, subscribers: Vec<Arc<str>>) {
+        let told = self.told.clone();
+        tx.after_commit(move || told.note(subscribers));
+    }
+
+    /// Moves those for whom something was committed to `wanted`.
+    pub(super) fn take_told(&self, wanted: &mut HashSet<Arc<str>>) {
+        self.told.take(wanted);
     }
 
     /// Waits until something was committed.
     pub(super) async fn woken(&self) {
-        self.due.notified().await;
+        self.told.woken().await;
     }
 
     fn publish_as(&self, tx: &mut Tx, draft: EventDraft, source: String, caller: &Caller) -> Result<Event> {
@@ -193,6 +225,7 @@ impl Journal {
         let subscribers = self.subscribers.of(&event);
         if !subscribers.is_empty() {
             tx.insert_deliveries(seq, &event, &subscribers, None)?;
+            self.told(tx, subscribers);
         }
         Ok(event)
     }

@@ -7,8 +7,13 @@ pub mod deliverer;
 pub mod journal;
 mod done;
 mod expiry;
+mod lanes;
 mod retry;
+mod settle;
 mod subscribers;
+mod told;
+mod waiting;
+mod wall;
 
 pub use deliverer::{Deferred, DeferredFuture, Deliverer, DelivererOptions, LateChange};
 pub use journal::{EventDraft, Journal};

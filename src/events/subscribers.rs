@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::hooks::{CallFailure, Dispatcher};
-use crate::model::call::{Outcome, PluginEffects};
+use crate::model::call::PluginEffects;
 use crate::model::event::Event;
 
 use super::retry::{MAX_ATTEMPTS, delay_us};
@@ -23,7 +23,7 @@ pub trait Subscriber: Send + Sync + 'static {
     fn wants(&self, event: &Event) -> bool;
     /// Deliveries it takes at once.
     fn at_once(&self) -> usize;
-    /// Tells it. An outcome of `Skipped` is no failure of its own: it is tried again without end.
+    /// Tells it. An outcome of `Skipped` is no failure of its own: it is tried again, and the attempt does not count.
     fn tell(&self, event: &Event, attempt: i32, replay: bool) -> TellFuture;
     /// Microseconds until an event whose `attempt` (from 1) failed is told again; none = never. `chance` is
     /// in 0..1.
@@ -58,12 +58,21 @@ impl Subscribers {
         names
     }
 
-    /// All of them with what each takes at once, when a plugin takes `per_plugin`.
-    pub(super) fn all(&self, per_plugin: usize) -> Vec<(Arc<str>, usize)> {
+    /// All of them.
+    pub(super) fn names(&self) -> Vec<Arc<str>> {
         let table = self.hooks.table();
-        let plugins = table.members().iter().map(|it| (Arc::clone(it.handler.plugin()), per_plugin));
+        let plugins = table.members().iter().map(|it| Arc::clone(it.handler.plugin()));
         let others = self.others.load();
-        plugins.chain(others.iter().map(|it| (Arc::clone(it.name()), it.at_once()))).collect()
+        plugins.chain(others.iter().map(|it| Arc::clone(it.name()))).collect()
+    }
+
+    /// What one of them takes at once; none when there is no such subscriber.
+    pub(super) fn at_once(&self, name: &str, per_plugin: usize) -> Option<usize> {
+        if let Some(other) = self.other(name) {
+            return Some(other.at_once());
+        }
+        let table = self.hooks.table();
+        table.member(name).map(|it| it.handler.at_once().unwrap_or(per_plugin))
     }
 
     /// Tells one of them.
@@ -81,18 +90,7 @@ impl Subscribers {
     }
 
     /// Microseconds until a failed delivery comes again; none = never.
-    pub(super) fn retry_us(
-        &self,
-        name: &str,
-        event: &Event,
-        attempt: i32,
-        outcome: Outcome,
-        chance: f64,
-    ) -> Option<i64> {
-        // Who is switched off or restarting did nothing wrong.
-        if outcome == Outcome::Skipped {
-            return delay_us(attempt, i32::MAX, chance);
-        }
+    pub(super) fn retry_us(&self, name: &str, event: &Event, attempt: i32, chance: f64) -> Option<i64> {
         match self.other(name) {
             Some(other) => other.retry_us(attempt, chance),
             None => {

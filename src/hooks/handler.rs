@@ -157,6 +157,10 @@ pub trait HookHandler: Send + Sync + 'static {
     fn plugin(&self) -> &Arc<str>;
     /// Calls one of its functions. Never blocks the caller; dropping the future cancels the call.
     fn call(&self, call: HookCall) -> CallFuture;
+    /// Deliveries of events it takes at once; none = as many as the server's limit says.
+    fn at_once(&self) -> Option<usize> {
+        None
+    }
     /// Takes note that what it answered could not be used: its author will want to know.
     fn note(&self, _hook: &'static str, _outcome: Outcome, _why: &str) {}
 }

@@ -326,6 +326,10 @@ impl HookHandler for Generation {
         &self.source.name
     }
 
+    fn at_once(&self) -> Option<usize> {
+        Some(self.source.limits.max_concurrent_tasks)
+    }
+
     fn call(&self, call: HookCall) -> CallFuture {
         Generation::call(self, call)
     }

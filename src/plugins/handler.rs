@@ -125,6 +125,10 @@ impl HookHandler for PluginHandler {
         &self.plugin
     }
 
+    fn at_once(&self) -> Option<usize> {
+        self.script.at_once()
+    }
+
     fn note(&self, hook: &'static str, outcome: Outcome, why: &str) {
         log::warn!(
             plugin = &*self.plugin, generation = self.generation, hook = hook, outcome = outcome.as_str();

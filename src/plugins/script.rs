@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::hooks::{CallFailure, CallFuture, HookCall, Offer, Registration, Subscription};
+use crate::hooks::{CallFailure, CallFuture, HookCall, HookHandler, Offer, Registration, Subscription};
 use crate::lua::quota::Quotas;
 use crate::lua::{Generation, GenerationStats, LuaHost, PluginSource};
 use crate::model::tally::HostTallies;
@@ -45,6 +45,10 @@ pub trait Script: Send + Sync + 'static {
     }
     /// Calls one of its functions.
     fn call(&self, call: HookCall) -> CallFuture;
+    /// Deliveries of events it takes at once; none = as many as the server's limit says.
+    fn at_once(&self) -> Option<usize> {
+        None
+    }
     /// Hands it a new config, before `on_config_changed`.
     fn set_config(&self, config: Arc<Value>);
     /// What it uses.
@@ -95,6 +99,10 @@ impl Script for Loaded {
 
     fn offers(&self) -> Vec<Offer> {
         self.0.offers()
+    }
+
+    fn at_once(&self) -> Option<usize> {
+        HookHandler::at_once(&*self.0)
     }
 
     fn call(&self, call: HookCall) -> CallFuture {

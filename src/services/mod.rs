@@ -123,7 +123,6 @@ impl Services {
     pub async fn commit_effects(&self, effects: Vec<PluginEffects>, caller: &Caller) -> Result<()> {
         let (journal, caller) = (self.journal.clone(), caller.clone());
         self.store.write(move |tx| journal.commit_effects(tx, effects, &caller)).await?;
-        self.journal.wake();
         Ok(())
     }
 

@@ -29,7 +29,7 @@ pub(super) const KV_KEYS: &str = "kv.keys:";
 pub(super) const KV_BYTES: &str = "kv.bytes:";
 
 /// Differences that are not written yet.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Differences(HashMap<Cow<'static, str>, i64>);
 
 impl Differences {

@@ -104,6 +104,24 @@ impl Tx {
         }
     }
 
+    /// Runs a part of a job that may fail alone: its error leaves nothing of the part behind, and the job goes on.
+    ///
+    /// # Errors
+    /// The transaction itself is gone.
+    pub fn part<T>(&mut self, work: impl FnOnce(&mut Tx) -> Result<T>) -> Result<Result<T>> {
+        self.execute("SAVEPOINT part")?;
+        let (differences, kept) = (self.job.clone(), self.afterwards.len());
+        let result = work(self);
+        if result.is_ok() {
+            self.execute("RELEASE part")?;
+        } else {
+            self.job = differences;
+            self.afterwards.truncate(kept);
+            self.execute("ROLLBACK TO part; RELEASE part")?;
+        }
+        Ok(result)
+    }
+
     pub(super) fn commit(&mut self) -> Result<()> {
         std::mem::take(&mut self.group).write(&mut self.reader)?;
         self.execute("COMMIT")?;

@@ -129,9 +129,8 @@ impl Registry {
         let (journal, draft) = (self.journal.clone(), draft(event, plugin, detail));
         let told =
             self.store.write(move |tx| journal.publish(tx, draft, &Caller::server()).map(|_| ())).await;
-        match told {
-            Ok(()) => self.journal.wake(),
-            Err(fault) => log::error!(plugin = plugin; "the event {event} could not be stored: {fault}"),
+        if let Err(fault) = told {
+            log::error!(plugin = plugin; "the event {event} could not be stored: {fault}");
         }
     }
 
@@ -139,9 +138,8 @@ impl Registry {
     pub(super) async fn commit(&self, effects: Vec<PluginEffects>) {
         let journal = self.journal.clone();
         let written = self.store.write(move |tx| journal.commit_effects(tx, effects, &Caller::server()));
-        match written.await {
-            Ok(()) => self.journal.wake(),
-            Err(fault) => log::error!("what plugins left behind could not be stored: {fault}"),
+        if let Err(fault) = written.await {
+            log::error!("what plugins left behind could not be stored: {fault}");
         }
     }
 
@@ -224,7 +222,6 @@ impl Registry {
             tx.end_run(run, outcome, error.as_deref(), now)
         });
         written.await?;
-        self.journal.wake();
         Ok(())
     }
 
@@ -241,7 +238,6 @@ impl Registry {
     pub(super) async fn commit_for(&self, effects: Vec<PluginEffects>, caller: &Caller) -> Result<()> {
         let (journal, caller) = (self.journal.clone(), caller.clone());
         self.store.write(move |tx| journal.commit_effects(tx, effects, &caller)).await?;
-        self.journal.wake();
         Ok(())
     }
 
@@ -267,9 +263,7 @@ impl Registry {
             })?;
             Ok(changed)
         });
-        let written = written.await;
-        self.journal.wake();
-        written
+        written.await
     }
 
     fn now(&self) -> Timestamp {

@@ -97,7 +97,6 @@ impl ClipUpload {
             Ok((clip, former)) => (Ok(clip), former),
             Err(error) => (Err(error), Some(path)),
         };
-        services.journal.wake();
         if let Some(useless) = useless {
             let files = services.files.clone();
             services.blocking.start(move || {

@@ -112,7 +112,6 @@ async fn store(
             Ok(clip)
         })
         .await?;
-    services.journal.wake();
     Ok(clip)
 }
 

@@ -35,7 +35,6 @@ pub async fn delete(
             Ok(clip)
         })
         .await?;
-    services.journal.wake();
     if files && let Some(path) = MediaFiles::own_clip_path(&gone) {
         let own = services.files.clone();
         if let Err(error) = services.blocking.run(move || own.remove_own(&path)).await {

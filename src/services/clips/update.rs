@@ -45,7 +45,6 @@ pub async fn update(
     let (own, caller) = (services.clone(), caller.clone());
     let changed =
         services.store.write(move |tx| store(&own, tx, &caller, id, &sent, if_version, asked)).await?;
-    services.journal.wake();
     Ok(changed)
 }
 

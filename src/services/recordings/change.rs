@@ -52,7 +52,6 @@ pub async fn patch(
             Ok(after)
         })
         .await?;
-    services.journal.wake();
     Ok(changed)
 }
 
@@ -87,7 +86,6 @@ pub async fn delete(
             Ok(recording)
         })
         .await?;
-    services.journal.wake();
     if files {
         remove_files(services, gone).await;
     }

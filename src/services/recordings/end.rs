@@ -153,7 +153,6 @@ async fn store(
     });
     // The writers of its tracks are held off until the row says that it has ended.
     let (told, _held) = told.await?;
-    services.journal.wake();
     Ok(told)
 }
 

@@ -121,7 +121,6 @@ async fn store(
             Ok(told)
         })
         .await?;
-    services.journal.wake();
     Ok(told)
 }
 

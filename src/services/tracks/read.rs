@@ -68,7 +68,6 @@ pub async fn delete(services: &Services, caller: &Caller, id: &str, track: &str)
             Ok(gone)
         })
         .await?;
-    services.journal.wake();
     if gone.origin == TrackOrigin::Server {
         let files = services.files.clone();
         services.blocking.run(move || files.remove_own(&gone.path)).await?;

@@ -93,7 +93,6 @@ impl TrackUpload {
         });
         match former.await {
             Ok(former) => {
-                services.journal.wake();
                 if let Some(former) = former.filter(|it| it.origin == TrackOrigin::Server && it.path != path)
                 {
                     remove(&services, former.path);

@@ -129,15 +129,27 @@ impl Tx {
         let released = release.bind(epoch).execute(&mut self.conn).or_fail()?;
         let mut freed = Freed { released, quarantined: Vec::new() };
         for (subscriber, subject, replay, seq) in condemned {
-            self.move_up(&subscriber, subject.as_deref(), replay)?;
+            self.next_may_run(&subscriber, subject.as_deref(), replay)?;
             let id = self.events_at(&[seq])?.pop().map_or_else(|| seq.to_string(), |(_, event)| event.id);
             freed.quarantined.push((subscriber, id));
         }
         Ok(freed)
     }
 
-    /// The next one of a subject and lane may run, unless one is on its way.
-    pub(super) fn move_up(&mut self, subscriber: &str, subject: Option<&str>, replay: bool) -> Result<()> {
+    /// Lets run what comes next about the subject of a delivery that is final.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn move_up(&mut self, delivery: &Claimed) -> Result<()> {
+        self.next_may_run(&delivery.subscriber, delivery.event.subject.as_deref(), delivery.replay)
+    }
+
+    pub(super) fn next_may_run(
+        &mut self,
+        subscriber: &str,
+        subject: Option<&str>,
+        replay: bool,
+    ) -> Result<()> {
         let Some(subject) = subject else { return Ok(()) };
         let next: Statement = statement(format!(
             "UPDATE deliveries SET state = {RUNNABLE} WHERE state = 'waiting' AND id = (SELECT id FROM deliveries \

@@ -4,10 +4,12 @@ use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Text};
 
 use crate::error::Result;
+use crate::model::time::Timestamp;
 
 use super::super::connection::Reader;
 use super::super::counters;
 use super::super::failure::OrFail;
+use super::super::json::to_text;
 use super::super::statement::statement;
 use super::OPEN;
 
@@ -50,6 +52,19 @@ impl Reader {
             }
         }
         Ok(counts)
+    }
+
+    /// Those of `subscribers` for whom something may run now.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn subscribers_due(&mut self, subscribers: &[&str], now: Timestamp) -> Result<Vec<String>> {
+        let due = statement::<Text>(
+            "SELECT DISTINCT subscriber FROM deliveries WHERE state = 'delayed' AND next_at <= ? UNION \
+             SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM deliveries WHERE subscriber = value AND \
+             state = 'ready') OR EXISTS (SELECT 1 FROM deliveries WHERE subscriber = value AND state = 'suspect')",
+        );
+        due.bind(now.0).bind(to_text(&subscribers)?).load(&mut self.conn).or_fail()
     }
 
     /// How many deliveries of the event at `seq` are not final yet.

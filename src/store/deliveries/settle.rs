@@ -1,6 +1,8 @@
-//! What came of a claimed delivery.
+//! What came of a claimed delivery. Only the process that holds the claim may settle it: whoever lost it must drop what the
+//! handlers left behind.
 
 use diesel::RunQueryDsl;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 
 use crate::error::Result;
 use crate::model::time::Timestamp;
@@ -10,53 +12,104 @@ use super::super::failure::OrFail;
 use super::super::json::to_text;
 use super::super::statement::{Statement, statement};
 use super::super::tx::Tx;
-use super::{Claimed, Ran};
+use super::{Claimed, OPEN, Ran};
 
 impl Tx {
-    /// A delivery is done, and the next one about its subject moves up.
+    /// A delivery is done; false when its claim was lost. [`Tx::follow`] is due then.
     ///
     /// # Errors
     /// The database's.
-    pub fn acknowledge(&mut self, delivery: &Claimed, ran: Ran) -> Result<()> {
-        self.count(counters::DELIVERED, 1);
-        self.settle(delivery, "done", None, None, Some(ran))
+    pub fn acknowledge(&mut self, epoch: i64, delivery: &Claimed, ran: Ran) -> Result<bool> {
+        let settled = self.settle(epoch, delivery, "done", None, None, Some(ran))?;
+        self.count(counters::DELIVERED, i64::from(settled));
+        Ok(settled)
     }
 
     /// A delivery failed: it is tried again at `next`, before anything later about its subject; without
-    /// `next` it is dead and the next one moves up.
+    /// `next` it is dead and [`Tx::follow`] is due. False when its claim was lost.
     ///
     /// # Errors
     /// The database's.
     pub fn fail_delivery(
         &mut self,
+        epoch: i64,
         delivery: &Claimed,
         error: &str,
         next: Option<Timestamp>,
         ran: Ran,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let state = if next.is_some() { "delayed" } else { "dead" };
-        self.settle(delivery, state, Some(error), next, Some(ran))
+        self.settle(epoch, delivery, state, Some(error), next, Some(ran))
     }
 
-    /// The time in which the event was worth telling is over.
+    /// The time in which the event was worth telling is over; false when its claim was lost.
     ///
     /// # Errors
     /// The database's.
-    pub fn expire_delivery(&mut self, delivery: &Claimed) -> Result<()> {
-        self.settle(delivery, "expired", None, None, None)
+    pub fn expire_delivery(&mut self, epoch: i64, delivery: &Claimed) -> Result<bool> {
+        self.settle(epoch, delivery, "expired", None, None, None)
+    }
+
+    /// Its subscriber could not take it: it is tried at `next`, and the attempt does not count.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn put_back(&mut self, epoch: i64, delivery: &Claimed, why: &str, next: Timestamp) -> Result<bool> {
+        let back: Statement = statement(
+            "UPDATE deliveries SET state = 'delayed', epoch = NULL, attempts = attempts - 1, next_at = ?, \
+             last_error = ? WHERE id = ? AND state = 'claimed' AND epoch = ?",
+        );
+        let back = back.bind(next.0).bind(why).bind(delivery.id).bind(epoch);
+        Ok(back.execute(&mut self.conn).or_fail()? > 0)
+    }
+
+    /// Claims what comes next about the subject of a delivery that is final, if anything does.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn follow(&mut self, epoch: i64, delivery: &Claimed) -> Result<Option<Claimed>> {
+        let Some(subject) = delivery.event.subject.as_deref() else { return Ok(None) };
+        // What waits was never under way, so it is no suspect.
+        let next: Statement<(BigInt, BigInt, Nullable<Text>, Integer)> = statement(format!(
+            "UPDATE deliveries SET state = 'claimed', epoch = ?, attempts = attempts + 1 WHERE state = 'waiting' \
+             AND id = (SELECT id FROM deliveries WHERE subscriber = ? AND subject = ? AND replay = ? AND {OPEN} \
+             ORDER BY id LIMIT 1) RETURNING id, event_seq, hook, attempts"
+        ));
+        let rows: Vec<(i64, i64, Option<String>, i32)> = next
+            .bind(epoch)
+            .bind(&*delivery.subscriber)
+            .bind(subject)
+            .bind(i64::from(delivery.replay))
+            .load(&mut self.conn)
+            .or_fail()?;
+        let Some((id, event_seq, hook, attempts)) = rows.into_iter().next() else { return Ok(None) };
+        let event = self.events_at(&[event_seq])?.pop();
+        let subscriber = delivery.subscriber.clone();
+        let replay = delivery.replay;
+        Ok(event.map(|(_, event)| Claimed {
+            id,
+            subscriber,
+            event_seq,
+            event,
+            hook,
+            attempts,
+            replay,
+            is_suspect: false,
+        }))
     }
 
     fn settle(
         &mut self,
+        epoch: i64,
         delivery: &Claimed,
         state: &str,
         error: Option<&str>,
         next: Option<Timestamp>,
         ran: Option<Ran>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let settle: Statement = statement(format!(
             "UPDATE deliveries SET state = '{state}', epoch = NULL, next_at = ?, last_error = ?, began_at = ?, \
-             ended_at = ? WHERE id = ? AND state = 'claimed'"
+             ended_at = ? WHERE id = ? AND state = 'claimed' AND epoch = ?"
         ));
         let settled = settle
             .bind(next.map_or(0, |it| it.0))
@@ -64,12 +117,33 @@ impl Tx {
             .bind(ran.map(|it| it.began.0))
             .bind(ran.map(|it| it.ended.0))
             .bind(delivery.id)
+            .bind(epoch)
             .execute(&mut self.conn)
             .or_fail()?;
-        if settled == 0 || next.is_some() {
-            return Ok(());
-        }
-        self.move_up(&delivery.subscriber, delivery.event.subject.as_deref(), delivery.replay)
+        Ok(settled > 0)
+    }
+
+    /// Gives back what this process has claimed and cannot wait for any longer; its handlers began, so the attempt
+    /// counts, but nobody died.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn let_go(&mut self, epoch: i64) -> Result<usize> {
+        let back: Statement = statement(format!(
+            "UPDATE deliveries SET state = {}, epoch = NULL WHERE state = 'claimed' AND epoch = ?",
+            super::RUNNABLE
+        ));
+        back.bind(epoch).execute(&mut self.conn).or_fail()
+    }
+
+    /// The wall clock jumped by `by` microseconds: what is tried again later waits as long as it would have.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn shift_delayed(&mut self, by: i64) -> Result<usize> {
+        let shift: Statement =
+            statement("UPDATE deliveries SET next_at = next_at + ? WHERE state = 'delayed'");
+        shift.bind(by).execute(&mut self.conn).or_fail()
     }
 
     /// Removes what is left for subscribers that are gone for good; how many.

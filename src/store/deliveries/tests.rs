@@ -41,7 +41,12 @@ fn a_plugin_gets_one_delivery_of_a_subject_at_a_time_in_order() {
     assert_eq!(ids(&first), ["a1", "b1", "x", "y"], "what has no subject has no order");
     assert_eq!(first[0].event, event("a1", Some("clip/a")));
     assert!(claim(&store, "one", 100).is_empty(), "a2 waits for a1");
-    store.write_blocking(move |tx| tx.acknowledge(&first[0], RAN)).unwrap();
+    store
+        .write_blocking(move |tx| {
+            tx.acknowledge(1, &first[0], RAN)?;
+            tx.move_up(&first[0])
+        })
+        .unwrap();
     assert_eq!(ids(&claim(&store, "one", 100)), ["a2"]);
     assert_eq!(ids(&claim(&store, "two", 100)), ["a1", "b1", "x", "y"], "plugins do not wait for each other");
     let counts = store.read(Reader::delivery_counts).unwrap();
@@ -55,11 +60,16 @@ fn a_failed_delivery_comes_again_at_its_time_and_before_later_ones() {
     publish(&store, "a2", Some("clip/a"), &["one"]);
     let first = claim(&store, "one", 100).remove(0);
     assert_eq!(first.attempts, 1);
-    store.write_blocking(move |tx| tx.fail_delivery(&first, "oops", Some(Timestamp(200)), RAN)).unwrap();
+    store.write_blocking(move |tx| tx.fail_delivery(1, &first, "oops", Some(Timestamp(200)), RAN)).unwrap();
     assert!(claim(&store, "one", 199).is_empty());
     let again = claim(&store, "one", 200).remove(0);
     assert_eq!((again.event.id.as_str(), again.attempts), ("a1", 2));
-    store.write_blocking(move |tx| tx.fail_delivery(&again, "oops", None, RAN)).unwrap();
+    store
+        .write_blocking(move |tx| {
+            tx.fail_delivery(1, &again, "oops", None, RAN)?;
+            tx.move_up(&again)
+        })
+        .unwrap();
     assert_eq!(ids(&claim(&store, "one", 200)), ["a2"], "a dead one blocks nobody");
     assert_eq!(store.read(Reader::delivery_counts).unwrap().dead, 1);
 }
