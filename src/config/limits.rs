@@ -135,6 +135,52 @@ impl PluginLimits {
     }
 }
 
+/// What plugins may use when they say nothing, and what they may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitRules {
+    /// `limits:` in the settings.
+    pub default: PluginLimits,
+    /// `limits_max:` in the settings; what is less than the default counts as the default.
+    pub max: PluginLimits,
+}
+
+impl LimitRules {
+    /// The default changed by the `limits:` section of a manifest, and what it asked for beyond what it may: it gets the
+    /// most there is, so that one high figure does not keep it from running.
+    ///
+    /// # Errors
+    /// As [`PluginLimits::merged`].
+    pub fn merged(&self, asked: &Map<String, Value>) -> Result<(PluginLimits, Vec<Fault>), Vec<Fault>> {
+        let merged = self.default.merged(asked)?;
+        let [mut merged, default, max] =
+            [&merged, &self.default, &self.max].map(|it| serde_json::to_value(it).unwrap_or_default());
+        let mut told = Vec::new();
+        for name in rows().map(limit_name) {
+            let most = default[name].as_u64().max(max[name].as_u64());
+            let wanted = merged[name].as_u64();
+            if let (Some(most), Some(wanted)) = (most, wanted)
+                && wanted > most
+            {
+                merged[name] = most.into();
+                let message = format!(
+                    "{wanted} is more than the {most} that the admin allows (limits_max.{name}): the latter is in force"
+                );
+                told.push(Fault { source: format!("limits.{name}"), message });
+            }
+        }
+        let merged = serde_json::from_value(merged);
+        merged
+            .map(|it| (it, told))
+            .map_err(|fault| vec![Fault { source: "limits".to_owned(), message: fault.to_string() }])
+    }
+}
+
+impl Default for LimitRules {
+    fn default() -> Self {
+        super::Settings::default().limit_rules()
+    }
+}
+
 impl Default for PluginLimits {
     fn default() -> Self {
         super::Settings::default().limits
@@ -164,6 +210,33 @@ mod tests {
         let merged = merge(json!({ "cpu_ms": 200, "instances": 2 })).expect("accepted");
         let expected = PluginLimits { cpu_ms: 200, instances: 2, ..PluginLimits::default() };
         assert_eq!(merged, expected);
+    }
+
+    #[test]
+    fn what_is_asked_for_ends_at_the_maximum_or_at_a_higher_default() {
+        let mut rules = LimitRules::default();
+        rules.max.memory_mib = 128;
+        rules.default.timers = 5000;
+        let asked = json!({ "memory_mib": 4096, "load_wall_ms": 86_400_000, "timers": 4000, "cpu_ms": 1500 });
+        let (merged, told) = rules.merged(asked.as_object().unwrap()).expect("accepted");
+        assert_eq!((merged.memory_mib, merged.load_wall_ms), (128, 30_000));
+        assert_eq!((merged.timers, merged.cpu_ms), (4000, 1500));
+        let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+        let memory = "limits.memory_mib: 4096 is more than the 128 that the admin allows (limits_max.memory_mib): the latter is in force";
+        assert!(told.len() == 2 && told.contains(&memory.to_owned()), "{told:?}");
+    }
+
+    #[test]
+    fn every_limit_has_a_maximum_that_the_default_keeps() {
+        let rules = LimitRules::default();
+        let [default, max] = [rules.default, rules.max].map(|it| serde_json::to_value(it).unwrap());
+        for name in rows().map(limit_name) {
+            assert!(
+                SETTINGS.iter().any(|row| row.section() == Some("limits_max") && row.name() == name),
+                "{name}"
+            );
+            assert!(default[name].as_u64() <= max[name].as_u64(), "{name}");
+        }
     }
 
     #[test]

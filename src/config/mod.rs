@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use docs::{example_yaml, help_text};
 pub use fault::{ConfigFaults, Fault, did_you_mean};
-pub use limits::{Breaker, PluginLimits};
+pub use limits::{Breaker, LimitRules, PluginLimits};
 pub use load::{FlagValue, Sources, load};
 pub use table::{Row, SETTINGS};
 pub use yaml::{YAML_MAX_BYTES, YamlFault, line_of, parse_yaml, to_yaml};
@@ -95,6 +95,8 @@ pub struct Settings {
     pub idempotency_hours: u64,
     /// What one plugin may use, unless its manifest says otherwise.
     pub limits: PluginLimits,
+    /// What its manifest may ask for at most; where it is less than `limits`, these count.
+    pub limits_max: PluginLimits,
     /// When a plugin that keeps being killed is left alone for a while.
     pub breaker: Breaker,
 }
@@ -113,6 +115,11 @@ impl Settings {
     /// Address and port to listen on.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::new(self.host, self.port)
+    }
+
+    /// What plugins may use, and what they may ask for.
+    pub fn limit_rules(&self) -> LimitRules {
+        LimitRules { default: self.limits, max: self.limits_max }
     }
 
     /// The database file that `database_url` names.

@@ -55,6 +55,23 @@ impl Row {
 const DAY_MS: u64 = 86_400_000;
 const MIB: u64 = 1 << 20;
 
+/// The row of what a manifest may ask for of one limit.
+macro_rules! most {
+    ($name:literal, $kind:expr, $most:literal, $unit:literal) => {
+        row(
+            concat!("limits_max.", $name),
+            $kind,
+            $most,
+            $unit,
+            concat!(
+                "A manifest may ask for so much of limits.",
+                $name,
+                "; never less than that limit itself."
+            ),
+        )
+    };
+}
+
 /// All settings.
 #[rustfmt::skip] // a row a line
 pub const SETTINGS: &[Row] = &[
@@ -127,6 +144,47 @@ pub const SETTINGS: &[Row] = &[
     row("limits.schedules", whole(0, 10_000), "100", "", "Schedules one plugin may have."),
     row("limits.routes", whole(0, 1000), "64", "", "Routes one plugin may have."),
     row("limits.notifications_per_min", whole(0, 10_000), "10", "1/min", "Notifications one plugin may send."),
+    most!("cpu_ms", whole(1, DAY_MS), "10000", "ms"),
+    most!("question_cpu_ms", whole(1, DAY_MS), "2000", "ms"),
+    most!("load_cpu_ms", whole(1, DAY_MS), "10000", "ms"),
+    most!("wall_ms", whole(1, DAY_MS), "600000", "ms"),
+    most!("question_wall_ms", whole(1, DAY_MS), "30000", "ms"),
+    most!("load_wall_ms", whole(1, DAY_MS), "30000", "ms"),
+    most!("memory_mib", whole(1, 4096), "256", "MiB"),
+    most!("in_flight", whole(1, 1_000_000), "10000", ""),
+    most!("queue", whole(1, 1_000_000), "10000", ""),
+    most!("instances", whole(1, 64), "8", ""),
+    most!("max_concurrent_tasks", whole(1, 64), "16", ""),
+    most!("timers", whole(0, 100_000), "1000", ""),
+    most!("hooks", whole(1, 10_000), "1024", ""),
+    most!("event_depth", whole(1, 64), "16", ""),
+    most!("emits_per_s", whole(1, 10_000_000), "100000", "1/s"),
+    most!("emits_burst", whole(1, 10_000_000), "200000", ""),
+    most!("emit_mib_per_s", whole(1, 65_536), "32", "MiB"),
+    most!("emit_burst_mib", whole(1, 65_536), "256", "MiB"),
+    most!("log_per_s", whole(1, 1_000_000), "500", "1/s"),
+    most!("log_burst", whole(1, 1_000_000), "5000", ""),
+    most!("log_line_bytes", whole(80, MIB), "65536", "bytes"),
+    most!("error_text_bytes", whole(80, MIB), "65536", "bytes"),
+    most!("http_requests", whole(1, 1000), "64", ""),
+    most!("http_wall_ms", whole(1, DAY_MS), "120000", "ms"),
+    most!("http_body_mib", whole(1, 1024), "100", "MiB"),
+    most!("processes", whole(1, 64), "8", ""),
+    most!("process_wall_ms", whole(1, DAY_MS), "600000", "ms"),
+    most!("process_output_mib", whole(1, 64), "32", "MiB"),
+    most!("process_memory_mib", whole(16, 65_536), "16384", "MiB"),
+    most!("files", whole(0, 10_000_000), "100000", ""),
+    most!("files_mib", whole(0, 1 << 20), "4096", "MiB"),
+    most!("assets", whole(0, 10_000_000), "100000", ""),
+    most!("assets_mib", whole(0, 1 << 20), "4096", "MiB"),
+    most!("db_mib", whole(1, 65_536), "1024", "MiB"),
+    most!("db_statement_ms", whole(1, DAY_MS), "5000", "ms"),
+    most!("db_rows", whole(1, 10_000_000), "100000", ""),
+    most!("kv_keys", whole(0, 100_000_000), "1000000", ""),
+    most!("kv_mib", whole(0, 65_536), "512", "MiB"),
+    most!("schedules", whole(0, 10_000), "1000", ""),
+    most!("routes", whole(0, 1000), "256", ""),
+    most!("notifications_per_min", whole(0, 10_000), "60", "1/min"),
     row("breaker.kills", whole(1, 10_000), "5", "", "Deadline and memory kills of one plugin that open its breaker."),
     row("breaker.window_s", whole(1, 86_400), "60", "s", "Kills are counted over this time."),
     row("breaker.open_s", whole(1, 86_400), "30", "s", "An open breaker lets nothing through for this time, doubled each time."),

@@ -56,6 +56,11 @@ impl<'a> Fields<'a> {
         Problem { file: self.file.to_owned(), line, message }
     }
 
+    pub(super) fn warn(&mut self, path: &[&str], message: String) {
+        let problem = self.problem(path, message);
+        self.warnings.push(problem);
+    }
+
     /// Warns of a word that is not known, and says which was probably meant.
     pub(super) fn warn_spelling(&mut self, path: &[&str], what: &str, given: &str, known: &[&str]) {
         let meant = find_similar(given, known.iter().copied());

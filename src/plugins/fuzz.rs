@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::PluginLimits;
+use crate::config::LimitRules;
 use crate::fuzz;
 
 use super::discovery::Snapshot;
@@ -51,7 +51,7 @@ fn manifests() {
         let files = BTreeMap::from([("plugin.yaml".to_owned(), Arc::from(input))]);
         let snapshot = Snapshot { files: Arc::new(files), hash: "0".into(), warnings: Vec::new() };
         let lines = input.iter().filter(|it| **it == b'\n').count() + 1;
-        match manifest::read("quiet", &snapshot, &env(), &PluginLimits::default()) {
+        match manifest::read("quiet", &snapshot, &env(), &LimitRules::default()) {
             Ok(manifest) => {
                 let told = serde_json::to_string(&manifest.config).unwrap();
                 assert!(!told.contains(SECRET));

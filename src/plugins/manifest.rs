@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use semver::{Version, VersionReq};
 use serde_json::{Map, Value};
 
-use crate::config::{PluginLimits, YAML_MAX_BYTES, line_of, parse_yaml};
+use crate::config::{LimitRules, PluginLimits, YAML_MAX_BYTES, line_of, parse_yaml};
 use crate::lua::permission::{Grant, Permissions};
 use crate::model::call::Outcome;
 
@@ -120,11 +120,11 @@ pub fn read(
     name: &str,
     snapshot: &Snapshot,
     env: &PluginEnv,
-    limits: &PluginLimits,
+    limits: &LimitRules,
 ) -> Result<Manifest, LoadFault> {
     let present = |file: &&&str| snapshot.files.contains_key(**file);
     let Some(file) = ["plugin.yaml", "plugin.yaml.example"].iter().find(present).copied() else {
-        return Ok(Manifest::empty(limits));
+        return Ok(Manifest::empty(&limits.default));
     };
     let bytes = snapshot.files.get(file).map(|it| &**it).unwrap_or_default();
     let Ok(text) = std::str::from_utf8(bytes) else {
@@ -178,7 +178,7 @@ fn declared(
     under: Option<&str>,
     fields: &mut Fields<'_>,
     env: &PluginEnv,
-    limits: &PluginLimits,
+    limits: &LimitRules,
 ) -> Manifest {
     let schema_raw = fields.take("config_schema");
     let schema = read_schema(fields, schema_raw);
@@ -258,15 +258,21 @@ fn read_schema(fields: &mut Fields<'_>, raw: Option<Value>) -> Schema {
     }
 }
 
-fn read_limits(fields: &mut Fields<'_>, limits: &PluginLimits) -> PluginLimits {
+fn read_limits(fields: &mut Fields<'_>, limits: &LimitRules) -> PluginLimits {
     match limits.merged(&fields.map("limits")) {
-        Ok(merged) => merged,
+        Ok((merged, beyond)) => {
+            for fault in beyond {
+                let path: Vec<&str> = fault.source.split('.').collect();
+                fields.warn(&path, fault.message);
+            }
+            merged
+        }
         Err(faults) => {
             for fault in faults {
                 let path: Vec<&str> = fault.source.split('.').collect();
                 fields.fault(&path, fault.message);
             }
-            *limits
+            limits.default
         }
     }
 }

@@ -15,7 +15,7 @@ fn snapshot(files: &[(&str, &str)]) -> Snapshot {
 fn read_text(text: &str) -> Result<Manifest, LoadFault> {
     let set = [("PANOTTI_PLUGIN_PORT", "8080"), ("PANOTTI_PLUGIN_PIN", "1234")];
     let env = PluginEnv::new(set.map(|(k, v)| (k.to_owned(), v.to_owned())), &[]);
-    read("quiet", &snapshot(&[("plugin.yaml", text)]), &env, &PluginLimits::default())
+    read("quiet", &snapshot(&[("plugin.yaml", text)]), &env, &LimitRules::default())
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn the_older_form_means_the_same() {
 #[test]
 fn the_example_counts_only_without_a_manifest() {
     let env = PluginEnv::default();
-    let limits = PluginLimits::default();
+    let limits = LimitRules::default();
     let example = ("plugin.yaml.example", "description: from the example\nauthor: a\n");
     let read_files = |files: &[(&str, &str)]| read("quiet", &snapshot(files), &env, &limits).unwrap();
     assert_eq!(read_files(&[example]).author.as_deref(), Some("a"));

@@ -223,10 +223,13 @@ fn hooks() -> String {
 }
 
 fn limits() -> String {
-    let mut text = "| limit | default | what it bounds |\n|---|---|---|\n".to_owned();
+    let mut text = "| limit | default | at most | what it bounds |\n|---|---|---|---|\n".to_owned();
     for row in SETTINGS.iter().filter(|it| it.section() == Some("limits")) {
         let unit = if row.unit.is_empty() { String::new() } else { format!(" {}", row.unit) };
-        writeln!(text, "| `{}` | {}{unit} | {} |", row.name(), row.default_text(), row.doc).unwrap();
+        let key = format!("limits_max.{}", row.name());
+        let most = SETTINGS.iter().find(|it| it.key == key).expect("its maximum").default_text();
+        writeln!(text, "| `{}` | {}{unit} | {most}{unit} | {} |", row.name(), row.default_text(), row.doc)
+            .unwrap();
     }
     text
 }

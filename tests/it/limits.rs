@@ -65,6 +65,30 @@ fn a_hook_that_eats_memory_is_stopped_and_the_plugin_can_be_called_again() {
 }
 
 #[test]
+fn a_manifest_gets_no_more_than_the_admin_allows_and_everybody_is_told() {
+    let server = Server::with()
+        .plugin_file("greedy", "plugin.yaml", "limits:\n  memory_mib: 4096\n  question_cpu_ms: 2000")
+        .plugin(
+            "greedy",
+            r#"panotti.on.on_clip_captured(function()
+                 local kept = {}
+                 for n = 1, 640 do kept[n] = string.rep("x", 100000) .. n end
+                 return { tags = { "64 MB" } }
+               end)"#,
+        )
+        .env("PANOTTI_LIMITS_MAX_MEMORY_MIB", 8)
+        .env("PANOTTI_LIMITS_MEMORY_MIB", 16)
+        .start();
+    let made = server.post("/api/v1/clips", json!({"title": "t", "file_path": "/x"})).expect(201);
+    assert_eq!(made["tags"], json!([]));
+    let status = server.get("/api/v1/plugins/greedy/status").expect(200);
+    assert_eq!((&status["state"], &status["last_error"]["outcome"]), (&json!("running"), &json!("memory")));
+    let told = "limits.memory_mib: 4096 is more than the 16 that the admin allows (limits_max.memory_mib): the latter is in force";
+    assert_eq!(status["warnings"], json!([format!("plugin.yaml:2: {told}")]));
+    server.wait_for_log("the warning", |it| it["message"].as_str().is_some_and(|it| it.contains(told)));
+}
+
+#[test]
 fn five_kills_open_the_breaker_and_it_can_be_reset() {
     let server = Server::with()
         .plugin("spinner", "panotti.on.on_clip_captured(function() while true do end end)")

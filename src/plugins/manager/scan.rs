@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Map;
 use utoipa::ToSchema;
 
-use crate::config::PluginLimits;
+use crate::config::LimitRules;
 use crate::error::{Error, Result};
 use crate::model::plugin::{PluginRow, PluginState};
 use crate::model::time::Timestamp;
@@ -166,7 +166,7 @@ impl Manager {
     }
 
     pub(super) async fn prepare(&self, slot: &Slot, folder: PathBuf) -> Result<Prepared, LoadFault> {
-        let (name, env, limits) = (Arc::clone(&slot.name), self.0.env.clone(), self.0.settings.limits);
+        let (name, env, limits) = (Arc::clone(&slot.name), self.0.env.clone(), self.0.settings.limit_rules());
         let read = move || read_folder(&name, &folder, &env, &limits);
         let read = blocking(read).await;
         read.unwrap_or_else(|fault| {
@@ -244,7 +244,7 @@ fn read_folder(
     name: &str,
     folder: &std::path::Path,
     env: &PluginEnv,
-    limits: &PluginLimits,
+    limits: &LimitRules,
 ) -> Result<Prepared, LoadFault> {
     let snapshot = discovery::snapshot(folder)?;
     let manifest = manifest::read(name, &snapshot, env, limits)?;
