@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
-use crate::events::{Deliverer, DelivererOptions, Journal};
+use crate::events::{Deliverer, DelivererOptions, Journal, Retention};
 use crate::hooks::Dispatcher;
 use crate::http::{self, HttpState};
 use crate::lua::{HostOptions, LuaHost};
@@ -130,7 +130,7 @@ impl Parts {
         let state = HttpState::new(self.services.clone(), self.manager.clone(), ready);
         let server = http::serve(state, listener).map_err(Error::internal)?;
         let door = server.handle();
-        let background = [self.deliver(), tokio::spawn(sweep(self.services.clone()))];
+        let background = [self.deliver(), tokio::spawn(sweep(self.services.clone())), self.keep(settings)];
         ServerFile::write(&settings.data_dir, &base_url(address)).map_err(Error::internal)?;
         self.greet(settings, address);
         let mut server = pin!(server);
@@ -153,6 +153,11 @@ impl Parts {
     fn deliver(&self) -> JoinHandle<()> {
         let deliverer = self.deliverer.clone();
         tokio::spawn(async move { deliverer.run().await })
+    }
+
+    fn keep(&self, settings: &Settings) -> JoinHandle<()> {
+        let Services { store, journal, clock, .. } = self.services.clone();
+        tokio::spawn(Retention::new(store, journal, clock, settings.retention).run())
     }
 
     /// Journal, plugins, database: in this order, all within one deadline.

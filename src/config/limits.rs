@@ -108,6 +108,20 @@ pub struct Breaker {
     pub open_max_s: u64,
 }
 
+/// What is kept of the journal, and for how long; 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Days after which events may go.
+    pub events_days: u64,
+    /// Events beyond which the oldest go.
+    pub events_max: u64,
+    /// MiB of events beyond which the oldest go.
+    pub events_mib: u64,
+    /// Days for which what was given up keeps its event.
+    pub dead_days: u64,
+}
+
 impl PluginLimits {
     /// These limits changed by the `limits:` section of a manifest.
     ///

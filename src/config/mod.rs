@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use docs::{example_yaml, help_text};
 pub use fault::{ConfigFaults, Fault, did_you_mean};
-pub use limits::{Breaker, LimitRules, PluginLimits};
+pub use limits::{Breaker, LimitRules, PluginLimits, Retention};
 pub use load::{FlagValue, Sources, load};
 pub use table::{Row, SETTINGS};
 pub use yaml::{YAML_MAX_BYTES, YamlFault, line_of, parse_yaml, to_yaml};
@@ -93,6 +93,8 @@ pub struct Settings {
     pub in_flight_total: usize,
     /// Hours an answer is kept for its `Idempotency-Key`.
     pub idempotency_hours: u64,
+    /// What is kept of the journal, and for how long.
+    pub retention: Retention,
     /// What one plugin may use, unless its manifest says otherwise.
     pub limits: PluginLimits,
     /// What its manifest may ask for at most; where it is less than `limits`, these count.

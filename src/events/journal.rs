@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -66,6 +67,8 @@ struct Counts {
     published: NamedCounts,
     /// Deliveries by `<plugin>/<outcome>`.
     deliveries: NamedCounts,
+    /// Events that have had their time.
+    removed: AtomicU64,
 }
 
 /// Types of events that are counted apart.
@@ -77,8 +80,11 @@ const MAX_DELIVERIES: usize = 10_000;
 impl Journal {
     /// A journal whose subscribers are those of `hooks`; events that lead to events end at `max_depth`.
     pub fn new(hooks: Dispatcher, clock: SharedClock, max_depth: i16) -> Self {
-        let counts =
-            Counts { published: NamedCounts::new(MAX_TYPES), deliveries: NamedCounts::new(MAX_DELIVERIES) };
+        let counts = Counts {
+            published: NamedCounts::new(MAX_TYPES),
+            deliveries: NamedCounts::new(MAX_DELIVERIES),
+            removed: AtomicU64::new(0),
+        };
         let subscribers = Subscribers::new(hooks);
         Journal {
             subscribers,
@@ -165,6 +171,15 @@ impl Journal {
             (whose == plugin).then(|| (outcome.to_owned(), count))
         };
         all.filter_map(own).collect()
+    }
+
+    /// Events removed since the start because they have had their time.
+    pub fn removed(&self) -> u64 {
+        self.counts.removed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_removed(&self, events: u64) {
+        self.counts.removed.fetch_add(events, Ordering::Relaxed);
     }
 
     pub(super) fn count_delivery(&self, plugin: &str, outcome: &str) {

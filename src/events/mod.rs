@@ -1,13 +1,15 @@
 //! The journal: events are written with the change they tell, and delivered after the commit.
 //!
 //! `journal` publishes inside a transaction, `deliverer` claims what is due and calls the handlers,
-//! `expiry` says what is told no more, `retry` when a failed delivery comes again, `subscribers` who is told beside the plugins.
+//! `expiry` says what is told no more, `retry` when a failed delivery comes again, `subscribers` who is told beside
+//! the plugins, `retention` what is removed.
 
 pub mod deliverer;
 pub mod journal;
 mod done;
 mod expiry;
 mod lanes;
+mod retention;
 mod retry;
 mod settle;
 mod subscribers;
@@ -17,4 +19,5 @@ mod wall;
 
 pub use deliverer::{Deferred, DeferredFuture, Deliverer, DelivererOptions, LateChange};
 pub use journal::{EventDraft, Journal};
+pub use retention::Retention;
 pub use subscribers::{Subscriber, Subscribers, TellFuture};

@@ -22,6 +22,10 @@ pub(super) const CLIPS_SIZE: &str = "clips.size";
 pub(super) const GAME: &str = "clips.game:";
 pub(super) const RECORDINGS: &str = "recordings";
 pub(super) const DELIVERED: &str = "deliveries.delivered";
+pub(super) const EVENTS_COUNT: &str = "events.count";
+pub(super) const EVENTS_BYTES: &str = "events.bytes";
+/// No count: the last place of the journal that was removed.
+pub(super) const EVENTS_REMOVED_THROUGH: &str = "events.removed_through";
 /// Followed by a type of events: how many there are.
 pub(super) const EVENTS: &str = "events:";
 /// Followed by the name of a plugin: its keys, and their bytes.

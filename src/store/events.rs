@@ -9,10 +9,11 @@ use crate::model::event::{Event, Priority};
 use crate::model::time::Timestamp;
 
 use super::connection::Reader;
-use super::counters::EVENTS;
+use super::counters::{EVENTS, EVENTS_BYTES, EVENTS_COUNT};
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
 use super::plugin_db::{JournalPage, JournalRow};
+use super::retention;
 use super::schema::events;
 use super::tx::Tx;
 
@@ -75,9 +76,12 @@ impl Tx {
     /// # Errors
     /// `Conflict` when the id is taken.
     pub fn insert_event(&mut self, event: &Event) -> Result<i64> {
+        let row = Row::of(event)?;
         self.count(format!("{EVENTS}{}", event.kind), 1);
+        self.count(EVENTS_COUNT, 1);
+        self.count(EVENTS_BYTES, retention::bytes_of(event, &row.data));
         diesel::insert_into(events::table)
-            .values(Row::of(event)?)
+            .values(row)
             .returning(events::seq)
             .get_result(&mut self.conn)
             .or_fail()
@@ -151,14 +155,17 @@ impl Reader {
         rows.into_iter().map(placed).collect()
     }
 
-    /// The place of the newest event; 0 before the first.
+    /// The place of the newest event there is, or was; 0 before the first.
     ///
     /// # Errors
     /// The database's.
     pub fn last_event_seq(&mut self) -> Result<i64> {
         let last: Option<i64> =
             events::table.select(diesel::dsl::max(events::seq)).first(&mut self.conn).or_fail()?;
-        Ok(last.unwrap_or_default())
+        match last {
+            Some(last) => Ok(last),
+            None => Ok(self.journal_size()?.removed_through),
+        }
     }
 
     /// At most `limit` events after `seq`, oldest first, with their data as text; and how far the journal reaches.
@@ -174,10 +181,9 @@ impl Reader {
             .load(&mut self.conn)
             .or_fail()?;
         let row = |(seq, kind, time, data)| JournalRow { seq, kind, time: Timestamp(time), data };
-        let first: Option<i64> =
-            events::table.select(diesel::dsl::min(events::seq)).first(&mut self.conn).or_fail()?;
+        let first = self.journal_size()?.removed_through + 1;
         let last = self.last_event_seq()?;
-        Ok(JournalPage { rows: rows.into_iter().map(row).collect(), first: first.unwrap_or_default(), last })
+        Ok(JournalPage { rows: rows.into_iter().map(row).collect(), first, last })
     }
 
     /// The events at these places, in order.

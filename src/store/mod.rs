@@ -34,6 +34,7 @@ mod plugins;
 mod queue;
 mod readers;
 mod recordings;
+mod retention;
 #[rustfmt::skip] // in the form that diesel writes
 mod schema;
 mod statement;
@@ -65,6 +66,7 @@ pub use idempotency::KeptAnswer;
 pub use kv::KvUsage;
 pub use plugin_tasks::PluginTask;
 pub use recordings::RecordingFilter;
+pub use retention::{JournalSize, Keep, Removable, Removed};
 pub use tx::Tx;
 
 /// How a store is opened.

@@ -65,6 +65,11 @@ pub(super) fn all(state: &HttpState) -> Result<Vec<u8>> {
         "Commits of the writer; one carries many changes.",
         store.commits() as f64,
     );
+    let kept = store.read(|r| r.journal_size())?;
+    one("panotti_events_stored", "Events on the journal.", kept.events as f64);
+    one("panotti_events_stored_bytes", "About what they take, without deliveries.", kept.bytes as f64);
+    let removed = state.services.journal.removed();
+    one("panotti_events_removed_total", "Events removed because they have had their time.", removed as f64);
     one("panotti_store_queue_depth", "Changes that wait for the writer.", store.waiting() as f64);
     one(
         "panotti_vms_stuck_total",

@@ -56,7 +56,7 @@ pub struct Ran {
 const REPLAY_RANK: i64 = -1;
 
 /// Not final yet. The text is that of the partial index, so that it is used.
-const OPEN: &str = "state IN ('waiting', 'ready', 'suspect', 'claimed', 'delayed')";
+pub(super) const OPEN: &str = "state IN ('waiting', 'ready', 'suspect', 'claimed', 'delayed')";
 
 /// What a row becomes that may run.
 const RUNNABLE: &str = "CASE WHEN crashes > 0 THEN 'suspect' ELSE 'ready' END";
@@ -80,7 +80,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Notes that `subscriber` is told again of the event at `seq`, after everything live.
+    /// Notes that `subscriber` is told again of the event at `seq`, after everything live; not of one that has been
+    /// removed.
     ///
     /// # Errors
     /// The database's.
@@ -92,7 +93,10 @@ impl Tx {
         replay_id: i64,
         now: Timestamp,
     ) -> Result<()> {
-        self.insert_delivery(seq, event, subscriber, None, Some(replay_id), now)
+        match self.event_seq(&event.id)? == Some(seq) {
+            true => self.insert_delivery(seq, event, subscriber, None, Some(replay_id), now),
+            false => Ok(()),
+        }
     }
 
     fn insert_delivery(

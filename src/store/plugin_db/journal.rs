@@ -45,7 +45,7 @@ pub struct JournalRow {
 pub struct JournalPage {
     /// Rows in order.
     pub rows: Vec<JournalRow>,
-    /// The oldest place there is.
+    /// From this place on all are there.
     pub first: i64,
     /// The newest place there is.
     pub last: i64,

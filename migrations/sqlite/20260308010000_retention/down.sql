@@ -1,0 +1,1 @@
+DELETE FROM counters WHERE name IN ('events.count', 'events.bytes', 'events.removed_through');
