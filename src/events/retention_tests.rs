@@ -61,8 +61,8 @@ impl Kept {
             let settle = self.store.write(move |tx| {
                 for it in &claimed {
                     match fails {
-                        true => tx.fail_delivery(it, "no", None, ran)?,
-                        false => tx.acknowledge(it, ran)?,
+                        true => tx.fail_delivery(1, it, "no", None, ran)?,
+                        false => tx.acknowledge(1, it, ran)?,
                     }
                 }
                 Ok(())
@@ -134,8 +134,8 @@ async fn an_undelivered_event_stays_whatever_its_age_and_holds_back_no_younger_o
     let claimed = it.claim("away").await;
     let settle = it.store.write(move |tx| {
         let ran = Ran { began: now(), ended: now() };
-        tx.fail_delivery(&claimed[1], "no", None, ran)?;
-        tx.acknowledge(&claimed[2], ran)
+        tx.fail_delivery(1, &claimed[1], "no", None, ran)?;
+        tx.acknowledge(1, &claimed[2], ran)
     });
     settle.await.unwrap();
     it.publish(5, None).await;
