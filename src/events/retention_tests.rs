@@ -60,10 +60,12 @@ impl Kept {
             let ran = Ran { began: ended, ended };
             let settle = self.store.write(move |tx| {
                 for it in &claimed {
-                    match fails {
+                    let settled = match fails {
                         true => tx.fail_delivery(1, it, "no", None, ran)?,
                         false => tx.acknowledge(1, it, ran)?,
-                    }
+                    };
+                    assert!(settled);
+                    tx.move_up(it)?;
                 }
                 Ok(())
             });
