@@ -106,6 +106,9 @@ pub struct Breaker {
     pub open_s: u64,
     /// Seconds the breaker stays open at most.
     pub open_max_s: u64,
+    /// Milliseconds after which a question around a request is slow; a plugin most of whose questions are is not asked
+    /// them for a while.
+    pub slow_request_ms: u64,
 }
 
 /// What is kept of the journal, and for how long; 0 is no limit.

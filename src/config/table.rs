@@ -193,6 +193,7 @@ pub const SETTINGS: &[Row] = &[
     row("breaker.window_s", whole(1, 86_400), "60", "s", "Kills are counted over this time."),
     row("breaker.open_s", whole(1, 86_400), "30", "s", "An open breaker lets nothing through for this time, doubled each time."),
     row("breaker.open_max_s", whole(1, 604_800), "3600", "s", "The longest time a breaker stays open."),
+    row("breaker.slow_request_ms", whole(1, DAY_MS), "500", "ms", "A plugin that takes longer around 10 of 20 requests is left out of before_request and after_request for a while."),
 ];
 
 const fn row(

@@ -144,7 +144,8 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    const RULE: config::Breaker = config::Breaker { kills: 5, window_s: 60, open_s: 30, open_max_s: 3600 };
+    const RULE: config::Breaker =
+        config::Breaker { kills: 5, window_s: 60, open_s: 30, open_max_s: 3600, slow_request_ms: 500 };
 
     fn kill(breaker: &mut Breaker, now: Instant) -> bool {
         let pass = breaker.pass(now);

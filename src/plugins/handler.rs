@@ -8,13 +8,14 @@ use parking_lot::Mutex;
 use crate::clock::SharedClock;
 use crate::config;
 use crate::error::ScriptFault;
-use crate::hooks::{Answer, CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, Reply};
+use crate::hooks::{Answer, CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, OnError, Reply};
 use crate::model::call::{CallContext, Outcome};
 use crate::model::tally::NamedCounts;
 use crate::model::time::Timestamp;
 
 use super::breaker::{Breaker, BreakerView, Pass};
 use super::script::Script;
+use super::slow::SlowGuard;
 use super::stats::Stats;
 use super::status::LastError;
 
@@ -23,6 +24,7 @@ pub struct Vitals {
     plugin: Arc<str>,
     clock: SharedClock,
     breaker: Mutex<Breaker>,
+    slow: Mutex<SlowGuard>,
     last_error: Mutex<Option<LastError>>,
     /// Counts and times of its calls.
     pub stats: Stats,
@@ -37,6 +39,7 @@ impl Vitals {
             plugin,
             clock,
             breaker: Mutex::new(Breaker::new(rule)),
+            slow: Mutex::new(SlowGuard::new(rule)),
             last_error: Mutex::new(None),
             stats: Stats::default(),
             reloads: NamedCounts::new(Outcome::ALL.len()),
@@ -48,9 +51,15 @@ impl Vitals {
         self.breaker.lock().view(Instant::now())
     }
 
-    /// Closes the breaker.
+    /// Whether it is asked around requests at this moment.
+    pub fn request_breaker(&self) -> BreakerView {
+        self.slow.lock().view(Instant::now())
+    }
+
+    /// Closes both breakers.
     pub fn reset_breaker(&self) {
         self.breaker.lock().reset();
+        self.slow.lock().reset();
     }
 
     /// What went wrong last.
@@ -89,20 +98,26 @@ pub struct PluginHandler {
     generation: u64,
     script: Arc<dyn Script>,
     vitals: Arc<Vitals>,
+    /// A gate that fails closed would shut everybody out if it were not asked: it may be slow.
+    is_gate: bool,
 }
 
 impl PluginHandler {
     /// A handler for a loaded generation.
     pub fn new(plugin: Arc<str>, generation: u64, script: Arc<dyn Script>, vitals: Arc<Vitals>) -> Self {
-        PluginHandler { plugin, generation, script, vitals }
+        let is_gate = script
+            .registrations()
+            .iter()
+            .any(|it| it.hook == Hook::BeforeRequest && it.on_error == OnError::Deny);
+        PluginHandler { plugin, generation, script, vitals, is_gate }
     }
 
-    fn shut(&self, ctx: &CallContext, left: std::time::Duration) -> CallFailure {
+    fn shut(&self, ctx: &CallContext, why: &str, left: std::time::Duration) -> CallFailure {
         let hook = ctx.hook;
         self.vitals.stats.count(hook, Outcome::Skipped, None);
         let message = match left.as_secs() {
-            0 => "it was killed too often; one call at a time tries whether it has recovered".to_owned(),
-            s => format!("it was killed too often and is left alone for another {s} s"),
+            0 => format!("it was {why} too often; one call at a time tries whether it has recovered"),
+            s => format!("it was {why} too often and is left alone for another {s} s"),
         };
         log::debug!(
             plugin = &*self.plugin, generation = self.generation, hook = hook, outcome = "skipped",
@@ -155,11 +170,19 @@ impl HookHandler for PluginHandler {
             false => self.vitals.breaker.lock().pass(Instant::now()),
         };
         if let Pass::Shut(left) = pass {
-            let failure = self.shut(&call.ctx, left);
+            let failure = self.shut(&call.ctx, "killed", left);
+            return Box::pin(std::future::ready(Err(failure)));
+        }
+        let is_around_requests =
+            !self.is_gate && [Hook::BeforeRequest, Hook::AfterRequest].iter().any(|it| it.name() == hook);
+        let slow_pass = is_around_requests.then(|| self.vitals.slow.lock().pass(Instant::now()));
+        if let Some(Pass::Shut(left)) = slow_pass {
+            self.vitals.breaker.lock().abandon(pass);
+            let failure = self.shut(&call.ctx, "slow", left);
             return Box::pin(std::future::ready(Err(failure)));
         }
         let ctx = call.ctx.clone();
-        let passed = Passed { vitals: Arc::clone(&self.vitals), pass, done: false };
+        let passed = Passed { vitals: Arc::clone(&self.vitals), pass, slow_pass, done: false };
         let begin = Instant::now();
         let answer = self.script.call(call);
         Box::pin(async move {
@@ -186,6 +209,15 @@ impl HookHandler for PluginHandler {
                     "killed too often: it is left alone for a while"
                 );
             }
+            let now = Instant::now();
+            if let Some(pass) = slow_pass
+                && vitals.slow.lock().note(pass, outcome, now.saturating_duration_since(begin), now)
+            {
+                log::error!(
+                    plugin = &*vitals.plugin, hook = hook;
+                    "too slow around most requests (breaker.slow_request_ms): it is not asked around them for a while"
+                );
+            }
             passed.finish();
             result
         })
@@ -208,6 +240,7 @@ fn swallowed(reply: &Reply) -> CallFailure {
 struct Passed {
     vitals: Arc<Vitals>,
     pass: Pass,
+    slow_pass: Option<Pass>,
     done: bool,
 }
 
@@ -221,6 +254,9 @@ impl Drop for Passed {
     fn drop(&mut self) {
         if !self.done {
             self.vitals.breaker.lock().abandon(self.pass);
+            if let Some(pass) = self.slow_pass {
+                self.vitals.slow.lock().abandon(pass);
+            }
         }
     }
 }
@@ -281,7 +317,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_plugin_that_keeps_being_killed_is_skipped_until_it_is_reset() {
-        let rule = config::Breaker { kills: 5, window_s: 60, open_s: 30, open_max_s: 3600 };
+        let rule =
+            config::Breaker { kills: 5, window_s: 60, open_s: 30, open_max_s: 3600, slow_request_ms: 500 };
         let vitals = Arc::new(Vitals::new("p".into(), rule, Arc::new(SystemClock)));
         let runs = Arc::new(AtomicU32::new(0));
         let handler =

@@ -19,6 +19,7 @@ pub mod schema;
 mod schema_fault;
 pub mod script;
 pub mod settings;
+mod slow;
 pub mod stats;
 pub mod status;
 #[cfg(test)]

@@ -166,6 +166,9 @@ pub struct PluginStatus {
     /// Whether it is left alone for a while.
     #[schema(value_type = Object)]
     pub breaker: BreakerView,
+    /// The same for `before_request` and `after_request` alone; here `kills` are slow ones among the last 20.
+    #[schema(value_type = Object)]
+    pub request_breaker: BreakerView,
     /// What its `health()` said last; null without one.
     pub health: Option<HealthView>,
     /// Plugins it needs.

@@ -119,3 +119,34 @@ fn an_endless_loop_while_loading_fails_that_plugin_alone() {
     );
     assert_eq!(server.get("/api/v1/plugins/fine").expect(200)["state"], "running");
 }
+
+#[test]
+fn a_plugin_that_slows_most_requests_is_left_out_unless_it_is_a_gate() {
+    let slow = |opts: &str| format!("panotti.on.before_request(function() panotti.sleep(0.3) end{opts})");
+    let server = Server::with().plugin("slow", &slow("")).env("PANOTTI_BREAKER_SLOW_REQUEST_MS", 100).start();
+    let status = |name: &str| server.get(&format!("/api/v1/plugins/{name}/status")).expect(200);
+    for _ in 0..10 {
+        server.get("/api/v1/recordings").expect(200);
+    }
+    let status_of_slow = status("slow");
+    assert_eq!(status_of_slow["request_breaker"]["state"], "open", "{status_of_slow}");
+    assert_eq!(
+        (&status_of_slow["state"], &status_of_slow["breaker"]["state"]),
+        (&json!("running"), &json!("closed"))
+    );
+    assert!(status_of_slow["counts"]["skipped"].as_u64() >= Some(1), "{status_of_slow}");
+    server.wait_for_log("it is told", |it| {
+        it["message"].as_str().is_some_and(|it| it.contains("it is not asked around them for a while"))
+    });
+    server.post("/api/v1/plugins/slow/breaker/reset", json!({})).expect(200);
+    assert_eq!(status("slow")["request_breaker"]["state"], "closed");
+    let server = Server::with()
+        .plugin("gate", &slow(", { on_error = 'deny' }"))
+        .env("PANOTTI_BREAKER_SLOW_REQUEST_MS", 100)
+        .start();
+    for _ in 0..12 {
+        server.get("/api/v1/recordings").expect(200);
+    }
+    let gate = server.get("/api/v1/plugins/gate/status").expect(200);
+    assert_eq!(gate["request_breaker"]["state"], "closed");
+}

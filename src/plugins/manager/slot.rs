@@ -237,6 +237,7 @@ impl Slot {
                 latency: self.vitals.stats.latencies(),
                 limits: manifest.map(|it| it.limits).unwrap_or_default(),
                 breaker: self.vitals.breaker(),
+                request_breaker: self.vitals.request_breaker(),
                 health: it.health.clone().filter(|_| it.live.is_some()),
                 dependencies: manifest
                     .map(|it| it.dependencies.iter().map(|it| it.name.clone()).collect())
