@@ -1,4 +1,4 @@
-use std::sync::atomic::AtomicI32;
+use std::sync::atomic::{AtomicI32, AtomicI64};
 
 use serde_json::{Value, json};
 
@@ -30,10 +30,10 @@ impl HookHandler for Noting {
 
     fn call(&self, call: HookCall) -> CallFuture {
         let id = call.payload["id"].as_str().unwrap_or_default().to_owned();
-        self.seen.lock().push((id, call.ctx.attempt));
+        self.seen.lock().push((id.clone(), call.ctx.attempt));
         let result = (self.act)(&call);
         Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(if id.starts_with("slow") { 400 } else { 2 })).await;
             let fault = ScriptFault { message: "no".into(), ..ScriptFault::default() };
             result
                 .map(|effects| Reply { effects, generation: 1, ..Reply::default() })
@@ -99,11 +99,15 @@ impl Journaled {
     }
 
     async fn deliver(&self) -> Deliverer {
+        self.deliver_by(Arc::new(SystemClock)).await
+    }
+
+    async fn deliver_by(&self, clock: SharedClock) -> Deliverer {
         let deliverer = Deliverer::new(DelivererOptions {
             store: self.store.clone(),
             journal: self.journal.clone(),
             deferred: Arc::new(Nobody),
-            clock: Arc::new(SystemClock),
+            clock,
             per_plugin: 4,
         });
         let deliverer = deliverer.await.unwrap();
@@ -125,6 +129,11 @@ impl Journaled {
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
+}
+
+/// Adds one to a key.
+fn one_more() -> Effects {
+    Effects { kv: vec![KvOp::Incr { key: "count".into(), by: 1.0 }], ..Effects::default() }
 }
 
 fn kv(value: i32) -> Effects {
@@ -235,4 +244,77 @@ async fn what_is_no_longer_worth_telling_is_not_told_and_lets_the_next_of_its_su
     assert_eq!(it.journal.deliveries("noting"), [("expired".to_owned(), 1), ("ok".to_owned(), 1)]);
     let counts = it.store.read(|r| r.delivery_counts()).unwrap();
     assert_eq!((counts.pending, counts.claimed, counts.dead), (0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_gives_back_what_has_not_begun_and_lets_go_of_what_takes_too_long() {
+    let it = Journaled::with(|_| Ok(one_more()));
+    for number in 0..20 {
+        it.publish(&format!("recording/{number}"), &format!("slow {number:02}")).await;
+    }
+    let deliverer = it.deliver().await;
+    it.wait_until_seen(4).await;
+    deliverer.stop(Instant::now() + Duration::from_millis(20)).await;
+    // What goes on after it was let go of ends for nothing.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let now = Timestamp(SystemClock.now_us());
+    assert_eq!(it.store.read(|r| r.kv_get("noting", "count", now)).unwrap(), None);
+    let begun: Vec<(String, i32)> = std::mem::take(&mut *it.seen.lock());
+
+    let deliverer = it.deliver().await;
+    let mut seen = it.wait_until_seen(20).await;
+    deliverer.stop(soon()).await;
+    seen.sort();
+    let tries = |id: &str| 1 + i32::from(begun.iter().any(|(it, _)| it == id));
+    let expected: Vec<(String, i32)> =
+        (0..20).map(|number| format!("slow {number:02}")).map(|id| (id.clone(), tries(&id))).collect();
+    assert_eq!(seen, expected);
+    let now = Timestamp(SystemClock.now_us());
+    assert_eq!(it.store.read(|r| r.kv_get("noting", "count", now)).unwrap(), Some(json!(20)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_that_cannot_take_an_event_is_tried_again_and_no_attempt_counts() {
+    let tries = AtomicI32::new(0);
+    let it = Journaled::with(move |_| match tries.fetch_add(1, Ordering::Relaxed) {
+        0 => Err(Outcome::Skipped),
+        _ => Ok(Effects::default()),
+    });
+    it.publish("recording/a", "a").await;
+    let deliverer = it.deliver().await;
+    assert_eq!(it.wait_until_seen(2).await, [("a".to_owned(), 1), ("a".to_owned(), 1)]);
+    deliverer.stop(soon()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_publishes_may_wait_for_the_deliveries_until_a_deadline() {
+    let it = Journaled::with(|_| Ok(Effects::default()));
+    it.publish("recording/a", "slow").await;
+    let at_once = it.journal.wait(&it.store, 1, Instant::now() + Duration::from_millis(10)).await;
+    assert_eq!(at_once.unwrap(), 1, "nobody delivers yet");
+    let deliverer = it.deliver().await;
+    assert_eq!(it.journal.wait(&it.store, 1, soon()).await.unwrap(), 0);
+    deliverer.stop(soon()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_back_a_day_delays_no_retry_by_a_day() {
+    struct Jumping(AtomicI64);
+    impl Clock for Jumping {
+        fn now_us(&self) -> i64 {
+            SystemClock.now_us() + self.0.load(Ordering::Relaxed)
+        }
+    }
+    let tries = AtomicI32::new(0);
+    let it = Journaled::with(move |_| match tries.fetch_add(1, Ordering::Relaxed) {
+        0 => Err(Outcome::Runtime),
+        _ => Ok(Effects::default()),
+    });
+    it.publish("recording/a", "a").await;
+    let clock = Arc::new(Jumping(AtomicI64::new(0)));
+    let deliverer = it.deliver_by(clock.clone()).await;
+    it.wait_until_seen(1).await;
+    clock.0.store(-86_400_000_000, Ordering::Relaxed);
+    assert_eq!(it.wait_until_seen(2).await.len(), 2);
+    deliverer.stop(soon()).await;
 }
