@@ -16,11 +16,11 @@ use crate::model::event::{Event, OWN_SOURCE, Priority};
 use crate::model::id::new_event_id;
 use crate::model::tally::NamedCounts;
 use crate::model::time::Timestamp;
-use crate::store::{Store, Tx};
+use crate::store::{Reader, Store, Tx};
 
-use super::Subscribers;
 use super::told::Told;
 use super::waiting::Waiting;
+use super::{Subscribers, cycle};
 
 /// An event that is not yet written.
 #[derive(Debug, Clone)]
@@ -69,6 +69,8 @@ struct Counts {
     deliveries: NamedCounts,
     /// Events that have had their time.
     removed: AtomicU64,
+    /// Events that would have gone in a circle.
+    stopped: AtomicU64,
 }
 
 /// Types of events that are counted apart.
@@ -84,6 +86,7 @@ impl Journal {
             published: NamedCounts::new(MAX_TYPES),
             deliveries: NamedCounts::new(MAX_DELIVERIES),
             removed: AtomicU64::new(0),
+            stopped: AtomicU64::new(0),
         };
         let subscribers = Subscribers::new(hooks);
         Journal {
@@ -106,7 +109,7 @@ impl Journal {
 
     /// Writes what plugins left behind: their keys, and their events under their own name.
     ///
-    /// An event that would exceed the depth is dropped and its chain told in the log.
+    /// An event that would exceed the depth is dropped, and the circle it would go in named in the log.
     ///
     /// # Errors
     /// The store's.
@@ -120,11 +123,12 @@ impl Journal {
             let told = caller.through(&plugin);
             for Emitted { kind, subject, data, priority, ttl } in effects.events {
                 if depth(caller) > self.max_depth {
+                    let path = self.cycle(tx, caller, &kind, &plugin)?;
                     log::error!(
                         plugin = &*plugin,
                         correlation_id = caller.correlation_id.as_deref().unwrap_or_default();
-                        "event `{kind}` is not published: it answers an event that answers an event, more than limits.event_depth = {} deep; the last one came from {}",
-                        self.max_depth, caller.source,
+                        "event `{kind}` is not published: events answer each other more than limits.event_depth = {} deep: {path}",
+                        self.max_depth,
                     );
                     continue;
                 }
@@ -171,6 +175,21 @@ impl Journal {
             (whose == plugin).then(|| (outcome.to_owned(), count))
         };
         all.filter_map(own).collect()
+    }
+
+    /// Names the circle in which the event `kind` of `plugin` would go, which may not be published for `caller`
+    /// because too many events led to each other; and counts it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn cycle(&self, reader: &mut Reader, caller: &Caller, kind: &str, plugin: &str) -> Result<String> {
+        self.counts.stopped.fetch_add(1, Ordering::Relaxed);
+        cycle::path(reader, caller, kind, &format!("plugin/{plugin}"))
+    }
+
+    /// Events that were not published since the start because too many had led to each other.
+    pub fn stopped(&self) -> u64 {
+        self.counts.stopped.load(Ordering::Relaxed)
     }
 
     /// Events removed since the start because they have had their time.

@@ -6,6 +6,7 @@
 
 pub mod deliverer;
 pub mod journal;
+mod cycle;
 mod done;
 mod expiry;
 mod lanes;

@@ -5,6 +5,7 @@
 
 mod audit;
 mod ballast;
+mod causes;
 mod clip_query;
 mod clip_row;
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod common;
 mod compat;
 mod crash;
 mod errors;
+mod event_bounds;
 mod exports;
 mod first_recording;
 mod grants;

@@ -70,6 +70,12 @@ pub(super) fn all(state: &HttpState) -> Result<Vec<u8>> {
     one("panotti_events_stored_bytes", "About what they take, without deliveries.", kept.bytes as f64);
     let removed = state.services.journal.removed();
     one("panotti_events_removed_total", "Events removed because they have had their time.", removed as f64);
+    let stopped = state.services.journal.stopped();
+    one(
+        "panotti_events_stopped_total",
+        "Events not published because limits.event_depth events had led to each other.",
+        stopped as f64,
+    );
     one("panotti_store_queue_depth", "Changes that wait for the writer.", store.waiting() as f64);
     one(
         "panotti_vms_stuck_total",

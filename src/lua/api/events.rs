@@ -15,6 +15,7 @@ use crate::lua::json_size::json_bytes;
 use crate::lua::rate::Rate;
 use crate::model::call::Emitted;
 use crate::model::event::{Priority, check_event_type, check_pattern, is_reserved_type, ttl_of_seconds};
+use crate::services::Services;
 
 use super::args::{Args, Options};
 use super::define::{Build, Outcome, Raise, Reply};
@@ -53,9 +54,32 @@ fn publish(ctx: &ApiContext, args: &mut Args) -> Outcome {
     let ttl = options.number("ttl", 0.0)?.map(ttl_of_seconds).transpose();
     let ttl = ttl.map_err(|what| options.wrong("ttl", &what))?;
     let call = ctx.writing_call()?;
-    EmitLimits::of(ctx).check(&call, json_bytes(&data)).map_err(Raise::Limit)?;
+    check_depth(&ctx.services, &ctx.plugin, &ctx.limits, &call, &kind).map_err(Raise::Limit)?;
+    EmitLimits::of(ctx).check(json_bytes(&data)).map_err(Raise::Limit)?;
     call.emit(Emitted { kind, subject, data, priority, ttl }).map_err(Raise::Limit)?;
     Ok(Reply::Nothing)
+}
+
+/// Ends rows of events that lead to each other; what to tell the script: the circle by its events.
+pub(super) fn check_depth(
+    services: &Services,
+    plugin: &str,
+    limits: &PluginLimits,
+    call: &CallState,
+    kind: &str,
+) -> Result<(), String> {
+    let caller = &call.ctx.caller;
+    let depth = u32::try_from(caller.event_depth).unwrap_or_default();
+    if depth < limits.event_depth {
+        return Ok(());
+    }
+    let path = services.store.read(|r| services.journal.cycle(r, caller, kind, plugin));
+    Err(format!(
+        "this event would be number {} in a row that led to each other (limits.event_depth is {}): {}",
+        depth + 1,
+        limits.event_depth,
+        path.unwrap_or_else(|err| format!("which ones cannot be told: {err}"))
+    ))
 }
 
 /// How much a plugin may publish.
@@ -71,18 +95,9 @@ impl EmitLimits {
         EmitLimits { limits: ctx.limits, events, bytes }
     }
 
-    /// Counts one more event of a call, which has so many bytes as JSON; what to tell the script when it is too much.
-    pub(super) fn check(&self, call: &CallState, bytes: u64) -> Result<(), String> {
+    /// Counts one more event, which has so many bytes as JSON; what to tell the script when it is too much.
+    pub(super) fn check(&self, bytes: u64) -> Result<(), String> {
         let limits = &self.limits;
-        let depth = u32::try_from(call.ctx.caller.event_depth).unwrap_or_default();
-        if depth >= limits.event_depth {
-            return Err(format!(
-                "this event would be number {} in a row that led to each other (limits.event_depth is {}); \
-                 does a handler publish what it handles?",
-                depth + 1,
-                limits.event_depth
-            ));
-        }
         if self.events.take().is_none() {
             return Err(format!(
                 "more than {} events a second after a burst of {} (limits.emits_per_s, limits.emits_burst)",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::lua::api::events::EmitLimits;
+use crate::lua::api::events::{EmitLimits, check_depth};
 use crate::lua::context::{ApiContext, CallKind, CallState};
 use crate::model::call::Emitted;
 use crate::model::event::{check_event_type, is_reserved_type};
@@ -17,6 +17,7 @@ pub(super) fn maker(ctx: &ApiContext, call: &Arc<CallState>, sql: &str) -> Optio
         return None;
     }
     let (permissions, limits) = (ctx.permissions.clone(), EmitLimits::of(ctx));
+    let (services, plugin, all) = (ctx.services.clone(), ctx.plugin.clone(), ctx.limits);
     let call = Arc::clone(call);
     Some(Arc::new(move |kind: &str, data: Option<&str>| {
         if call.kind == CallKind::Load {
@@ -36,7 +37,9 @@ pub(super) fn maker(ctx: &ApiContext, call: &Arc<CallState>, sql: &str) -> Optio
             }
         }
         let bytes = data.map_or(0, str::len) as u64;
-        limits.check(&call, bytes).map_err(|what| DbFault::new(DbFaultKind::Limit, what))?;
+        check_depth(&services, &plugin, &all, &call, kind)
+            .map_err(|what| DbFault::new(DbFaultKind::Limit, what))?;
+        limits.check(bytes).map_err(|what| DbFault::new(DbFaultKind::Limit, what))?;
         let data = data.map_or(Value::Null, |text| {
             serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
         });
