@@ -119,6 +119,7 @@ codes! {
     ConfigNotFound 404 "config_not_found" "The plugin has no such config row" "GET /api/v1/plugins/{id}/config lists them.";
     HookNotFound 404 "hook_not_found" "No hook has this name" "GET /api/v1/hooks lists them.";
     TokenNotFound 404 "token_not_found" "No key has this id" "`panotti token list` lists them.";
+    WebhookNotFound 404 "webhook_not_found" "No webhook has this id" "GET /api/v1/webhooks lists them.";
     EventNotFound 404 "event_not_found" "No event has this id" "GET /api/v1/recordings/{id}/events lists a recording's events.";
     MediaUnavailable 404 "media_unavailable" "There is no readable media behind this" "Only files the server wrote, or below the recordings directory, are served.";
     MethodNotAllowed 405 "method_not_allowed" "The route does not know this method" "The Allow header lists the methods.";

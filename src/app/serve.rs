@@ -21,7 +21,7 @@ use crate::model::time::Timestamp;
 use crate::plugins::manager::{Exporter, Manager, Parts as PluginParts};
 use crate::plugins::{LastError, PluginFilter};
 use crate::process;
-use crate::services::{Services, assets, tokens, tracks};
+use crate::services::{Services, assets, tokens, tracks, webhooks};
 use crate::store::{Store, StoreOptions};
 
 use super::banner::{Banner, PluginLine, banner, base_url};
@@ -83,6 +83,8 @@ impl Parts {
         let journal = Journal::new(hooks.clone(), Arc::clone(&clock), depth);
         let services =
             Services::new(store, journal, hooks.clone(), Arc::clone(&clock), Arc::clone(settings))?;
+        // Before anything is told: what happens from now on is theirs, too.
+        webhooks::load(&services).await?;
         let recovered = tracks::recover(&services).await?;
         log::debug!("media looked after: {recovered:?}");
         assets::sweep(&services).await?;
@@ -160,9 +162,20 @@ impl Parts {
         tokio::spawn(Retention::new(store, journal, clock, settings.retention).run())
     }
 
+    /// Waits for deliveries under way; a receiver of webhooks that is slow to answer has half of the time.
+    async fn end_deliveries(&self, deadline: Instant) {
+        let half = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+        let mut stop = pin!(self.deliverer.stop(deadline));
+        if timeout_at(half, &mut stop).await.is_err() {
+            webhooks::give_up(&self.services);
+            stop.await;
+        }
+    }
+
     /// Journal, plugins, database: in this order, all within one deadline.
     async fn stop(self, deadline: Instant) {
-        self.deliverer.stop(deadline).await;
+        self.end_deliveries(deadline).await;
+        webhooks::unload(&self.services);
         self.manager.stop(deadline.into_std()).await;
         within(deadline, "the Lua pool", self.host.shutdown()).await;
         within(deadline, "plugins' own databases", self.services.databases.close()).await;

@@ -47,6 +47,15 @@ pub(super) fn check(settings: &Settings, source: impl Fn(&str) -> String) -> Vec
             });
         }
     }
+    for entry in &settings.webhook_hosts {
+        let is_address = entry.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        if !is_address && entry.contains([':', '/', '@']) {
+            faults.push(Fault {
+                source: source("webhook_hosts"),
+                message: format!("{entry:?} is not the name or address of a host (without scheme and port)"),
+            });
+        }
+    }
     for entry in &settings.process_tools {
         let path = entry.split_once('=').filter(|(name, _)| !name.is_empty()).map(|(_, path)| path);
         if !path.is_some_and(|it| std::path::Path::new(it).is_absolute()) {

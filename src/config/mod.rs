@@ -58,6 +58,8 @@ pub struct Settings {
     pub plugin_env: Vec<String>,
     /// `name=address` or `name=address:port`: addresses for HTTP of plugins, before DNS is asked.
     pub http_hosts: Vec<String>,
+    /// Names and addresses of this machine and network that webhooks may reach, on every port; `*.lan` is all below.
+    pub webhook_hosts: Vec<String>,
     /// `name=/absolute/path`: programs that plugins may be granted to run.
     pub process_tools: Vec<String>,
     /// Absolute path of the program that is given title and message of what plugins notify; empty for none.

@@ -25,9 +25,9 @@ pub trait Subscriber: Send + Sync + 'static {
     fn at_once(&self) -> usize;
     /// Tells it. An outcome of `Skipped` is no failure of its own: it is tried again, and the attempt does not count.
     fn tell(&self, event: &Event, attempt: i32, replay: bool) -> TellFuture;
-    /// Microseconds until an event whose `attempt` (from 1) failed is told again; none = never. `chance` is
+    /// Microseconds until `event`, whose `attempt` (from 1) failed, is told again; none = never. `chance` is
     /// in 0..1.
-    fn retry_us(&self, attempt: i32, chance: f64) -> Option<i64> {
+    fn retry_us(&self, _event: &Event, attempt: i32, chance: f64) -> Option<i64> {
         delay_us(attempt, MAX_ATTEMPTS, chance)
     }
 }
@@ -92,7 +92,7 @@ impl Subscribers {
     /// Microseconds until a failed delivery comes again; none = never.
     pub(super) fn retry_us(&self, name: &str, event: &Event, attempt: i32, chance: f64) -> Option<i64> {
         match self.other(name) {
-            Some(other) => other.retry_us(attempt, chance),
+            Some(other) => other.retry_us(event, attempt, chance),
             None => {
                 let wanted = self.hooks.table().max_attempts(name, event);
                 delay_us(attempt, wanted.unwrap_or(MAX_ATTEMPTS), chance)

@@ -34,15 +34,18 @@ mod server;
 mod state;
 mod tokens;
 mod tracks;
+mod webhooks;
 
 use crate::error::Code::*;
 use crate::model::clip::{Clip, ClipStats};
 use crate::model::recording::Recording;
 use crate::model::schedule::ScheduleRun;
 use crate::model::token::Token;
+use crate::model::webhook::{Webhook, WebhookAttempt};
 use crate::plugins::manager::{DependencyView, GrantsView, ScheduleView};
 use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
 use crate::services::recordings::{Detail, Told};
+use crate::services::webhooks::{Made, Redelivery};
 
 use openapi::bodies::*;
 use openapi::schema::{items, object, of, page};
@@ -207,6 +210,25 @@ fn routes() -> Vec<Route> {
             .takes(Takes::Json(token_create)).gives(201, Json(new_token)),
         delete("/api/v1/tokens/{id}", "revokeToken", tokens::revoke, "Revokes a key.")
             .gives(204, Nothing).fails(&[TokenNotFound]),
+
+        get("/api/v1/webhooks", "listWebhooks", webhooks::list, "Lists the other servers that are told of events, oldest first.")
+            .headers(IF_NONE).gives(200, Json(items::<Webhook>)),
+        post("/api/v1/webhooks", "createWebhook", webhooks::create, "Has another server told of events by signed requests; its secret is shown this once.")
+            .takes(Takes::Json(webhook_create)).headers(ONCE).gives(201, Json(of::<Made>)).fails(&[Conflict]),
+        get("/api/v1/webhooks/{id}", "getWebhook", webhooks::get, "Gives a webhook.")
+            .headers(IF_NONE).gives(200, Json(of::<Webhook>)).gives(304, Nothing).fails(&[WebhookNotFound]),
+        patch("/api/v1/webhooks/{id}", "updateWebhook", webhooks::patch, "Changes a webhook (a merge patch); in force when this is answered. Switched on again, it is told what has waited.")
+            .takes(Takes::Json(webhook_change)).headers(IF_MATCH).gives(200, Json(of::<Webhook>)).fails(&[WebhookNotFound]),
+        delete("/api/v1/webhooks/{id}", "deleteWebhook", webhooks::delete, "Removes a webhook, its log and what it was still to be told.")
+            .headers(IF_MATCH).gives(204, Nothing).fails(&[WebhookNotFound]),
+        post("/api/v1/webhooks/{id}/rotate-secret", "rotateWebhookSecret", webhooks::rotate, "Gives a webhook a new secret, shown this once; the old one signs too for 24 hours.")
+            .takes(JsonOrNothing(webhook_rotate)).headers(IF_MATCH).gives(200, Json(of::<Made>)).fails(&[WebhookNotFound]),
+        post("/api/v1/webhooks/{id}/test", "testWebhook", webhooks::test, "Sends webhook.ping now and tells what came back.")
+            .gives(200, Json(of::<WebhookAttempt>)).fails(&[WebhookNotFound]),
+        get("/api/v1/webhooks/{id}/deliveries", "listWebhookDeliveries", webhooks::attempts, "Gives what was sent to a webhook and what came back, newest first.")
+            .query(webhooks::ATTEMPTS).gives(200, Json(of::<webhooks::WebhookAttemptPage>)).fails(&[WebhookNotFound]),
+        post("/api/v1/webhooks/{id}/deliveries/{event_id}/redeliver", "redeliverWebhook", webhooks::redeliver, "Has a webhook told an event again, behind everything that it is still to be told.")
+            .headers(ONCE).gives(202, Json(of::<Redelivery>)).fails(&[WebhookNotFound, EventNotFound, Conflict]),
 
         get("/api/v1/audit", "listAudit", audit::list, "Lists who changed what, and which doors plugins found shut, newest first.")
             .query(audit::FILTERS).gives(200, Json(of::<audit::AuditPage>)),

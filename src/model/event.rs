@@ -140,7 +140,7 @@ pub const OWN_SOURCE: &str = "panotti";
 
 /// First segments that only the product itself may tell.
 pub const RESERVED_SEGMENTS: &[&str] =
-    &["recording", "track", "clip", "plugin", "library", "config", "server"];
+    &["recording", "track", "clip", "plugin", "library", "config", "server", "webhook"];
 
 /// Checks an event type: `[a-z0-9_]+(\.[a-z0-9_]+)*`, at most 128 bytes.
 ///

@@ -13,5 +13,6 @@ pub mod spelling;
 pub mod tally;
 pub mod time;
 pub mod token;
+pub mod webhook;
 #[cfg(test)]
 mod fuzz;

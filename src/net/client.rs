@@ -135,6 +135,31 @@ impl Client {
         }
     }
 
+    /// Sends `request` and answers what its own server says: redirects are answers like any other, and of a body that
+    /// is too large or breaks off, what came is answered.
+    ///
+    /// # Errors
+    /// [`Fault`], but for `TooLarge`.
+    pub async fn send_straight(&self, request: Request) -> Result<Response, Fault> {
+        let Request { method, url, headers, body, timeout, max_body_bytes } = request;
+        self.check(&url)?;
+        let headers = headers_of(&headers)?;
+        let method = method_of(&method)?;
+        let work = async {
+            let sent = self.inner.request(method, url.clone()).headers(headers);
+            let sent = sent.body(body.unwrap_or_default());
+            let mut answer = sent.send().await.map_err(|error| self.fault(&url, &error))?;
+            let mut body = Vec::new();
+            while body.len() < max_body_bytes {
+                let Ok(Some(chunk)) = answer.chunk().await else { break };
+                body.extend_from_slice(&chunk);
+            }
+            body.truncate(max_body_bytes);
+            Ok(response(&answer, body, &url))
+        };
+        tokio::time::timeout(timeout, work).await.unwrap_or(Err(Fault::TooSlow(timeout)))
+    }
+
     /// Whether `url` may be asked.
     ///
     /// # Errors
@@ -147,6 +172,11 @@ impl Client {
             });
         }
         let part = part_of(url);
+        let host = url.host_str().unwrap_or_default();
+        if !self.rules.opens(url) && self.rules.by_setting() {
+            let why = format!("{host} is of this machine or network: {}", self.rules.remedy(host, &part));
+            return Err(Fault::Denied { part, why });
+        }
         if !self.rules.opens(url) {
             return Err(Fault::Denied {
                 why: format!("{part} is not among the hosts the plugin may reach"),
@@ -160,7 +190,7 @@ impl Client {
             _ => None,
         };
         match address.map(reach) {
-            Some(Reach::Local(what)) if !self.rules.may_be_local(url.host_str().unwrap_or_default()) => {
+            Some(Reach::Local(what)) if !self.rules.may_be_local(host) => {
                 Err(Fault::Denied { why: format!("{part} is a {what} address"), part })
             }
             _ => Ok(()),
@@ -169,8 +199,7 @@ impl Client {
 
     async fn follow(&self, request: Request) -> Result<Response, Fault> {
         let mut headers = headers_of(&request.headers)?;
-        let mut method = Method::from_bytes(request.method.as_bytes())
-            .map_err(|_| Fault::Wrong(format!("'{}' is no method", request.method.escape_debug())))?;
+        let mut method = method_of(&request.method)?;
         let (mut url, mut body) = (request.url, request.body);
         for _ in 0..=MAX_REDIRECTS {
             self.check(&url)?;
@@ -200,10 +229,8 @@ impl Client {
         while let Some(it) = cause {
             if let Some(shut) = it.downcast_ref::<Shut>() {
                 let part = part_of(url);
-                return Fault::Denied {
-                    why: format!("{shut}; it needs `local:{part}`"),
-                    part: format!("local:{part}"),
-                };
+                let remedy = self.rules.remedy(url.host_str().unwrap_or_default(), &part);
+                return Fault::Denied { why: format!("{shut}; {remedy}"), part: format!("local:{part}") };
             }
             cause = it.source();
         }
@@ -226,6 +253,11 @@ fn part_of(url: &Url) -> String {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
     }
+}
+
+fn method_of(name: &str) -> Result<Method, Fault> {
+    Method::from_bytes(name.as_bytes())
+        .map_err(|_| Fault::Wrong(format!("'{}' is no method", name.escape_debug())))
 }
 
 fn headers_of(pairs: &[(String, String)]) -> Result<HeaderMap, Fault> {
@@ -270,10 +302,14 @@ async fn read(mut answer: reqwest::Response, max: usize, url: &Url) -> Result<Re
             Err(error) => return Err(Fault::Failed { code: "protocol", message: innermost(&error) }),
         }
     }
+    Ok(response(&answer, body, url))
+}
+
+fn response(answer: &reqwest::Response, body: Vec<u8>, url: &Url) -> Response {
     let pairs = answer.headers().iter();
     let headers =
         pairs.map(|(name, it)| (name.to_string(), String::from_utf8_lossy(it.as_bytes()).into_owned()));
-    Ok(Response { status: answer.status().as_u16(), headers: headers.collect(), body, url: url.to_string() })
+    Response { status: answer.status().as_u16(), headers: headers.collect(), body, url: url.to_string() }
 }
 
 /// The cause at the bottom: what stands above only repeats the address.

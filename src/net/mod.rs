@@ -1,4 +1,4 @@
-//! HTTP that scripts may send: one guarded client. Leaf: it knows nobody.
+//! HTTP that scripts and webhooks send: one guarded client. Leaf: it knows nobody.
 //!
 //! `rules` says which hosts are open, `address` which addresses belong to everybody, `names` finds addresses and
 //! hands out only those that may be reached, `client` sends, follows redirects and bounds what comes back.

@@ -14,6 +14,8 @@ pub struct HostRules {
     /// Every host there is.
     unguarded: bool,
     rules: Vec<Rule>,
+    /// The setting that opens local hosts, for those who go by no permission.
+    setting: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,8 @@ struct Rule {
     below: bool,
     /// This port alone; without, the usual ones.
     port: Option<u16>,
+    /// Whatever the port.
+    any_port: bool,
     /// Whether it may stand in the local network.
     local: bool,
 }
@@ -46,6 +50,26 @@ impl HostRules {
     /// (a name that may be local).
     pub fn new<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
         HostRules { rules: parts.into_iter().map(Rule::read).collect(), ..HostRules::default() }
+    }
+
+    /// Every public host, and the local hosts that a setting of the server names, on every port.
+    pub fn public_and<'a>(setting: &'static str, hosts: impl IntoIterator<Item = &'a str>) -> Self {
+        let local = |host| Rule { local: true, any_port: true, ..Rule::read(host) };
+        let rules = hosts.into_iter().map(local).collect();
+        HostRules { everything: true, rules, setting: Some(setting), ..HostRules::default() }
+    }
+
+    /// What would open `host`, whose address is local, in words; `part` is the host as a permission names it.
+    pub(super) fn remedy(&self, host: &str, part: &str) -> String {
+        match self.setting {
+            Some(setting) => format!("the setting {setting} must name {host}"),
+            None => format!("it needs `local:{part}`"),
+        }
+    }
+
+    /// Whether a setting of the server opens what is local, not a permission.
+    pub(super) fn by_setting(&self) -> bool {
+        self.setting.is_some()
     }
 
     /// Whether `url` may be asked at all, whatever its name comes to.
@@ -81,22 +105,24 @@ impl Rule {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let bare = name.trim_start_matches('[').trim_end_matches(']');
         let local = said || is_localhost(&name) || bare.parse::<IpAddr>().is_ok();
-        Rule { name, below, port, local }
+        Rule { name, below, port, any_port: false, local }
     }
 
     fn covers(&self, host: &str, port: Option<u16>) -> bool {
         let port_fits = match self.port {
             Some(own) => port == Some(own),
-            None => matches!(port, Some(80 | 443)),
+            None => self.any_port || matches!(port, Some(80 | 443)),
         };
         port_fits && self.names(host)
     }
 
     fn names(&self, host: &str) -> bool {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
+        // A URL writes an IPv6 address in brackets, a list need not.
+        let bare = |it: &str| it.trim_start_matches('[').trim_end_matches(']').to_owned();
         match self.below {
             true => host.strip_suffix(&self.name).is_some_and(|it| it.len() > 1 && it.ends_with('.')),
-            false => host == self.name,
+            false => bare(&host) == bare(&self.name),
         }
     }
 }
@@ -167,6 +193,24 @@ mod tests {
         assert!(rules.opens(&Url::parse("http://[::1]:9/").unwrap()));
         assert!(rules.opens(&Url::parse("http://nas.home:8080/").unwrap()));
         assert!(!rules.opens(&Url::parse("http://10.0.0.6/").unwrap()));
+    }
+
+    #[test]
+    fn a_setting_opens_the_local_hosts_that_it_names_on_every_port() {
+        let rules = HostRules::public_and("webhook_hosts", ["127.0.0.1", "nas.lan", "::1", "localhost"]);
+        for url in [
+            "http://127.0.0.1:8123/",
+            "http://nas.lan:8080/",
+            "https://any.example:9/",
+            "http://localhost:1/",
+        ] {
+            assert!(rules.opens(&Url::parse(url).unwrap()), "{url}");
+        }
+        for url in ["http://127.0.0.2:8123/", "http://10.0.0.1/"] {
+            assert!(!rules.opens(&Url::parse(url).unwrap()), "{url}");
+        }
+        assert!(rules.may_be_local("nas.lan") && !rules.may_be_local("any.example"));
+        assert!(rules.may_be_local("[::1]"));
     }
 
     #[test]

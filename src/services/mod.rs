@@ -19,6 +19,7 @@ pub mod plugin_files;
 pub mod recordings;
 pub mod tokens;
 pub mod tracks;
+pub mod webhooks;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -64,6 +65,7 @@ pub struct Services {
     pub plugin_files: plugin_files::PluginFiles,
     alone: Alone,
     tokens: tokens::Cache,
+    webhooks: webhooks::Shared,
 }
 
 impl Services {
@@ -84,6 +86,7 @@ impl Services {
         let plugin_files = plugin_files::PluginFiles::new(&settings);
         let blocking = Blocking::of(runtime);
         let (alone, tokens) = (Alone::default(), tokens::Cache::default());
+        let webhooks = webhooks::Shared::default();
         Ok(Services {
             store,
             journal,
@@ -96,6 +99,7 @@ impl Services {
             plugin_files,
             alone,
             tokens,
+            webhooks,
         })
     }
 

@@ -44,6 +44,8 @@ mod testing;
 mod tokens;
 mod tracks;
 mod tx;
+mod webhook_attempts;
+mod webhooks;
 mod writer;
 #[cfg(test)]
 mod writer_tests;

@@ -261,6 +261,43 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    webhooks (id) {
+        id -> Text,
+        name -> Text,
+        url -> Text,
+        events -> Text,
+        filter -> Nullable<Text>,
+        enabled -> Bool,
+        disabled_reason -> Nullable<Text>,
+        timeout_s -> BigInt,
+        failing_since -> Nullable<BigInt>,
+        secret -> Text,
+        old_secret -> Nullable<Text>,
+        old_secret_until -> Nullable<BigInt>,
+        created_at -> BigInt,
+        created_by -> Text,
+        updated_at -> BigInt,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    webhook_attempts (id) {
+        id -> BigInt,
+        webhook -> Text,
+        event_id -> Text,
+        event_type -> Text,
+        kind -> Text,
+        attempt -> BigInt,
+        at -> BigInt,
+        duration_ms -> BigInt,
+        status -> Nullable<BigInt>,
+        error -> Nullable<Text>,
+        answer -> Nullable<Text>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     recordings,
     tracks,
@@ -280,4 +317,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit,
     idempotency,
     counters,
+    webhooks,
+    webhook_attempts,
 );

@@ -33,5 +33,6 @@ mod sounds;
 mod start_stop;
 mod strays;
 mod tracks;
+mod webhooks;
 mod world;
 mod zoo;

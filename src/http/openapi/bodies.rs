@@ -6,7 +6,7 @@ use crate::http::plugins;
 use crate::model::recording::Track;
 use crate::model::token::Token;
 use crate::services::fields::{Purpose, Rule, schema};
-use crate::services::{clips, recordings, tokens};
+use crate::services::{clips, recordings, tokens, webhooks};
 
 use super::schema::{Components, of};
 
@@ -27,6 +27,9 @@ bodies! {
     plugin_change "PluginChange" plugins::CHANGE, Change;
     token_create "TokenCreate" tokens::CREATE, Create;
     clip_change "ClipChange" clips::FIELDS, Change;
+    webhook_create "WebhookCreate" webhooks::CREATE, Create;
+    webhook_change "WebhookChange" webhooks::CHANGE, Change;
+    webhook_rotate "WebhookRotate" webhooks::ROTATE, Create;
 }
 
 /// What makes a clip: fields, or a cut.

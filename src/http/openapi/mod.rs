@@ -275,6 +275,8 @@ fn part_doc(name: &str, path: &str) -> &'static str {
         "id" if path.contains("/schedules/") => "The schedule's number.",
         "id" if path.contains("/tokens/") => "The key's id: the middle part of `pnt_<id>_<secret>`.",
         "id" if path.contains("/recordings/") => "The recording's id.",
+        "id" if path.contains("/webhooks/") => "The webhook's id.",
+        "event_id" => "The event's id.",
         "track" => "The track's name: 1 to 64 of a-z 0-9 _ -.",
         "config_id" => "The number of the config row.",
         "hook" => "The hook's name.",

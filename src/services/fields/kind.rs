@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::model::event::check_pattern;
 use crate::model::id::{check_id, check_track_name};
 use crate::model::time::Timestamp;
 
@@ -11,6 +12,8 @@ use super::{Reading, escape};
 pub const MAX_TAGS: usize = 100;
 /// The longest label, in characters.
 pub const MAX_TAG_CHARS: usize = 100;
+/// The most patterns of event types in a list.
+pub const MAX_PATTERNS: usize = 100;
 /// The longest path, in characters.
 pub const MAX_PATH_CHARS: usize = 500;
 
@@ -46,6 +49,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Different labels.
     Tags,
+    /// Patterns of event types, at least one.
+    Patterns,
     /// A JSON object up to the settings' `metadata_max_bytes`.
     Metadata,
     /// Track names, each with a path or `{path}`.
@@ -78,6 +83,7 @@ impl Kind {
             }
             Kind::Choice(words) => one_of(&value, words).map_err(here)?,
             Kind::Tags => check_tags(&value)?,
+            Kind::Patterns => check_patterns(&value)?,
             Kind::Metadata => check_metadata(&value, how.metadata_max_bytes).map_err(here)?,
             Kind::TrackPaths => return track_paths(value),
             Kind::Choices(words) => check_list(&value, |it| one_of(it, words))?,
@@ -147,6 +153,14 @@ fn check_tags(value: &Value) -> Result<(), Wrong> {
     match value.as_array().map_or(0, Vec::len) {
         0..=MAX_TAGS => Ok(()),
         many => Err(vec![(String::new(), format!("must be at most {MAX_TAGS} labels, not {many}"))]),
+    }
+}
+
+fn check_patterns(value: &Value) -> Result<(), Wrong> {
+    check_list(value, |it| check_pattern(it.as_str().unwrap_or_default()))?;
+    match value.as_array().map_or(0, Vec::len) {
+        1..=MAX_PATTERNS => Ok(()),
+        many => Err(vec![(String::new(), format!("must be 1 to {MAX_PATTERNS} patterns, not {many}"))]),
     }
 }
 

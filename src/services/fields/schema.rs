@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kind::{MAX_PATH_CHARS, MAX_TAG_CHARS, MAX_TAGS};
+use super::kind::{MAX_PATH_CHARS, MAX_PATTERNS, MAX_TAG_CHARS, MAX_TAGS};
 use super::{Kind, Rule};
 
 /// What a body is for.
@@ -49,6 +49,10 @@ fn property(rule: &Rule, doc: &str, nullable: bool) -> Value {
         Kind::Tags => json!({
             "type": "array", "maxItems": MAX_TAGS,
             "items": {"type": "string", "minLength": 1, "maxLength": MAX_TAG_CHARS},
+        }),
+        Kind::Patterns => json!({
+            "type": "array", "minItems": 1, "maxItems": MAX_PATTERNS,
+            "items": {"type": "string", "minLength": 1, "maxLength": 128, "examples": ["clip.*"]},
         }),
         Kind::Metadata => json!({"type": "object", "additionalProperties": true}),
         Kind::TrackPaths => json!({

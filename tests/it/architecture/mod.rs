@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("hooks", &[]),
     ("store", &[]),
     ("events", &["store", "hooks"]),
-    ("services", &["store", "events", "hooks", "media"]),
+    ("services", &["store", "events", "hooks", "media", "net"]),
     ("lua", &["services", "hooks", "media", "net", "process"]),
     ("plugins", &["lua", "services", "hooks", "events", "store"]),
     ("http", &["services", "plugins", "hooks", "events"]),

@@ -2,6 +2,7 @@
 
 pub mod audio;
 pub mod client;
+pub mod receiver;
 pub mod server;
 
 pub use server::Server;
