@@ -79,6 +79,7 @@ pub async fn redeliver(
     once: Option<&Idempotency>,
 ) -> Result<Redelivery> {
     let (now, actor, once) = (services.now(), actor.to_owned(), once.cloned());
+    let journal = services.journal.clone();
     let wanted = Redelivery { webhook: id.to_owned(), event_id: event_id.to_owned() };
     let written = services.store.write(move |tx| {
         let Redelivery { webhook: id, event_id } = &wanted;
@@ -95,11 +96,10 @@ pub async fn redeliver(
         };
         let name = subscriber(id);
         tx.insert_replayed(seq, &event, &name, NO_REPLAY, now)?;
+        journal.told(tx, vec![name.as_str().into()]);
         audit::note(tx, now, &actor, "webhook.redeliver", Some(name), json!({ "event_id": event_id }))?;
         idempotency::remember(tx, once.as_ref(), 202, &wanted, now)?;
         Ok(wanted)
     });
-    let wanted = written.await?;
-    services.journal.wake();
-    Ok(wanted)
+    written.await
 }

@@ -107,7 +107,6 @@ pub async fn update(
     });
     let changed = written.await?;
     load(services).await?;
-    services.journal.wake();
     Ok(changed)
 }
 

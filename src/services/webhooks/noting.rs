@@ -37,10 +37,7 @@ pub(super) async fn note(services: &Services, id: &str, attempt: WebhookAttempt,
     });
     let done = match written.await {
         Ok(false) => Ok(()),
-        Ok(true) => {
-            services.journal.wake();
-            load(services).await
-        }
+        Ok(true) => load(services).await,
         Err(err) => Err(err),
     };
     if let Err(err) = done {
