@@ -141,6 +141,8 @@ impl Parts {
             ended = &mut server => ended.map_err(Error::internal)?,
             () = stop.asked() => {
                 deadline = stop_until(settings);
+                // Streams never end of themselves.
+                self.services.streams.end();
                 // The server works on its own stop: it must be polled until it has ended.
                 let closing = async { drop(tokio::join!(door.stop(true), &mut server)) };
                 within(deadline, "requests under way", closing).await;

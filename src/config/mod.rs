@@ -89,6 +89,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// Requests worked on at once; one more is answered 503.
     pub max_requests: usize,
+    /// Streams of events open at once; one more is answered 503.
+    pub max_event_streams: usize,
     /// Milliseconds all plugins together may take to answer one question.
     pub chain_wall_ms: u64,
     /// Calls into Lua in flight at once, all plugins together.

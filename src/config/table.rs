@@ -101,6 +101,7 @@ pub const SETTINGS: &[Row] = &[
     row("body_timeout_s", whole(1, 3600), "30", "s", "A small body must be complete, and an upload bring its next bytes, within this."),
     row("max_connections", whole(1, 1_000_000), "16384", "", "Connections open at once."),
     row("max_requests", whole(1, 1_000_000), "4096", "", "Requests worked on at once; one more is answered 503 at once."),
+    row("max_event_streams", whole(1, 100_000), "256", "", "Streams of events open at once; one more is answered 503 at once."),
     row("chain_wall_ms", whole(1, DAY_MS), "3000", "ms", "All plugins together may take so long to answer one question."),
     row("in_flight_total", whole(1, 1_000_000), "10000", "", "Calls into Lua in flight at once, all plugins together; each plugin may have 16 whatever the others have."),
     row("idempotency_hours", whole(1, 8760), "24", "h", "An answer is kept so long for its Idempotency-Key."),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock::SharedClock;
@@ -58,6 +59,7 @@ pub struct Journal {
     max_depth: i16,
     told: Told,
     waiting: Waiting,
+    committed: Arc<watch::Sender<i64>>,
     counts: Arc<Counts>,
 }
 
@@ -95,6 +97,7 @@ impl Journal {
             max_depth,
             told: Told::default(),
             waiting: Waiting::default(),
+            committed: Arc::default(),
             counts: Arc::new(counts),
         }
     }
@@ -205,6 +208,11 @@ impl Journal {
         self.counts.deliveries.count(&format!("{plugin}/{outcome}"));
     }
 
+    /// The place of the event that was committed last; 0 before the first one since the start.
+    pub(super) fn committed(&self) -> watch::Receiver<i64> {
+        self.committed.subscribe()
+    }
+
     /// Waits until no delivery of the event at `seq` is open, at most until `deadline`; how many are open then.
     ///
     /// # Errors
@@ -255,7 +263,11 @@ impl Journal {
         };
         let seq = tx.insert_event(&event)?;
         let (counts, kind) = (Arc::clone(&self.counts), event.kind.clone());
-        tx.after_commit(move || counts.published.count(&kind));
+        let committed = Arc::clone(&self.committed);
+        tx.after_commit(move || {
+            counts.published.count(&kind);
+            committed.send_replace(seq);
+        });
         let subscribers = self.subscribers.of(&event);
         if !subscribers.is_empty() {
             tx.insert_deliveries(seq, &event, &subscribers, None)?;

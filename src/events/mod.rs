@@ -2,7 +2,7 @@
 //!
 //! `journal` publishes inside a transaction, `deliverer` claims what is due and calls the handlers,
 //! `expiry` says what is told no more, `retry` when a failed delivery comes again, `subscribers` who is told beside
-//! the plugins, `retention` what is removed.
+//! the plugins, `retention` what is removed, `stream` follows the journal for clients.
 
 pub mod deliverer;
 pub mod journal;
@@ -13,6 +13,7 @@ mod lanes;
 mod retention;
 mod retry;
 mod settle;
+mod stream;
 mod subscribers;
 mod told;
 mod waiting;
@@ -21,4 +22,5 @@ mod wall;
 pub use deliverer::{Deferred, DeferredFuture, Deliverer, DelivererOptions, LateChange};
 pub use journal::{EventDraft, Journal};
 pub use retention::Retention;
+pub use stream::{EventStream, StreamPlace, Streamed, Streams};
 pub use subscribers::{Subscriber, Subscribers, TellFuture};

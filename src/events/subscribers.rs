@@ -21,6 +21,10 @@ pub trait Subscriber: Send + Sync + 'static {
     fn name(&self) -> &Arc<str>;
     /// Whether it is to be told of `event`.
     fn wants(&self, event: &Event) -> bool;
+    /// The patterns of types it is told of, to be shown.
+    fn patterns(&self) -> Vec<String> {
+        vec!["**".to_owned()]
+    }
     /// Deliveries it takes at once.
     fn at_once(&self) -> usize;
     /// Tells it. An outcome of `Skipped` is no failure of its own: it is tried again, and the attempt does not count.
@@ -48,6 +52,11 @@ impl Subscribers {
     /// Swaps in a whole new list of those that are no plugins.
     pub fn replace_others(&self, others: Vec<Arc<dyn Subscriber>>) {
         self.others.store(Arc::new(others));
+    }
+
+    /// Those that are no plugins, with the patterns they are told of.
+    pub fn others_patterns(&self) -> Vec<(Arc<str>, Vec<String>)> {
+        self.others.load().iter().map(|it| (Arc::clone(it.name()), it.patterns())).collect()
     }
 
     /// The names of those who want to be told of `event`, each once.

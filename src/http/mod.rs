@@ -12,6 +12,8 @@ mod clips;
 mod compat;
 mod digest;
 mod docs;
+mod event_stream;
+mod events;
 mod grants;
 mod health;
 mod hooks;
@@ -44,13 +46,14 @@ use crate::model::token::Token;
 use crate::model::webhook::{Webhook, WebhookAttempt};
 use crate::plugins::manager::{DependencyView, GrantsView, ScheduleView};
 use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
+use crate::services::events::{EventStats, EventTypePage, SubscriptionView};
 use crate::services::recordings::{Detail, Told};
 use crate::services::webhooks::{Made, Redelivery};
 
 use openapi::bodies::*;
 use openapi::schema::{items, object, of, page};
 use query::PAGING;
-use route::Gives::{Json, Media, Nothing, Static, Text};
+use route::Gives::{Events, Json, Media, Nothing, Static, Text};
 use route::Takes::{self, JsonOrNothing};
 use route::{Route, delete, get, patch, post, put};
 
@@ -203,6 +206,19 @@ fn routes() -> Vec<Route> {
             .takes(Takes::Json(schedule_change)).gives(200, Json(of::<ScheduleView>)).fails(&[ScheduleNotFound]),
         post("/api/v1/schedules/{id}/run", "runSchedule", schedules::run, "Runs a schedule now; answers when the run has begun.")
             .gives(202, Json(of::<ScheduleRun>)).fails(&[ScheduleNotFound, PluginNotRunning]),
+
+        get("/api/v1/events", "listEvents", events::list, "Reads the journal by sequence, the oldest first or the newest first. A page may hold fewer events than asked for, or none, and still have a next: it looks at 10 000 rows at most and holds 8 MiB of data.")
+            .query(events::WINDOW).query(events::FILTERS).query(events::MORE_FILTERS).gives(200, Json(event_page)),
+        get("/api/v1/events/types", "listEventTypes", events::types, "Lists the types of events by name: those on the journal, and those the product tells.")
+            .query(events::BY_NAME).headers(IF_NONE).gives(200, Json(of::<EventTypePage>)),
+        get("/api/v1/events/stats", "getEventStats", events::stats, "Gives the journal in numbers: events by type, deliveries by state, the oldest one that is not done.")
+            .gives(200, Json(of::<EventStats>)),
+        get("/api/v1/events/subscriptions", "listEventSubscriptions", events::subscriptions, "Lists who is told of what, hooks included.")
+            .headers(IF_NONE).gives(200, Json(items::<SubscriptionView>)),
+        get("/api/v1/events/stream", "streamEvents", event_stream::stream, "Streams events as server-sent events: `id` is the sequence, `event` the type, `data` the CloudEvent. Goes on after Last-Event-ID; an event `gap` {from, to} tells what is not kept any more. A comment comes every 15 s.")
+            .query(event_stream::STREAM).query(events::FILTERS).headers(&["Last-Event-ID"]).gives(200, Events).fails(&[Stopping]),
+        get("/api/v1/events/{id}", "getEvent", events::get, "Gives an event with its deliveries.")
+            .headers(IF_NONE).gives(200, Json(event_detail)).gives(304, Nothing).fails(&[EventNotFound]),
 
         get("/api/v1/tokens", "listTokens", tokens::list, "Lists the keys, never their secrets.")
             .headers(IF_NONE).gives(200, Json(items::<Token>)),

@@ -52,6 +52,8 @@ pub enum Gives {
     Media,
     /// Lines of text.
     Text,
+    /// Server-sent events.
+    Events,
     /// A page or a part of one.
     Static,
 }

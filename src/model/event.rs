@@ -104,6 +104,13 @@ impl Event {
         })
     }
 
+    /// [`Event::to_cloud_event`] with its place on the journal as `sequence`.
+    pub fn to_placed_cloud_event(&self, seq: i64) -> Value {
+        let mut told = self.to_cloud_event();
+        told["sequence"] = Value::String(seq.to_string());
+        told
+    }
+
     /// What a subscriber's handler gets.
     pub fn to_handler_payload(&self) -> Value {
         json!({

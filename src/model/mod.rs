@@ -4,6 +4,7 @@ pub mod asset;
 pub mod call;
 pub mod clip;
 pub mod event;
+pub mod event_types;
 pub mod id;
 pub mod page;
 pub mod plugin;

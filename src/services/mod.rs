@@ -10,6 +10,7 @@ pub mod assets;
 pub mod audit;
 pub mod clips;
 pub mod databases;
+pub mod events;
 pub mod fields;
 pub mod files;
 pub mod idempotency;
@@ -30,7 +31,7 @@ use serde_json::Value;
 use crate::clock::SharedClock;
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
-use crate::events::{Deferred, DeferredFuture, EventDraft, Journal};
+use crate::events::{Deferred, DeferredFuture, EventDraft, Journal, Streams};
 use crate::hooks::{Dispatcher, Hook};
 use crate::model::call::{Caller, MAX_CALL_DEPTH, PluginEffects};
 use crate::model::event::{Event, Priority};
@@ -63,6 +64,8 @@ pub struct Services {
     pub databases: databases::Databases,
     /// Plugins' own files.
     pub plugin_files: plugin_files::PluginFiles,
+    /// Streams of events that are open.
+    pub streams: Streams,
     alone: Alone,
     tokens: tokens::Cache,
     webhooks: webhooks::Shared,
@@ -85,6 +88,7 @@ impl Services {
         let databases = databases::open(&settings, &store, runtime.clone());
         let plugin_files = plugin_files::PluginFiles::new(&settings);
         let blocking = Blocking::of(runtime);
+        let streams = Streams::new(settings.max_event_streams);
         let (alone, tokens) = (Alone::default(), tokens::Cache::default());
         let webhooks = webhooks::Shared::default();
         Ok(Services {
@@ -97,6 +101,7 @@ impl Services {
             blocking,
             databases,
             plugin_files,
+            streams,
             alone,
             tokens,
             webhooks,

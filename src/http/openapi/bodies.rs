@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::http::plugins;
 use crate::model::recording::Track;
 use crate::model::token::Token;
+use crate::services::events::DeliveryView;
 use crate::services::fields::{Purpose, Rule, schema};
 use crate::services::{clips, recordings, tokens, webhooks};
 
@@ -147,6 +148,30 @@ fn items(item: Value) -> Value {
     json!({ "type": "object", "required": ["items"], "properties": { "items": { "type": "array", "items": item } } })
 }
 
+/// One page of events.
+pub fn event_page(components: &mut Components) -> Value {
+    let item = components.named("Event", |_| event());
+    components.named("EventPage", |_| {
+        json!({
+            "type": "object", "required": ["items", "next", "last"],
+            "properties": {
+                "items": { "type": "array", "items": item },
+                "next": { "type": ["integer", "null"], "format": "int64", "description": "The `after` (the `before`, when the newest come first) of the next page; null = read to the end." },
+                "last": { "type": "integer", "format": "int64", "description": "The newest sequence there is: once read to the end, go on with `after` this one." },
+            },
+        })
+    })
+}
+
+/// An event with what became of it.
+pub fn event_detail(components: &mut Components) -> Value {
+    let (event, delivery) = (components.named("Event", |_| event()), of::<DeliveryView>(components));
+    components.named("EventDetail", |_| {
+        let deliveries = json!({ "type": "array", "items": delivery, "description": "One for each subscriber, and one more for each replay." });
+        json!({ "allOf": [event, { "type": "object", "properties": { "deliveries": deliveries } }] })
+    })
+}
+
 fn event() -> Value {
     json!({
         "type": "object",
@@ -164,6 +189,7 @@ fn event() -> Value {
             "correlationid": { "type": "string" },
             "causationid": { "type": ["string", "null"] },
             "priority": { "type": "string", "enum": ["low", "normal", "high", "critical"] },
+            "sequence": { "type": "string", "description": "Its place on the journal, counting up." },
         },
     })
 }

@@ -157,6 +157,9 @@ fn responses(route: &Route, components: &mut Components) -> Value {
             Gives::Text => {
                 response["content"] = json!({ "text/plain": { "schema": { "type": "string" } } });
             }
+            Gives::Events => {
+                response["content"] = json!({ "text/event-stream": { "schema": { "type": "string" } } });
+            }
             Gives::Static => {
                 response["content"] = json!({ "text/html": { "schema": { "type": "string" } } });
             }
@@ -274,6 +277,7 @@ fn part_doc(name: &str, path: &str) -> &'static str {
         "id" if path.contains("/clips/") => "The clip's number.",
         "id" if path.contains("/schedules/") => "The schedule's number.",
         "id" if path.contains("/tokens/") => "The key's id: the middle part of `pnt_<id>_<secret>`.",
+        "id" if path.contains("/events/") => "The event's id.",
         "id" if path.contains("/recordings/") => "The recording's id.",
         "id" if path.contains("/webhooks/") => "The webhook's id.",
         "event_id" => "The event's id.",
@@ -294,6 +298,7 @@ fn header_doc(name: &str) -> &'static str {
         "Idempotency-Key" => "A retry with the same key and body gives the first answer again.",
         "Upload-Offset" => "The length of the track before this part.",
         "Repr-Digest" => "`sha-256=:<base64>:` of the whole body; checked before the file is kept.",
+        "Last-Event-ID" => "Goes on after the event with this id.",
         "Range" => "The bytes wanted.",
         "If-Range" => "The ETag for which Range holds.",
         _ => "See RFC 9110.",

@@ -185,6 +185,13 @@ pub fn authenticate(services: &Services, presented: &str) -> Result<Token> {
     Ok(known.token.clone())
 }
 
+/// Whether a key that opened a door before would open it again. What cannot be looked up is told no.
+pub fn still_works(services: &Services, id: &str) -> bool {
+    let known = services.tokens.find(services, id).ok().flatten();
+    let now = services.now();
+    known.is_some_and(|it| it.token.revoked_at.is_none() && it.token.expires_at.is_none_or(|end| end > now))
+}
+
 /// Id and secret of a key.
 fn parts(key: &str) -> Option<(&str, &str)> {
     let (id, secret) = key.strip_prefix("pnt_")?.split_once('_')?;

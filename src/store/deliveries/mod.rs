@@ -2,6 +2,7 @@
 //! settled with what their handlers left behind, and kept as long as their event.
 
 mod claim;
+mod listed;
 mod read;
 mod settle;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use super::statement::{Statement, statement};
 use super::tx::Tx;
 
 pub use claim::{Freed, Room};
+pub use listed::{DeliveryRow, DeliveryStates};
 pub use read::DeliveryCounts;
 
 /// A delivery that may run now.

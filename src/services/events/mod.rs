@@ -1,0 +1,19 @@
+//! The journal, read and written from outside: `read` finds events, `overview` counts them and tells who listens.
+
+mod overview;
+mod read;
+
+pub use crate::store::{EventFilter, EventWindow};
+pub use overview::{
+    DeliveryStats, EventStats, EventTypePage, EventTypeView, SubscriptionView, stats, subscriptions, types,
+};
+pub use read::{DeliveryView, Found, get, list};
+
+/// The most events of one page.
+pub const MAX_PAGE: usize = 1000;
+
+/// A page ends once the data of its events have so many bytes.
+const PAGE_BYTES: i64 = 8 << 20;
+
+/// Deliveries of one event that are shown.
+const MAX_DELIVERIES: i64 = 1000;

@@ -1,0 +1,140 @@
+//! Pages of the journal.
+
+use super::super::testing::{event, store};
+use super::super::{Reader, Store};
+use super::*;
+use crate::model::event::Event;
+
+/// Events of kinds in turn: number n is at time n, about `clip/<n % 7>`, told by `s<n % 3>`.
+fn fill(store: &Store, kinds: &[&str], count: usize) {
+    let kinds: Vec<String> = kinds.iter().map(|it| (*it).to_owned()).collect();
+    store
+        .write_blocking(move |tx| {
+            for n in 1..=count {
+                let event = Event {
+                    kind: kinds[n % kinds.len()].clone(),
+                    source: format!("s{}", n % 3),
+                    subject: Some(format!("clip/{}", n % 7)),
+                    time: Timestamp(n as i64),
+                    correlation_id: format!("c{}", n % 1000),
+                    ..event(&format!("e{n}"), None)
+                };
+                tx.insert_event(&event)?;
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+fn window(limit: usize) -> EventWindow {
+    EventWindow { after: 0, before: i64::MAX, newest_first: false, limit, max_bytes: i64::MAX }
+}
+
+/// Everything that fits, page by page, and how many pages it took.
+fn all(store: &Store, filter: &EventFilter, mut window: EventWindow) -> (Vec<i64>, usize) {
+    let (mut seqs, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = store.read(|r: &mut Reader| r.event_page(filter, window)).unwrap();
+        pages += 1;
+        assert!(page.rows.len() <= window.limit);
+        seqs.extend(page.rows.iter().map(|(seq, _)| *seq));
+        match page.next {
+            None => return (seqs, pages),
+            Some(next) if window.newest_first => window.before = next,
+            Some(next) => window.after = next,
+        }
+    }
+}
+
+fn of(patterns: &[&str]) -> EventFilter {
+    EventFilter { patterns: patterns.iter().map(|it| (*it).to_owned()).collect(), ..EventFilter::default() }
+}
+
+#[test]
+fn every_filter_gives_what_a_walk_over_all_gives_in_both_orders() {
+    let (_folder, store) = store();
+    fill(&store, &["a.x", "a.y.z", "b", "a", "ab.x"], 3000);
+    let walked = store.read(|r| r.events_after(0, 10_000)).unwrap();
+    let filters = [
+        EventFilter::default(),
+        of(&["b"]),
+        of(&["a.**"]),
+        of(&["a.*", "b"]),
+        of(&["*.x"]),
+        of(&["nothing.**"]),
+        EventFilter { subject: Some("clip/3".into()), ..of(&["a.**"]) },
+        EventFilter { source: Some("s1".into()), ..of(&["b"]) },
+        EventFilter { correlation_id: Some("c17".into()), ..EventFilter::default() },
+        EventFilter {
+            correlation_id: Some("c17".into()),
+            subject: Some("clip/3".into()),
+            ..EventFilter::default()
+        },
+        EventFilter { from: Some(Timestamp(500)), to: Some(Timestamp(2500)), ..of(&["a"]) },
+    ];
+    for filter in filters {
+        let expected: Vec<i64> =
+            walked.iter().filter(|(_, event)| filter.holds(event)).map(|(seq, _)| *seq).collect();
+        for limit in [1, 7, 1000] {
+            if limit == 1 && expected.len() > 300 {
+                continue;
+            }
+            let (found, _) = all(&store, &filter, window(limit));
+            assert_eq!(found, expected, "{filter:?} {limit}");
+            let backwards = EventWindow { newest_first: true, ..window(limit) };
+            let (mut found, _) = all(&store, &filter, backwards);
+            found.reverse();
+            assert_eq!(found, expected, "{filter:?} {limit} backwards");
+        }
+    }
+}
+
+#[test]
+fn a_filter_that_fits_nothing_ends_its_pages_early_and_comes_to_the_end() {
+    let (_folder, store) = store();
+    fill(&store, &["a"], 2 * LOOKED_AT + 500);
+    let nobody = EventFilter { source: Some("nobody".into()), ..EventFilter::default() };
+    let page = store.read(|r| r.event_page(&nobody, window(100))).unwrap();
+    assert!(page.rows.is_empty());
+    assert!(page.next.is_some_and(|it| (it as usize) < LOOKED_AT + 2000), "{:?}", page.next);
+    let (found, pages) = all(&store, &nobody, window(100));
+    assert!(found.is_empty() && (2..=4).contains(&pages), "{pages}");
+    let (found, pages) = all(&store, &of(&["z.**"]), window(100));
+    assert!(found.is_empty() && pages == 1, "an index tells that there is no such type");
+}
+
+#[test]
+fn a_page_ends_at_its_bytes_but_holds_one_event() {
+    let (_folder, store) = store();
+    fill(&store, &["a"], 10);
+    let bytes = |max_bytes| EventWindow { max_bytes, ..window(10) };
+    assert_eq!(all(&store, &EventFilter::default(), bytes(1)), ((1..=10).collect(), 10));
+    let page = store.read(|r| r.event_page(&EventFilter::default(), bytes(70))).unwrap();
+    assert!((2..=5).contains(&page.rows.len()), "{}", page.rows.len());
+    let backwards = EventWindow { newest_first: true, ..bytes(1) };
+    assert_eq!(all(&store, &EventFilter::default(), backwards), ((1..=10).rev().collect(), 10));
+}
+
+#[test]
+fn more_types_than_can_be_walked_side_by_side_are_found_all_the_same() {
+    let (_folder, store) = store();
+    let kinds: Vec<String> = (0..100).map(|it| format!("many.k{it}")).collect();
+    let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+    fill(&store, &kinds, 2000);
+    assert_eq!(all(&store, &of(&["many.*"]), window(500)).0.len(), 2000);
+    assert_eq!(all(&store, &of(&["many.k7"]), window(500)).0.len(), 20);
+    let types = store.read(|r| r.event_types("many.k9", 3)).unwrap();
+    assert_eq!(types, [("many.k90".into(), 20), ("many.k91".into(), 20), ("many.k92".into(), 20)]);
+}
+
+#[test]
+fn the_ends_of_the_journal_are_told_also_when_nothing_is_left() {
+    let (_folder, store) = store();
+    assert_eq!(store.read(Reader::journal_ends).unwrap(), (None, 0));
+    fill(&store, &["a"], 5);
+    assert_eq!(store.read(Reader::journal_ends).unwrap(), (Some(1), 5));
+    store
+        .write_blocking(|tx| diesel::delete(events::table).execute(&mut tx.conn).or_fail().map(drop))
+        .unwrap();
+    assert_eq!(store.read(Reader::journal_ends).unwrap(), (None, 5));
+}
