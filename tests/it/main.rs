@@ -15,6 +15,7 @@ mod exports;
 mod first_recording;
 mod grants;
 mod guide;
+mod history;
 mod hooks;
 mod keys;
 mod library;

@@ -45,6 +45,12 @@ impl Builder {
         self
     }
 
+    /// The folder that is to hold `data/` and `plugins/`.
+    pub fn in_folder(mut self, folder: Arc<tempfile::TempDir>) -> Self {
+        self.folder = Some(folder);
+        self
+    }
+
     /// Starts it and waits until it is ready.
     #[track_caller]
     pub fn start(self) -> Server {
