@@ -19,6 +19,10 @@ pub(super) fn task(
     result: Result<&[PluginEffects], &CallFailure>,
     (began, ended): (Timestamp, Timestamp),
 ) -> Option<PluginTask> {
+    // Who is no plugin, such as a webhook, has a log of its own.
+    if plugin.contains('/') {
+        return None;
+    }
     let of_subject = event.subject.as_deref().and_then(|it| it.strip_prefix("recording/"));
     let recording_id = of_subject.or_else(|| event.data["recording_id"].as_str())?;
     let (status, outputs, error) = match result {

@@ -320,3 +320,40 @@ fn innermost(error: &reqwest::Error) -> String {
     }
     cause.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::super::names::Found;
+    use super::*;
+
+    /// Finds everything in the local network.
+    struct Nearby;
+
+    impl Resolver for Nearby {
+        fn resolve(&self, _: &str) -> Found {
+            Box::pin(std::future::ready(Ok(vec![SocketAddr::from(([192, 168, 1, 5], 0))])))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_in_the_local_network_is_shut_and_the_setting_that_opens_it_told() {
+        let rules = HostRules::public_and("webhook_hosts", ["nas.lan"]);
+        let client = Client::new(rules, Arc::new(Nearby), Arc::default()).unwrap();
+        let request = |url: &str| Request {
+            method: "POST".into(),
+            url: Url::parse(url).unwrap(),
+            headers: Vec::new(),
+            body: None,
+            timeout: Duration::from_secs(5),
+            max_body_bytes: 10,
+        };
+        let shut = client.send_straight(request("http://home.example:8123/")).await.unwrap_err();
+        let told = "home.example is at 192.168.1.5, a private address; the setting webhook_hosts must name home.example";
+        assert_eq!(shut.to_string(), told);
+        let literal = client.send_straight(request("http://127.0.0.1/")).await.unwrap_err();
+        assert!(literal.to_string().ends_with("the setting webhook_hosts must name 127.0.0.1"), "{literal}");
+        assert_eq!(client.check(&Url::parse("http://nas.lan:8123/").unwrap()), Ok(()));
+    }
+}

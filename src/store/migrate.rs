@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 
 use super::connection::Reader;
 use super::failure::OrFail;
+use super::private::make_private;
 
 /// The migrations in the binary.
 pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -73,6 +74,7 @@ fn copy_before(reader: &mut Reader, path: &Path, first: &dyn Migration<Sqlite>) 
     if part.exists() {
         fs::remove_file(&part).map_err(Error::internal)?;
     }
+    make_private(&part);
     diesel::sql_query("VACUUM INTO ?")
         .bind::<Text, _>(part.to_string_lossy().into_owned())
         .execute(&mut reader.conn)

@@ -33,6 +33,7 @@ mod plugin_once;
 mod schedules;
 mod plugin_tasks;
 mod plugins;
+mod private;
 mod queue;
 mod readers;
 mod recordings;
@@ -118,6 +119,7 @@ impl Store {
     /// # Errors
     /// It cannot be opened, was written by a newer version, or a migration fails.
     pub fn open(options: &StoreOptions) -> Result<Self> {
+        private::make_private(&options.path);
         let mut connection = Reader::open_writer(&options.path)?;
         migrate::migrate(&mut connection, &options.path, migrate::MIGRATIONS)?;
         let clip_ids = ClipIds::after_last(&mut connection)?;

@@ -259,6 +259,32 @@ fn nothing_is_lost_when_the_server_dies() {
 }
 
 #[test]
+fn a_receiver_that_does_not_answer_holds_up_no_stop_and_is_told_after_it() {
+    let slow = Arc::new(AtomicBool::new(true));
+    let is_slow = Arc::clone(&slow);
+    let receiver = Receiver::that(move |_, _| {
+        if is_slow.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_secs(15));
+        }
+        (200, "")
+    });
+    let start = Server::with().env("PANOTTI_WEBHOOK_HOSTS", "127.0.0.1").env("PANOTTI_SHUTDOWN_S", 8);
+    let mut server = start.start();
+    hook(&server, &receiver, &["recording.started"]);
+    record(&server, "a");
+    receiver.wait_for(1);
+    assert!(server.stop().success());
+    let forced = server.log_lines().into_iter().find(|it| it.to_string().contains("not waited for"));
+    assert_eq!(forced, None);
+    slow.store(false, Ordering::SeqCst);
+    let server = server.restart_stopped();
+    let hits = receiver.wait_for(2);
+    assert_eq!(hits[0].header("webhook-id"), hits[1].header("webhook-id"));
+    let tasks = server.get("/api/v1/recordings/a/tasks").expect(200);
+    assert_eq!(tasks["items"], json!([]), "what is no plugin has a log of its own");
+}
+
+#[test]
 fn only_what_fits_the_filter_is_told_and_a_change_is_in_force_at_once() {
     let (server, receiver) = (started(), Receiver::that(|_, _| (200, "")));
     let body = json!({
