@@ -132,7 +132,10 @@ impl Parts {
         let state = HttpState::new(self.services.clone(), self.manager.clone(), ready);
         let server = http::serve(state, listener).map_err(Error::internal)?;
         let door = server.handle();
-        let background = [self.deliver(), tokio::spawn(sweep(self.services.clone())), self.keep(settings)];
+        let replays = self.services.replays.clone();
+        let replaying = tokio::spawn(async move { replays.run().await });
+        let background =
+            [self.deliver(), replaying, tokio::spawn(sweep(self.services.clone())), self.keep(settings)];
         ServerFile::write(&settings.data_dir, &base_url(address)).map_err(Error::internal)?;
         self.greet(settings, address);
         let mut server = pin!(server);

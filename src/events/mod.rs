@@ -8,6 +8,7 @@ pub mod deliverer;
 pub mod journal;
 mod cycle;
 mod done;
+mod replay;
 mod expiry;
 mod lanes;
 mod retention;
@@ -21,6 +22,7 @@ mod wall;
 
 pub use deliverer::{Deferred, DeferredFuture, Deliverer, DelivererOptions, LateChange};
 pub use journal::{EventDraft, Journal};
+pub use replay::{Preview, Replays};
 pub use retention::Retention;
 pub use stream::{EventStream, StreamPlace, Streamed, Streams};
 pub use subscribers::{Subscriber, Subscribers, TellFuture};

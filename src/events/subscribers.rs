@@ -67,8 +67,8 @@ impl Subscribers {
         names
     }
 
-    /// All of them.
-    pub(super) fn names(&self) -> Vec<Arc<str>> {
+    /// The names of all of them.
+    pub fn names(&self) -> Vec<Arc<str>> {
         let table = self.hooks.table();
         let plugins = table.members().iter().map(|it| Arc::clone(it.handler.plugin()));
         let others = self.others.load();

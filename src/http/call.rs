@@ -53,7 +53,8 @@ pub mod scope {
         )*};
     }
 
-    types!(RecordingsRead RecordingsWrite ClipsRead ClipsWrite EventsRead PluginsRead PluginsManage TokensManage Admin);
+    types!(RecordingsRead RecordingsWrite ClipsRead ClipsWrite EventsRead EventsWrite PluginsRead PluginsManage
+        TokensManage Admin);
 }
 
 /// A request whose key opens the route and whose query is in order.

@@ -14,6 +14,7 @@ mod digest;
 mod docs;
 mod event_stream;
 mod events;
+mod event_replays;
 mod grants;
 mod health;
 mod hooks;
@@ -41,11 +42,13 @@ mod webhooks;
 use crate::error::Code::*;
 use crate::model::clip::{Clip, ClipStats};
 use crate::model::recording::Recording;
+use crate::model::replay::Replay;
 use crate::model::schedule::ScheduleRun;
 use crate::model::token::Token;
 use crate::model::webhook::{Webhook, WebhookAttempt};
 use crate::plugins::manager::{DependencyView, GrantsView, ScheduleView};
 use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
+use crate::services::events::trace::Trace;
 use crate::services::events::{EventStats, EventTypePage, SubscriptionView};
 use crate::services::recordings::{Detail, Told};
 use crate::services::webhooks::{Made, Redelivery};
@@ -197,6 +200,23 @@ fn routes() -> Vec<Route> {
             .headers(IF_NONE).gives(200, Json(items::<hooks::HookChain>)),
         get("/api/v1/hooks/{hook}", "getHook", hooks::get, "Gives the effective chain of a hook, and why it is in that order.")
             .headers(IF_NONE).gives(200, Json(of::<hooks::HookChain>)).fails(&[HookNotFound]),
+
+        post("/api/v1/events/replay", "replayEvents", event_replays::replay, "Tells past events again, behind everything live: by id, by a filter, or those whose delivery was given up. With dry_run: true it answers 200 and only counts.")
+            .takes(Takes::Json(replay_ask)).headers(ONCE).gives(202, Json(of::<Replay>)).gives(200, Json(object)).fails(&[PluginNotRunning]),
+        get("/api/v1/events/replays", "listReplays", event_replays::list, "Lists replays, newest first.")
+            .query(event_replays::PAGE).gives(200, Json(of::<event_replays::ReplayPage>)),
+        get("/api/v1/events/replays/{replay_id}", "getReplay", event_replays::get, "Gives a replay and how far it is.")
+            .gives(200, Json(of::<Replay>)).fails(&[ReplayNotFound]),
+        delete("/api/v1/events/replays/{replay_id}", "cancelReplay", event_replays::cancel, "Ends a replay: what it has queued and what has not begun is taken back.")
+            .gives(200, Json(of::<Replay>)).fails(&[ReplayNotFound, Conflict]),
+        get("/api/v1/events/dead", "listDeadDeliveries", event_replays::list_dead, "Lists the deliveries that were given up, newest first.")
+            .query(event_replays::PAGE).query(event_replays::FILTERS).gives(200, Json(of::<event_replays::DeadPage>)),
+        post("/api/v1/events/dead/{delivery_id}/replay", "replayDeadDelivery", event_replays::replay_dead, "Lets a delivery that was given up be tried anew.")
+            .gives(202, Json(of::<Replay>)).fails(&[DeliveryNotFound, PluginNotRunning]),
+        delete("/api/v1/events/dead/{delivery_id}", "discardDeadDelivery", event_replays::discard_dead, "Forgets a delivery that was given up; its event stays.")
+            .gives(204, Nothing).fails(&[DeliveryNotFound]),
+        get("/api/v1/events/trace/{correlation_id}", "getTrace", event_replays::trace, "Gives what one request set off: events, to whom each was told, and what that caused. The X-Request-Id of the request's answer is its correlation id.")
+            .gives(200, Json(of::<Trace>)),
 
         get("/api/v1/schedules", "listSchedules", schedules::list, "Lists what plugins are called for again and again.")
             .query(schedules::FILTERS).gives(200, Json(items::<ScheduleView>)),

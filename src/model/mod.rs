@@ -9,6 +9,7 @@ pub mod id;
 pub mod page;
 pub mod plugin;
 pub mod recording;
+pub mod replay;
 pub mod schedule;
 pub mod spelling;
 pub mod tally;

@@ -31,7 +31,7 @@ use serde_json::Value;
 use crate::clock::SharedClock;
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
-use crate::events::{Deferred, DeferredFuture, EventDraft, Journal, Streams};
+use crate::events::{Deferred, DeferredFuture, EventDraft, Journal, Replays, Streams};
 use crate::hooks::{Dispatcher, Hook};
 use crate::model::call::{Caller, MAX_CALL_DEPTH, PluginEffects};
 use crate::model::event::{Event, Priority};
@@ -50,6 +50,8 @@ pub struct Services {
     pub store: Store,
     /// What is told.
     pub journal: Journal,
+    /// What is told again.
+    pub replays: Replays,
     /// Who is asked.
     pub hooks: Dispatcher,
     /// The wall clock.
@@ -89,11 +91,13 @@ impl Services {
         let plugin_files = plugin_files::PluginFiles::new(&settings);
         let blocking = Blocking::of(runtime);
         let streams = Streams::new(settings.max_event_streams);
+        let replays = Replays::new(store.clone(), journal.clone(), Arc::clone(&clock));
         let (alone, tokens) = (Alone::default(), tokens::Cache::default());
         let webhooks = webhooks::Shared::default();
         Ok(Services {
             store,
             journal,
+            replays,
             hooks,
             clock,
             settings,

@@ -19,9 +19,9 @@ use super::tx::Tx;
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = events)]
-struct Row {
+pub(super) struct Row {
     id: String,
-    kind: String,
+    pub(super) kind: String,
     source: String,
     subject: Option<String>,
     time: i64,
@@ -198,6 +198,6 @@ impl Reader {
     }
 }
 
-fn placed((seq, row): (i64, Row)) -> Result<(i64, Event)> {
+pub(super) fn placed((seq, row): (i64, Row)) -> Result<(i64, Event)> {
     Ok((seq, row.into_event()?))
 }

@@ -37,6 +37,7 @@ mod private;
 mod queue;
 mod readers;
 mod recordings;
+mod replays;
 mod retention;
 #[rustfmt::skip] // in the form that diesel writes
 mod schema;
@@ -44,6 +45,7 @@ mod statement;
 #[cfg(test)]
 mod testing;
 mod tokens;
+mod traces;
 mod tracks;
 mod tx;
 mod webhook_attempts;
@@ -66,13 +68,17 @@ use writer::{Writer, once};
 pub use audit::{AuditEntry, WantedActs};
 pub use clip_query::{ClipFilter, ClipOrder, ClipSort};
 pub use connection::Reader;
-pub use deliveries::{Claimed, DeliveryCounts, DeliveryRow, DeliveryStates, Freed, Ran, Room};
+pub use deliveries::{
+    Claimed, DeliveryCounts, DeliveryRow, DeliveryStates, Freed, GivenUp, Ran, Room, WantedGivenUp,
+};
 pub use event_pages::{EventFilter, EventPage, EventWindow};
 pub use idempotency::KeptAnswer;
 pub use kv::KvUsage;
 pub use plugin_tasks::PluginTask;
 pub use recordings::RecordingFilter;
+pub use replays::{NewReplay, Step};
 pub use retention::{JournalSize, Keep, Removable, Removed};
+pub use traces::TracedDelivery;
 pub use tx::Tx;
 
 /// How a store is opened.

@@ -298,12 +298,40 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    replays (id) {
+        id -> BigInt,
+        state -> Text,
+        selection -> Text,
+        subscriber -> Nullable<Text>,
+        asked_by -> Text,
+        cursor -> BigInt,
+        until -> BigInt,
+        matched -> BigInt,
+        queued -> BigInt,
+        done -> BigInt,
+        failed -> BigInt,
+        created_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    backfills (plugin, pattern) {
+        plugin -> Text,
+        pattern -> Text,
+        replay_id -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     recordings,
     tracks,
     clips,
     events,
     deliveries,
+    replays,
+    backfills,
     plugins,
     plugin_configurations,
     plugin_assets,

@@ -26,6 +26,7 @@ mod plugin_db;
 mod plugin_files;
 mod plugins;
 mod recordings;
+mod replays;
 mod requests;
 mod routes;
 mod schedules;

@@ -95,6 +95,36 @@ pub fn new_token(components: &mut Components) -> Value {
     })
 }
 
+/// Which past events are told again, and to whom.
+pub fn replay_ask(components: &mut Components) -> Value {
+    components.named("ReplayAsk", |_| {
+        let texts = |most: usize, doc: &str| json!({ "type": "array", "minItems": 1, "maxItems": most, "items": { "type": "string" }, "description": doc });
+        let text = |doc: &str| json!({ "type": "string", "minLength": 1, "maxLength": 256, "description": doc });
+        let time = |doc: &str| json!({ "type": "string", "format": "date-time", "description": doc });
+        let place = |doc: &str| json!({ "type": "integer", "minimum": 0, "description": doc });
+        let flag = |doc: &str| json!({ "type": "boolean", "description": doc });
+        json!({
+            "type": "object", "additionalProperties": false,
+            "description": "At least one field says which events; all that are given must fit.",
+            "properties": {
+                "ids": texts(1000, "Ids of single events."),
+                "type": { "oneOf": [text("A pattern: `*` is one word, `**` the rest."), texts(100, "Patterns, of which one fits.")] },
+                "from": time("At this time or later."),
+                "to": time("At this time or earlier."),
+                "subject": text("About this."),
+                "source": text("Told by: `panotti` or `plugin/<name>`."),
+                "after": place("Behind this place on the journal; 0 = from the beginning."),
+                "before": place("Ahead of this place on the journal."),
+                "failed": flag("Only deliveries that were given up; each is told to whom it could not be told."),
+                "deliveries": { "type": "array", "minItems": 1, "maxItems": 1000, "items": { "type": "integer", "minimum": 1 }, "description": "Numbers of single deliveries that were given up." },
+                "all": flag("All events, where nothing else narrows them."),
+                "plugin": text("Only to this plugin, or `webhook/<id>`; without it to all who subscribe to the event."),
+                "dry_run": flag("Only tell how many events are meant and how many deliveries that makes."),
+            },
+        })
+    })
+}
+
 /// What changes a schedule.
 pub fn schedule_change(components: &mut Components) -> Value {
     components.named("ScheduleChange", |_| {

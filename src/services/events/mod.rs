@@ -1,7 +1,11 @@
-//! The journal, read and written from outside: `read` finds events, `overview` counts them and tells who listens.
+//! The journal, read and written from outside: `read` finds events, `overview` counts them and tells who
+//! listens, `replay` tells past ones again, `dead` has what was given up, `trace` what one request set off.
 
+pub mod dead;
 mod overview;
 mod read;
+pub mod replay;
+pub mod trace;
 
 pub use crate::store::{EventFilter, EventWindow};
 pub use overview::{

@@ -3,6 +3,7 @@
 
 mod claim;
 mod listed;
+mod given_up;
 mod read;
 mod settle;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use super::statement::{Statement, statement};
 use super::tx::Tx;
 
 pub use claim::{Freed, Room};
+pub use given_up::{GivenUp, WantedGivenUp};
 pub use listed::{DeliveryRow, DeliveryStates};
 pub use read::DeliveryCounts;
 
