@@ -129,9 +129,7 @@ impl Replays {
             also(tx)?;
             tx.end_replay(id, "cancelled", now)
         });
-        let cancelled = cancelled.await?;
-        self.journal.wake();
-        Ok(cancelled)
+        cancelled.await
     }
 
     /// Lets replays run, also those of an earlier process. Never ends; it may be dropped at any moment.
@@ -193,7 +191,8 @@ impl Replays {
         let new =
             NewReplay { selection: replay.selection, subscriber: replay.plugin, asked_by: replay.asked_by };
         let slice = self.slice(&new, replay.cursor, replay.until, (room / each).clamp(1, STEP)).await?;
-        let (step, now, queued) = (slice.step, self.now(), slice.told.len());
+        let (step, now, journal) = (slice.step, self.now(), self.journal.clone());
+        let told: HashSet<Arc<str>> = slice.told.into_iter().collect();
         let written = self.store.write(move |tx| {
             if !tx.advance_replay(id, step)? {
                 return Ok(());
@@ -202,12 +201,10 @@ impl Replays {
                 Found::Events(events) => note(tx, id, &events, now)?,
                 Found::GivenUp(ids) => revive(tx, id, &ids, now)?,
             };
+            journal.told(tx, told.into_iter().collect());
             tx.count_queued(id, made)
         });
         written.await?;
-        if queued > 0 {
-            self.journal.wake();
-        }
         Ok(Progress::Moved)
     }
 

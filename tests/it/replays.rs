@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::common::Server;
-use crate::common::server::wait_for;
+use crate::common::server::{Builder, wait_for};
 
 /// Tells an event for each clip that is made, and answers what it was told.
 const COUNTER: &str = r#"panotti.on.on_clip_captured(function(clip)
@@ -14,16 +14,22 @@ const COUNTER: &str = r#"panotti.on.on_clip_captured(function(clip)
     panotti.kv.incr(ctx.replay and "again" or "live")
     panotti.kv.incr("of/" .. event.id)
   end, { max_attempts = 1 })
-  panotti.http.route("GET", "/told", function(req)
-    return { json = { live = panotti.kv.get("live") or 0, again = panotti.kv.get("again") or 0 } }
+  panotti.route("GET", "/told", function()
+    return { live = panotti.kv.get("live") or 0, again = panotti.kv.get("again") or 0 }
   end)
-  panotti.http.route("POST", "/mend", function(req) panotti.kv.set("mended", true) return { json = {} } end)"#;
+  panotti.route("POST", "/mend", function() panotti.kv.set("mended", true) return {} end)"#;
 
 /// Is told of the same events.
 const OTHER: &str = r#"panotti.events.subscribe("thing.one", function(event, ctx) panotti.kv.incr(ctx.replay and "again" or "live") end)
-  panotti.http.route("GET", "/told", function(req)
-    return { json = { live = panotti.kv.get("live") or 0, again = panotti.kv.get("again") or 0 } }
+  panotti.route("GET", "/told", function()
+    return { live = panotti.kv.get("live") or 0, again = panotti.kv.get("again") or 0 }
   end)"#;
+
+/// The server with `COUNTER`.
+fn counting() -> Builder {
+    let routes = "permissions: { routes: true }";
+    Server::with().plugin("counter", COUNTER).plugin_file("counter", "plugin.yaml", routes)
+}
 
 fn told(server: &Server, plugin: &str) -> (i64, i64) {
     let told = server.get(&format!("/api/v1/plugins/{plugin}/x/told")).expect(200);
@@ -56,7 +62,10 @@ fn counts(replay: &Value) -> [i64; 4] {
 }
 
 fn both() -> Server {
-    let server = Server::with().plugin("counter", COUNTER).plugin("other", OTHER).start();
+    let server = counting()
+        .plugin("other", OTHER)
+        .plugin_file("other", "plugin.yaml", "permissions: { routes: true }")
+        .start();
     for kind in ["thing.one", "thing.one", "thing.two"] {
         tell(&server, kind);
     }
@@ -148,7 +157,7 @@ fn what_is_asked_for_wrongly_is_told_with_its_place() {
 
 #[test]
 fn what_was_given_up_is_listed_told_again_and_discarded() {
-    let server = Server::with().plugin("counter", COUNTER).start();
+    let server = counting().start();
     for _ in 0..4 {
         tell(&server, "thing.bad");
     }

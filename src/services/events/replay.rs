@@ -40,7 +40,7 @@ const FIELDS: &[&str] = &[
 #[derive(Debug, Clone, PartialEq)]
 pub enum Asked {
     /// It runs.
-    Begun(Replay),
+    Begun(Box<Replay>),
     /// It was only asked what would be.
     Preview(Value),
 }
@@ -72,7 +72,7 @@ pub async fn ask(
             "matched": preview.matched, "queued": queued, "by_subscriber": preview.by_subscriber,
         })));
     }
-    begin(services, new, once).await.map(Asked::Begun)
+    Ok(Asked::Begun(Box::new(begin(services, new, once).await?)))
 }
 
 /// Begins a replay that was checked.
@@ -179,11 +179,11 @@ fn read(body: Map<String, Value>, by: &str) -> Result<(NewReplay, bool)> {
     {
         read.wrong("after", "must be less than `before`");
     }
-    if read.faults.is_empty() && selection == Selection::default() && !all {
+    let mut faults = read.finish();
+    if faults.is_empty() && selection == Selection::default() && !all {
         let says = "must say which events: ids, type, from, to, subject, source, after, before, failed, deliveries, or all: true";
-        read.faults.push(FieldError { pointer: String::new(), message: says.to_owned() });
+        faults.push(FieldError { pointer: String::new(), message: says.to_owned() });
     }
-    let faults = read.finish();
     if !faults.is_empty() {
         return Err(Error::fields(faults));
     }

@@ -167,7 +167,7 @@ fn node(
         // Told several times: the last one that had begun by then.
         let begun = |at: &usize| deliveries[*at].started.is_some_and(|began| began <= it.time);
         let mut places = (0..deliveries.len()).filter(own);
-        let place = places.clone().filter(begun).last().or_else(|| places.next());
+        let place = places.clone().rfind(begun).or_else(|| places.next());
         match place {
             Some(place) => deliveries[place].caused.push(it),
             None => others.push(it),

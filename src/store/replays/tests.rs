@@ -120,7 +120,12 @@ fn what_was_given_up_is_tried_anew_in_order_or_given_up_again_when_it_is_taken_b
         .unwrap();
     for _ in 0..3 {
         let one = claimed(&store).remove(0);
-        store.write_blocking(move |tx| tx.fail_delivery(&one, "oops", None, RAN)).unwrap();
+        store
+            .write_blocking(move |tx| {
+                tx.fail_delivery(1, &one, "oops", None, RAN)?;
+                tx.move_up(&one)
+            })
+            .unwrap();
     }
     let all = dead(&store);
     assert_eq!(all.iter().map(|it| it.id).collect::<Vec<_>>(), [3, 2, 1], "newest first");
@@ -144,7 +149,7 @@ fn what_was_given_up_is_tried_anew_in_order_or_given_up_again_when_it_is_taken_b
         1,
         "not what has begun"
     );
-    store.write_blocking(move |tx| tx.acknowledge(&first, RAN)).unwrap();
+    store.write_blocking(move |tx| tx.acknowledge(1, &first, RAN)).unwrap();
     assert_eq!(
         store.write_blocking(|tx| tx.discard(3)).unwrap(),
         Some(("one".to_owned(), 3, Some("oops".to_owned())))
