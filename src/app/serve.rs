@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
-use crate::events::{Deliverer, DelivererOptions, Journal, Retention};
+use crate::events::{Deliverer, DelivererOptions, Journal, Retention, Sabotage};
 use crate::hooks::Dispatcher;
 use crate::http::{self, HttpState};
 use crate::lua::{HostOptions, LuaHost};
@@ -80,7 +80,7 @@ impl Parts {
         let store = Store::open(&StoreOptions::at(settings.database_path()))?;
         let hooks = Dispatcher::new(Duration::from_millis(settings.chain_wall_ms));
         let depth = i16::try_from(settings.limits.event_depth).unwrap_or(i16::MAX);
-        let journal = Journal::new(hooks.clone(), Arc::clone(&clock), depth);
+        let journal = Journal::new(hooks.clone(), Arc::clone(&clock), depth).sabotaged(sabotage());
         let services =
             Services::new(store, journal, hooks.clone(), Arc::clone(&clock), Arc::clone(settings))?;
         // Before anything is told: what happens from now on is theirs, too.
@@ -211,6 +211,17 @@ impl Parts {
         };
         print!("{}", banner(&about));
         log::info!("listening on {}", base_url(address));
+    }
+}
+
+/// The promise that a development build is to break, so that a test is seen to fail.
+fn sabotage() -> Sabotage {
+    match std::env::var("SABOTAGE_OF_PANOTTI") {
+        Ok(promise) if cfg!(debug_assertions) => {
+            log::warn!("sabotage: what the journal promises of its {promise} is not kept");
+            Sabotage::named(&promise)
+        }
+        _ => Sabotage::default(),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::model::tally::NamedCounts;
 use crate::model::time::Timestamp;
 use crate::store::{Reader, Store, Tx};
 
+use super::sabotage::{Promise, Sabotage};
 use super::told::Told;
 use super::waiting::Waiting;
 use super::{Subscribers, cycle};
@@ -61,6 +62,7 @@ pub struct Journal {
     waiting: Waiting,
     committed: Arc<watch::Sender<i64>>,
     counts: Arc<Counts>,
+    sabotage: Sabotage,
 }
 
 /// What the journal counts.
@@ -99,7 +101,17 @@ impl Journal {
             waiting: Waiting::default(),
             committed: Arc::default(),
             counts: Arc::new(counts),
+            sabotage: Sabotage::default(),
         }
+    }
+
+    /// The same, but it breaks a promise.
+    pub fn sabotaged(self, sabotage: Sabotage) -> Self {
+        Journal { sabotage, ..self }
+    }
+
+    pub(super) fn breaks(&self, promise: Promise) -> bool {
+        self.sabotage.breaks(promise)
     }
 
     /// Writes an event and one delivery for each plugin that subscribed to it.
@@ -270,7 +282,8 @@ impl Journal {
         });
         let subscribers = self.subscribers.of(&event);
         if !subscribers.is_empty() {
-            tx.insert_deliveries(seq, &event, &subscribers, None)?;
+            let unordered = self.breaks(Promise::Order).then(|| Event { subject: None, ..event.clone() });
+            tx.insert_deliveries(seq, unordered.as_ref().unwrap_or(&event), &subscribers, None)?;
             self.told(tx, subscribers);
         }
         Ok(event)

@@ -2,7 +2,7 @@
 //!
 //! `journal` publishes inside a transaction, `deliverer` claims what is due and calls the handlers,
 //! `expiry` says what is told no more, `retry` when a failed delivery comes again, `subscribers` who is told beside
-//! the plugins, `retention` what is removed, `stream` follows the journal for clients.
+//! the plugins, `retention` what is removed, `stream` follows the journal for clients; `sabotage` breaks promises in tests of the tests.
 
 pub mod deliverer;
 pub mod journal;
@@ -13,6 +13,7 @@ mod expiry;
 mod lanes;
 mod retention;
 mod retry;
+mod sabotage;
 mod settle;
 mod stream;
 mod subscribers;
@@ -24,5 +25,6 @@ pub use deliverer::{Deferred, DeferredFuture, Deliverer, DelivererOptions, LateC
 pub use journal::{EventDraft, Journal};
 pub use replay::{Preview, Replays};
 pub use retention::Retention;
+pub use sabotage::Sabotage;
 pub use stream::{EventStream, StreamPlace, Streamed, Streams};
 pub use subscribers::{Subscriber, Subscribers, TellFuture};

@@ -13,6 +13,7 @@ use crate::store::{Claimed, PluginTask, Ran, Tx};
 
 use super::deliverer::{Inner, LateChange};
 use super::journal::Journal;
+use super::sabotage::Promise;
 
 /// The most deliveries in one job.
 const AT_ONCE: usize = 256;
@@ -46,6 +47,9 @@ pub(super) async fn run(inner: Arc<Inner>, mut ended: UnboundedReceiver<Settled>
     let mut batch = Vec::new();
     while ended.recv_many(&mut batch, AT_ONCE).await > 0 {
         let settled = Arc::new(std::mem::take(&mut batch));
+        if inner.options.journal.breaks(Promise::Effects) {
+            effects_alone(&inner, &settled).await;
+        }
         let followers = write(&inner, &settled).await;
         inner.settled(&settled, followers);
     }
@@ -92,6 +96,9 @@ fn one(inner: &Inner, tx: &mut Tx, it: &Settled) -> Result<bool> {
                 Err(error) => could_not(inner, tx, it, &error),
             }
         }
+        Verdict::Failed { error, next: Some(next) } if inner.options.journal.breaks(Promise::Attempts) => {
+            tx.put_back(epoch, delivery, error, *next).map(|_| false)
+        }
         Verdict::Failed { error, next } => {
             let settled = tx.fail_delivery(epoch, delivery, error, *next, it.ran)?;
             if settled {
@@ -119,11 +126,11 @@ fn done(
     effects: &[PluginEffects],
     late: Option<&LateChange>,
 ) -> Result<bool> {
-    if !tx.acknowledge(inner.epoch, &it.delivery, it.ran)? {
+    let journal = &inner.options.journal;
+    if !journal.breaks(Promise::Acknowledgement) && !tx.acknowledge(inner.epoch, &it.delivery, it.ran)? {
         return Ok(false);
     }
-    let journal = &inner.options.journal;
-    if !effects.is_empty() {
+    if !effects.is_empty() && !journal.breaks(Promise::Effects) {
         journal.commit_effects(tx, effects.to_vec(), &Caller::of_event(&it.delivery.event))?;
     }
     if let Some(late) = late {
@@ -132,6 +139,21 @@ fn done(
     note(tx, it)?;
     count(tx, journal, &it.delivery, "ok");
     Ok(true)
+}
+
+/// The sabotage of effects: committed before the acknowledgement, with time to die in between.
+async fn effects_alone(inner: &Inner, settled: &Arc<Vec<Settled>>) {
+    let (journal, batch) = (inner.options.journal.clone(), Arc::clone(settled));
+    let written = inner.options.store.write(move |tx| {
+        batch.iter().try_for_each(|it| match &it.verdict {
+            Verdict::Done { effects, .. } => {
+                journal.commit_effects(tx, effects.clone(), &Caller::of_event(&it.delivery.event))
+            }
+            _ => Ok(()),
+        })
+    });
+    drop(written.await);
+    tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
 /// What its handlers left behind cannot be committed: as good as a handler that failed.

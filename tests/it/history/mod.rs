@@ -10,9 +10,9 @@ mod plan;
 mod prng;
 mod record;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use audit::{Violation, audit};
+use audit::{Promise, Violation, audit};
 use drive::{Way, make};
 use plan::Plan;
 
@@ -46,8 +46,12 @@ fn prove(count: usize, kills: usize, way: &Way) -> Vec<Violation> {
 
 #[track_caller]
 fn assert_none(broken: &[Violation]) {
+    assert!(broken.is_empty(), "{}", listed(broken));
+}
+
+fn listed(broken: &[Violation]) -> String {
     let told: Vec<String> = broken.iter().take(30).map(ToString::to_string).collect();
-    assert!(broken.is_empty(), "{} violations:\n{}", broken.len(), told.join("\n"));
+    format!("{} violations:\n{}", broken.len(), told.join("\n"))
 }
 
 #[test]
@@ -59,4 +63,37 @@ fn five_thousand_events_reach_everybody_once_acknowledged_and_in_order_whatever_
 #[ignore = "takes minutes: cargo test --release --test it history -- --ignored --nocapture"]
 fn a_hundred_thousand_events_reach_everybody_once_acknowledged_and_in_order_whatever_dies() {
     assert_none(&prove(100_000, 20, &Way { clients: 8, ..Way::default() }));
+}
+
+/// A server that breaks a promise on purpose: the audit must say which.
+#[cfg(debug_assertions)]
+fn is_noticed(sabotage: &'static str, promise: Promise) {
+    let way = Way { patience: Duration::from_secs(6), sabotage: Some(sabotage), ..Way::default() };
+    let broken = prove(300, 4, &way);
+    let of_this = broken.iter().filter(|it| it.promise == promise).count();
+    assert!(of_this > 0, "{promise:?} was broken, and this alone was noticed: {}", listed(&broken));
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn it_is_noticed_when_acknowledgements_are_lost() {
+    is_noticed("acknowledgement", Promise::Delivered);
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn it_is_noticed_when_the_order_of_a_subject_is_lost() {
+    is_noticed("order", Promise::Order);
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn it_is_noticed_when_attempts_are_not_counted() {
+    is_noticed("attempts", Promise::Attempts);
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn it_is_noticed_when_effects_are_committed_without_their_acknowledgement() {
+    is_noticed("effects", Promise::Effects);
 }
