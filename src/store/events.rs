@@ -80,11 +80,9 @@ impl Tx {
         self.count(format!("{EVENTS}{}", event.kind), 1);
         self.count(EVENTS_COUNT, 1);
         self.count(EVENTS_BYTES, retention::bytes_of(event, &row.data));
-        diesel::insert_into(events::table)
-            .values(row)
-            .returning(events::seq)
-            .get_result(&mut self.conn)
-            .or_fail()
+        // Not RETURNING: that builds a table of its own for every row.
+        diesel::insert_into(events::table).values(row).execute(&mut self.conn).or_fail()?;
+        self.last_row()
     }
 }
 
@@ -188,6 +186,11 @@ impl Reader {
 
     /// The events at these places, in order.
     pub(super) fn events_at(&mut self, seqs: &[i64]) -> Result<Vec<(i64, Event)>> {
+        // A list of any length cannot be prepared once.
+        if let [seq] = seqs {
+            let row = events::table.find(seq).select(Row::as_select()).first(&mut self.conn).optional();
+            return row.or_fail()?.map(|row: Row| placed((*seq, row))).into_iter().collect();
+        }
         let rows: Vec<(i64, Row)> = events::table
             .filter(events::seq.eq_any(seqs))
             .order(events::seq)

@@ -2,7 +2,9 @@
 
 use std::ops::{Deref, DerefMut};
 
+use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
+use diesel::sql_types::BigInt;
 
 use crate::error::Result;
 use crate::model::call::Hold;
@@ -10,6 +12,7 @@ use crate::model::call::Hold;
 use super::connection::Reader;
 use super::counters::Differences;
 use super::failure::OrFail;
+use super::statement::statement;
 
 /// The writing side of a job: its changes become visible together, when the group commits, or not at all.
 /// What it reads, it reads within the transaction.
@@ -83,7 +86,7 @@ impl Tx {
     pub(super) fn begin(&mut self) -> Result<()> {
         self.job = Differences::default();
         self.group = Differences::default();
-        self.execute("BEGIN IMMEDIATE")
+        self.run("BEGIN IMMEDIATE")
     }
 
     /// Runs `work` so that it leaves nothing behind when it fails.
@@ -91,16 +94,17 @@ impl Tx {
     /// # Errors
     /// The transaction itself is gone (a full disk may do that): the whole group is lost.
     pub(super) fn job(&mut self, work: impl FnOnce(&mut Tx) -> bool) -> Result<()> {
-        self.execute("SAVEPOINT job")?;
+        self.run("SAVEPOINT job")?;
         self.job = Differences::default();
         let kept = self.afterwards.len();
         if work(self) {
             let differences = std::mem::take(&mut self.job);
             self.group.merge(differences);
-            self.execute("RELEASE job")
+            self.run("RELEASE job")
         } else {
             self.afterwards.truncate(kept);
-            self.execute("ROLLBACK TO job; RELEASE job")
+            self.run("ROLLBACK TO job")?;
+            self.run("RELEASE job")
         }
     }
 
@@ -109,22 +113,23 @@ impl Tx {
     /// # Errors
     /// The transaction itself is gone.
     pub fn part<T>(&mut self, work: impl FnOnce(&mut Tx) -> Result<T>) -> Result<Result<T>> {
-        self.execute("SAVEPOINT part")?;
+        self.run("SAVEPOINT part")?;
         let (differences, kept) = (self.job.clone(), self.afterwards.len());
         let result = work(self);
         if result.is_ok() {
-            self.execute("RELEASE part")?;
+            self.run("RELEASE part")?;
         } else {
             self.job = differences;
             self.afterwards.truncate(kept);
-            self.execute("ROLLBACK TO part; RELEASE part")?;
+            self.run("ROLLBACK TO part")?;
+            self.run("RELEASE part")?;
         }
         Ok(result)
     }
 
     pub(super) fn commit(&mut self) -> Result<()> {
         std::mem::take(&mut self.group).write(&mut self.reader)?;
-        self.execute("COMMIT")?;
+        self.run("COMMIT")?;
         self.holds.clear();
         for Afterwards(act) in self.afterwards.drain(..) {
             act();
@@ -139,6 +144,18 @@ impl Tx {
         if let Err(error) = self.execute("ROLLBACK") {
             log::debug!("database: nothing to roll back: {:?}", error.source);
         }
+    }
+
+    /// The number of the row that was inserted last.
+    pub(super) fn last_row(&mut self) -> Result<i64> {
+        let row = statement::<BigInt>("SELECT last_insert_rowid()");
+        row.get_result(&mut self.reader.conn).or_fail()
+    }
+
+    /// Runs a statement of every transaction: prepared once.
+    fn run(&mut self, sql: &'static str) -> Result<()> {
+        statement::<()>(sql).execute(&mut self.reader.conn).or_fail()?;
+        Ok(())
     }
 
     /// Runs statements without parameters.

@@ -69,23 +69,28 @@ impl Tx {
     /// The database's.
     pub fn follow(&mut self, epoch: i64, delivery: &Claimed) -> Result<Option<Claimed>> {
         let Some(subject) = delivery.event.subject.as_deref() else { return Ok(None) };
-        // What waits was never under way, so it is no suspect.
-        let next: Statement<(BigInt, BigInt, Nullable<Text>, Integer)> = statement(format!(
-            "UPDATE deliveries SET state = 'claimed', epoch = ?, attempts = attempts + 1 WHERE state = 'waiting' \
-             AND id = (SELECT id FROM deliveries WHERE subscriber = ? AND subject = ? AND replay = ? AND {OPEN} \
-             ORDER BY id LIMIT 1) RETURNING id, event_seq, hook, attempts"
+        let next: Statement<(BigInt, Text, BigInt, Nullable<Text>, Integer)> = statement(format!(
+            "SELECT id, state, event_seq, hook, attempts FROM deliveries \
+             WHERE subscriber = ? AND subject = ? AND replay = ? AND {OPEN} ORDER BY id LIMIT 1"
         ));
-        let rows: Vec<(i64, i64, Option<String>, i32)> = next
-            .bind(epoch)
+        let rows: Vec<(i64, String, i64, Option<String>, i32)> = next
             .bind(&*delivery.subscriber)
             .bind(subject)
             .bind(i64::from(delivery.replay))
             .load(&mut self.conn)
             .or_fail()?;
-        let Some((id, event_seq, hook, attempts)) = rows.into_iter().next() else { return Ok(None) };
+        let Some((id, state, event_seq, hook, attempts)) = rows.into_iter().next() else { return Ok(None) };
+        // What waits was never under way, so it is no suspect.
+        if state != "waiting" {
+            return Ok(None);
+        }
+        let claim: Statement = statement(
+            "UPDATE deliveries SET state = 'claimed', epoch = ?, attempts = attempts + 1 WHERE id = ?",
+        );
+        claim.bind(epoch).bind(id).execute(&mut self.conn).or_fail()?;
         let event = self.events_at(&[event_seq])?.pop();
         let subscriber = delivery.subscriber.clone();
-        let replay = delivery.replay;
+        let (attempts, replay) = (attempts + 1, delivery.replay);
         Ok(event.map(|(_, event)| Claimed {
             id,
             subscriber,
