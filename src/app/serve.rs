@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::select;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -148,6 +149,16 @@ impl Parts {
                 self.services.streams.end();
                 // The server works on its own stop: it must be polled until it has ended.
                 let closing = async { drop(tokio::join!(door.stop(true), &mut server)) };
+                let until_cut = Duration::from_secs(settings.shutdown_s) / 2;
+                let cut = async {
+                    tokio::time::sleep(until_cut).await;
+                    if self.services.streams.open() == 0 {
+                        std::future::pending::<()>().await;
+                    }
+                    log::warn!("cut off: clients that do not read their streams of events");
+                };
+                // Who does not read never sees the end of a stream: deliveries get the rest of the time.
+                let closing = async { drop(select(pin!(closing), pin!(cut)).await) };
                 within(deadline, "requests under way", closing).await;
             }
         }

@@ -254,7 +254,17 @@ impl Journal {
         self.told.woken().await;
     }
 
-    fn publish_as(&self, tx: &mut Tx, draft: EventDraft, source: String, caller: &Caller) -> Result<Event> {
+    /// As [`Journal::publish`], told by `source`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn publish_as(
+        &self,
+        tx: &mut Tx,
+        draft: EventDraft,
+        source: String,
+        caller: &Caller,
+    ) -> Result<Event> {
         let id = new_event_id();
         let time = Timestamp(self.clock.now_us());
         let expires_at = draft.ttl.map(|it| time.after(it));

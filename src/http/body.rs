@@ -120,19 +120,36 @@ pub fn require_json(headers: &HeaderMap) -> Result<()> {
 /// # Errors
 /// [`Code::NotJson`] with line and column; 422 when it is JSON of another shape.
 pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Error::field("", "must be a JSON object")),
-        Err(_) if body.iter().all(u8::is_ascii_whitespace) => {
-            Err(Error::new(Code::NotJson, "The body is empty; a JSON object is expected."))
-        }
-        Err(fault) => {
-            let (line, column) = (fault.line(), fault.column());
-            let detail = format!("The body is not JSON: {fault}.");
-            let error = Error::new(Code::NotJson, detail);
-            Err(error.with_member("line", line).with_member("column", column))
-        }
+    match parse(body)? {
+        Value::Object(object) => Ok(object),
+        _ => Err(Error::field("", "must be a JSON object")),
     }
+}
+
+/// Reads a JSON array.
+///
+/// # Errors
+/// As [`parse_object`].
+pub fn parse_array(body: &[u8]) -> Result<Vec<Value>> {
+    match parse(body)? {
+        Value::Array(array) => Ok(array),
+        _ => Err(Error::field("", "must be a JSON array")),
+    }
+}
+
+/// Reads any JSON.
+///
+/// # Errors
+/// [`Code::NotJson`] with line and column.
+pub fn parse(body: &[u8]) -> Result<Value> {
+    serde_json::from_slice(body).map_err(|fault| {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Error::new(Code::NotJson, "The body is empty; a JSON object is expected.");
+        }
+        let (line, column) = (fault.line(), fault.column());
+        let detail = format!("The body is not JSON: {fault}.");
+        Error::new(Code::NotJson, detail).with_member("line", line).with_member("column", column)
+    })
 }
 
 /// Encoded bodies are not unpacked: a small one can hide a huge one.

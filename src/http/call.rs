@@ -23,7 +23,7 @@ use super::reply;
 use super::state::HttpState;
 
 /// Tells a client that the answer is one it was given before.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Who may call a route; part of the type of its handler, so that no route can be without.
 pub trait Access: 'static {
@@ -218,23 +218,25 @@ impl<A: Access> Call<A> {
     /// As [`Call::json`]; [`Code::BadHeader`] for a wrong Idempotency-Key.
     pub async fn json_once(&mut self) -> Result<(Map<String, Value>, Option<Idempotency>)> {
         let bytes = self.bytes().await?;
-        let once = match (self.header("Idempotency-Key")?, &self.token) {
-            (Some(key), Some(token)) => {
-                let (method, path) = (self.req.method().as_str(), self.req.path());
-                Some(Idempotency::new(
-                    &self.state.services,
-                    &token.id,
-                    key,
-                    &[method.as_bytes(), path.as_bytes(), &bytes],
-                )?)
-            }
-            _ => None,
-        };
+        let once = self.once(&bytes)?;
         if bytes.is_empty() {
             return Ok((Map::new(), once));
         }
         body::require_json(self.req.headers())?;
         Ok((body::parse_object(&bytes)?, once))
+    }
+
+    /// The key under which the answer to a body is kept for a retry.
+    ///
+    /// # Errors
+    /// [`Code::BadHeader`] for a wrong Idempotency-Key.
+    pub fn once(&self, bytes: &[u8]) -> Result<Option<Idempotency>> {
+        let (Some(key), Some(token)) = (self.header("Idempotency-Key")?, &self.token) else {
+            return Ok(None);
+        };
+        let (method, path) = (self.req.method().as_str(), self.req.path());
+        let parts = [method.as_bytes(), path.as_bytes(), bytes];
+        Idempotency::new(&self.state.services, &token.id, key, &parts).map(Some)
     }
 
     /// The answer this very request was given before.

@@ -12,6 +12,7 @@ mod clips;
 mod compat;
 mod digest;
 mod docs;
+mod event_publish;
 mod event_stream;
 mod events;
 mod event_replays;
@@ -229,6 +230,8 @@ fn routes() -> Vec<Route> {
 
         get("/api/v1/events", "listEvents", events::list, "Reads the journal by sequence, the oldest first or the newest first. A page may hold fewer events than asked for, or none, and still have a next: it looks at 10 000 rows at most and holds 8 MiB of data.")
             .query(events::WINDOW).query(events::FILTERS).query(events::MORE_FILTERS).gives(200, Json(event_page)),
+        post("/api/v1/events", "publishEvent", event_publish::publish, "Publishes an event: {type, subject?, data?, priority?, ttl?}, or a CloudEvent 1.0 in structured, binary or batch mode. The server stamps id, source and time; a CloudEvent whose source and id came before is not told again.")
+            .query(event_publish::WAIT).takes(Takes::Json(event_create)).headers(ONCE).gives(201, Json(event_detail)),
         get("/api/v1/events/types", "listEventTypes", events::types, "Lists the types of events by name: those on the journal, and those the product tells.")
             .query(events::BY_NAME).headers(IF_NONE).gives(200, Json(of::<EventTypePage>)),
         get("/api/v1/events/stats", "getEventStats", events::stats, "Gives the journal in numbers: events by type, deliveries by state, the oldest one that is not done.")

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
 use crate::model::time::Timestamp;
-use crate::store::Tx;
+use crate::store::{Reader, Tx};
 
 use super::Services;
 
@@ -63,7 +63,15 @@ impl Idempotency {
 /// # Errors
 /// `IdempotencyKeyReused` when the key was used for another request.
 pub fn recall(services: &Services, request: &Idempotency) -> Result<Option<Recalled>> {
-    let found = services.store.read(|r| r.idempotent(&request.key, request.oldest))?;
+    services.store.read(|r| recall_in(r, request))
+}
+
+/// As [`recall`], in the transaction of what would be answered.
+///
+/// # Errors
+/// As [`recall`].
+pub fn recall_in(reader: &mut Reader, request: &Idempotency) -> Result<Option<Recalled>> {
+    let found = reader.idempotent(&request.key, request.oldest)?;
     let Some(kept) = found else { return Ok(None) };
     if kept.fingerprint != request.fingerprint {
         let detail = "This Idempotency-Key was used for another request.";

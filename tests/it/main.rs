@@ -10,6 +10,8 @@ mod common;
 mod compat;
 mod crash;
 mod errors;
+mod event_stream;
+mod events;
 mod event_bounds;
 mod exports;
 mod first_recording;

@@ -193,6 +193,22 @@ pub fn event_page(components: &mut Components) -> Value {
     })
 }
 
+/// What publishes an event.
+pub fn event_create(components: &mut Components) -> Value {
+    components.named("EventCreate", |_| {
+        json!({
+            "type": "object", "required": ["type"], "additionalProperties": false,
+            "properties": {
+                "type": { "type": "string", "maxLength": 128, "pattern": "^[a-z0-9_]+(\\.[a-z0-9_]+)*$", "description": "Words joined by dots; the first one is none of those that the server alone tells: recording, track, clip, plugin, library, config, server." },
+                "subject": { "type": ["string", "null"], "minLength": 1, "maxLength": 256, "description": "What it is about; events about one subject are delivered in order." },
+                "data": { "description": "Any JSON." },
+                "priority": { "enum": ["low", "normal", "high", "critical", null], "description": "Its lane; normal without it." },
+                "ttl": { "type": ["number", "null"], "exclusiveMinimum": 0, "description": "Seconds for which it is worth telling; always, without it." },
+            },
+        })
+    })
+}
+
 /// An event with what became of it.
 pub fn event_detail(components: &mut Components) -> Value {
     let (event, delivery) = (components.named("Event", |_| event()), of::<DeliveryView>(components));

@@ -94,6 +94,10 @@ impl Subscriber for Told {
             && self.when.as_ref().is_none_or(|when| when.holds(&event.to_handler_payload()))
     }
 
+    fn patterns(&self) -> Vec<String> {
+        self.target.webhook.events.clone()
+    }
+
     fn at_once(&self) -> usize {
         AT_ONCE
     }

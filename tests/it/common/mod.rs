@@ -4,5 +4,6 @@ pub mod audio;
 pub mod client;
 pub mod receiver;
 pub mod server;
+pub mod sse;
 
 pub use server::Server;
