@@ -145,3 +145,14 @@ fn metadata_larger_than_a_body_is_a_fault() {
     let told = faults_of(Sources { env: env(&[("PANOTTI_BODY_MAX_BYTES", "2048")]), ..Sources::default() });
     assert!(told[0].starts_with("PANOTTI_BODY_MAX_BYTES: metadata_max_bytes (262144) "), "{told:?}");
 }
+
+#[test]
+fn hosts_of_webhooks_are_names_and_addresses_without_scheme_and_port() {
+    let with = |hosts| load(Sources { env: env(&[("PANOTTI_WEBHOOK_HOSTS", hosts)]), ..Sources::default() });
+    let settings = with("127.0.0.1, nas.lan,::1,[::1],*.home").expect("all are hosts");
+    assert_eq!(settings.webhook_hosts.len(), 5);
+    for wrong in ["nas.lan:8123", "http://nas.lan", "me@nas.lan", "10.0.0.0/8"] {
+        let fault = with(wrong).expect_err(wrong).0[0].to_string();
+        assert!(fault.contains("without scheme and port"), "{fault}");
+    }
+}
