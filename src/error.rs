@@ -123,6 +123,7 @@ codes! {
     EventNotFound 404 "event_not_found" "No event has this id" "GET /api/v1/recordings/{id}/events lists a recording's events.";
     ReplayNotFound 404 "replay_not_found" "No replay has this number" "GET /api/v1/events/replays lists them.";
     DeliveryNotFound 404 "delivery_not_found" "No delivery that was given up has this number" "GET /api/v1/events/dead lists them.";
+    EventSchemaNotFound 404 "event_schema_not_found" "Events of this type have no schema" "PUT one to /api/v1/events/types/{type}/schema.";
     MediaUnavailable 404 "media_unavailable" "There is no readable media behind this" "Only files the server wrote, or below the recordings directory, are served.";
     MethodNotAllowed 405 "method_not_allowed" "The route does not know this method" "The Allow header lists the methods.";
     BodyTimeout 408 "body_timeout" "The body came too slowly" "Send it faster, or raise `body_timeout_s` in panotti.yaml.";

@@ -417,7 +417,7 @@
 --- Past facts, told to whoever subscribed, and heard. A type is words joined by dots; the first words recording, track,
 --- clip, plugin, library, config and server are the server's own.
 ---@class Panotti_events
----@field publish fun(type: string, data: any, options?: { priority: string?, subject: string?, ttl: number? }) Tells an event, which is stored and delivered when the call that tells it has ended well. Events of one `subject` reach a handler in order. Raises on a wrong type, above the rate of events or of their bytes (`limits.emits_per_s`, `limits.emit_mib_per_s`), and past 8 events in a row. Who has not begun to handle it `ttl` seconds after that is not told of it any more.
+---@field publish fun(type: string, data: any, options?: { priority: string?, subject: string?, ttl: number? }) Tells an event, which is stored and delivered when the call that tells it has ended well. Events of one `subject` reach a handler in order. Raises on a wrong type, above the rate of events or of their bytes (`limits.emits_per_s`, `limits.emit_mib_per_s`), past 8 events in a row, and when the type has a JSON schema that `data` does not fit. Who has not begun to handle it `ttl` seconds after it was stored is not told of it any more.
 ---@field subscribe fun(pattern: string, fn: fun(event: Event, ctx: Ctx): ...any, opts?: SubscribeOptions): Registered Calls `fn` for every event whose type fits: `*` is one word, `**` the rest. Delivered at least once.
 
 --- How a handler of events is to be called.

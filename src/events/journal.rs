@@ -22,7 +22,7 @@ use crate::store::{Reader, Store, Tx};
 use super::sabotage::{Promise, Sabotage};
 use super::told::Told;
 use super::waiting::Waiting;
-use super::{Subscribers, cycle};
+use super::{EventSchemas, Subscribers, cycle};
 
 /// An event that is not yet written.
 #[derive(Debug, Clone)]
@@ -63,6 +63,7 @@ pub struct Journal {
     committed: Arc<watch::Sender<i64>>,
     counts: Arc<Counts>,
     sabotage: Sabotage,
+    schemas: EventSchemas,
 }
 
 /// What the journal counts.
@@ -100,6 +101,7 @@ impl Journal {
             told: Told::default(),
             waiting: Waiting::default(),
             committed: Arc::default(),
+            schemas: EventSchemas::default(),
             counts: Arc::new(counts),
             sabotage: Sabotage::default(),
         }
@@ -175,6 +177,11 @@ impl Journal {
     /// Who is told.
     pub fn subscribers(&self) -> &Subscribers {
         &self.subscribers
+    }
+
+    /// What the data of events must be like; whoever publishes for somebody else than the product asks here.
+    pub fn schemas(&self) -> &EventSchemas {
+        &self.schemas
     }
 
     /// Events written since the start, by type.

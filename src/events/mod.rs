@@ -2,7 +2,8 @@
 //!
 //! `journal` publishes inside a transaction, `deliverer` claims what is due and calls the handlers,
 //! `expiry` says what is told no more, `retry` when a failed delivery comes again, `subscribers` who is told beside
-//! the plugins, `retention` what is removed, `stream` follows the journal for clients; `sabotage` breaks promises in tests of the tests.
+//! the plugins, `retention` what is removed, `schemas` what data must be like, `stream` follows the journal for
+//! clients; `sabotage` breaks promises in tests of the tests.
 
 pub mod deliverer;
 pub mod journal;
@@ -14,6 +15,7 @@ mod lanes;
 mod retention;
 mod retry;
 mod sabotage;
+mod schemas;
 mod settle;
 mod stream;
 mod subscribers;
@@ -26,5 +28,6 @@ pub use journal::{EventDraft, Journal};
 pub use replay::{Preview, Replays};
 pub use retention::Retention;
 pub use sabotage::Sabotage;
+pub use schemas::{EventSchema, EventSchemas};
 pub use stream::{EventStream, StreamPlace, Streamed, Streams};
 pub use subscribers::{Subscriber, Subscribers, TellFuture};

@@ -13,6 +13,7 @@ mod compat;
 mod digest;
 mod docs;
 mod event_publish;
+mod event_schemas;
 mod event_stream;
 mod events;
 mod event_replays;
@@ -50,6 +51,7 @@ use crate::model::webhook::{Webhook, WebhookAttempt};
 use crate::plugins::manager::{DependencyView, GrantsView, ScheduleView};
 use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
 use crate::services::events::trace::Trace;
+use crate::services::event_schemas::EventSchemaRow;
 use crate::services::events::{EventStats, EventTypePage, SubscriptionView};
 use crate::services::recordings::{Detail, Told};
 use crate::services::webhooks::{Made, Redelivery};
@@ -234,6 +236,12 @@ fn routes() -> Vec<Route> {
             .query(event_publish::WAIT).takes(Takes::Json(event_create)).headers(ONCE).gives(201, Json(event_detail)),
         get("/api/v1/events/types", "listEventTypes", events::types, "Lists the types of events by name: those on the journal, and those the product tells.")
             .query(events::BY_NAME).headers(IF_NONE).gives(200, Json(of::<EventTypePage>)),
+        get("/api/v1/events/types/{type}/schema", "getEventSchema", event_schemas::get, "Gives the JSON schema that the data of events of a type is held to.")
+            .headers(IF_NONE).gives(200, Json(of::<EventSchemaRow>)).fails(&[EventSchemaNotFound]),
+        put("/api/v1/events/types/{type}/schema", "replaceEventSchema", event_schemas::put, "Sets the JSON schema of a type that is not the product's own; who publishes other data is told every fault.")
+            .takes(Takes::Json(object)).gives(200, Json(of::<EventSchemaRow>)).fails(&[Conflict]),
+        delete("/api/v1/events/types/{type}/schema", "deleteEventSchema", event_schemas::delete, "Drops the schema of a type: any data will do.")
+            .gives(204, Nothing).fails(&[EventSchemaNotFound]),
         get("/api/v1/events/stats", "getEventStats", events::stats, "Gives the journal in numbers: events by type, deliveries by state, the oldest one that is not done.")
             .gives(200, Json(of::<EventStats>)),
         get("/api/v1/events/subscriptions", "listEventSubscriptions", events::subscriptions, "Lists who is told of what, hooks included.")

@@ -10,6 +10,7 @@ pub mod assets;
 pub mod audit;
 pub mod clips;
 pub mod databases;
+pub mod event_schemas;
 pub mod events;
 pub mod fields;
 pub mod files;
@@ -94,7 +95,7 @@ impl Services {
         let replays = Replays::new(store.clone(), journal.clone(), Arc::clone(&clock));
         let (alone, tokens) = (Alone::default(), tokens::Cache::default());
         let webhooks = webhooks::Shared::default();
-        Ok(Services {
+        let services = Services {
             store,
             journal,
             replays,
@@ -109,7 +110,9 @@ impl Services {
             alone,
             tokens,
             webhooks,
-        })
+        };
+        event_schemas::load(&services)?;
+        Ok(services)
     }
 
     /// The present moment.

@@ -15,6 +15,7 @@ mod connection;
 mod counters;
 mod deliveries;
 mod event_pages;
+mod event_schemas;
 mod events;
 mod failure;
 mod idempotency;

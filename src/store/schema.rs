@@ -147,6 +147,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    event_schemas (kind) {
+        kind -> Text,
+        schema -> Text,
+        updated_by -> Text,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
     plugin_grants (plugin) {
         plugin -> Text,
         permissions -> Text,
@@ -332,6 +341,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     deliveries,
     replays,
     backfills,
+    event_schemas,
     plugins,
     plugin_configurations,
     plugin_assets,

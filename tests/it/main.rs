@@ -13,6 +13,7 @@ mod errors;
 mod event_stream;
 mod events;
 mod event_bounds;
+mod event_schemas;
 mod exports;
 mod first_recording;
 mod grants;

@@ -54,10 +54,25 @@ fn publish(ctx: &ApiContext, args: &mut Args) -> Outcome {
     let ttl = options.number("ttl", 0.0)?.map(ttl_of_seconds).transpose();
     let ttl = ttl.map_err(|what| options.wrong("ttl", &what))?;
     let call = ctx.writing_call()?;
+    check_schema(&ctx.services, &kind, &data).map_err(|what| args.wrong_because("data", &what))?;
     check_depth(&ctx.services, &ctx.plugin, &ctx.limits, &call, &kind).map_err(Raise::Limit)?;
     EmitLimits::of(ctx).check(json_bytes(&data)).map_err(Raise::Limit)?;
     call.emit(Emitted { kind, subject, data, priority, ttl }).map_err(Raise::Limit)?;
     Ok(Reply::Nothing)
+}
+
+/// Holds the data of an event to the schema of its type; what to tell the script: every fault with its path.
+pub(super) fn check_schema(services: &Services, kind: &str, data: &Value) -> Result<(), String> {
+    let faults = services.journal.schemas().check(kind, data);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let told = faults.iter().map(|it| match it.pointer.as_str() {
+        "" => it.message.clone(),
+        pointer => format!("{pointer} {}", it.message),
+    });
+    let told = told.collect::<Vec<_>>().join("; ");
+    Err(format!("does not fit the schema of `{kind}`: {told}"))
 }
 
 /// Ends rows of events that lead to each other; what to tell the script: the circle by its events.

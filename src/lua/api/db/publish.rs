@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::lua::api::events::{EmitLimits, check_depth};
+use crate::lua::api::events::{EmitLimits, check_depth, check_schema};
 use crate::lua::context::{ApiContext, CallKind, CallState};
 use crate::model::call::Emitted;
 use crate::model::event::{check_event_type, is_reserved_type};
@@ -43,6 +43,7 @@ pub(super) fn maker(ctx: &ApiContext, call: &Arc<CallState>, sql: &str) -> Optio
         let data = data.map_or(Value::Null, |text| {
             serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
         });
+        check_schema(&services, kind, &data).map_err(|what| DbFault::sql(format!("the data {what}")))?;
         Ok(Emitted { kind: kind.to_owned(), data, ..Emitted::default() })
     }))
 }
