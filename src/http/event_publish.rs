@@ -94,7 +94,7 @@ impl Sent {
             }
             _ => {
                 body::require_json(headers)?;
-                one(events::plain(body::parse_object(bytes)?)?)
+                one(events::plain(services, body::parse_object(bytes)?)?)
             }
         }
     }

@@ -97,17 +97,18 @@ pub async fn delete(services: &Services, kind: &str, actor: &str) -> Result<()> 
     services.store.write(write).await
 }
 
-/// Holds the data of an event that is published from outside to the schema of its type.
+/// Holds the data of an event that a client tells to the schema of its type; `at` is where the event stands in the
+/// body, as a JSON pointer.
 ///
 /// # Errors
-/// `Invalid` with every fault; pointers begin with `/data`.
-pub fn check(services: &Services, kind: &str, data: &Value) -> Result<()> {
+/// `Invalid` with every fault and its place.
+pub fn check(services: &Services, kind: &str, data: &Value, at: &str) -> Result<()> {
     let mut faults = services.journal.schemas().check(kind, data);
     if faults.is_empty() {
         return Ok(());
     }
     for fault in &mut faults {
-        fault.pointer.insert_str(0, "/data");
+        fault.pointer.insert_str(0, &format!("{at}/data"));
     }
     Err(Error::fields(faults))
 }

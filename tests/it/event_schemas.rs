@@ -49,6 +49,11 @@ fn who_publishes_other_data_than_the_schema_says_is_told_where() {
     }
     assert_eq!((&told["ok"], &told["row"]), (&json!(false), &json!(false)));
 
+    let told = server.post("/api/v1/events", json!({"type": "shop.sold", "data": {"item": 7}}));
+    let told = told.problem(422, "invalid");
+    assert_eq!(told["errors"][0]["pointer"], "/data/item", "{told}");
+    server.post("/api/v1/events", json!({"type": "shop.sold", "data": {"item": "hat"}})).expect(201);
+
     let server = server.kill_and_restart();
     assert_eq!(tell(&server, json!({}))["ok"], false, "it is kept");
     server.delete(PLACE).expect(204);

@@ -7,8 +7,8 @@ use crate::error::{Code, Error, Result};
 use crate::events::EventDraft;
 use crate::model::call::Caller;
 use crate::model::event::Event;
-use crate::services::Services;
 use crate::services::idempotency::{self, Idempotency, Recalled};
+use crate::services::{Services, event_schemas};
 use crate::store::Tx;
 
 use super::read::DeliveryView;
@@ -96,8 +96,10 @@ pub async fn await_deliveries(services: &Services, event: &mut Value, deadline: 
 ///
 /// # Errors
 /// `Invalid` with all faults.
-pub fn plain(body: Map<String, Value>) -> Result<Told> {
-    incoming::plain(body).map(|draft| Told { draft, identity: None })
+pub fn plain(services: &Services, body: Map<String, Value>) -> Result<Told> {
+    let draft = incoming::plain(body)?;
+    event_schemas::check(services, &draft.kind, &draft.data, "")?;
+    Ok(Told { draft, identity: None })
 }
 
 /// Reads a CloudEvent; `at` is where it stands in the body, as a JSON pointer.
@@ -106,6 +108,7 @@ pub fn plain(body: Map<String, Value>) -> Result<Told> {
 /// `Invalid` with all faults.
 pub fn cloud_event(services: &Services, body: Map<String, Value>, at: &str) -> Result<Told> {
     let (draft, identity) = incoming::cloud_event(body, at, services.now())?;
+    event_schemas::check(services, &draft.kind, &draft.data, at)?;
     Ok(Told { draft, identity: Some(identity) })
 }
 
