@@ -277,6 +277,9 @@ impl Inner {
         for it in settled {
             self.lanes.settled(&it.delivery.subscriber);
         }
+        // Suspects are claimed one at a time: there may be a next.
+        let suspects = settled.iter().filter(|it| it.delivery.is_suspect);
+        self.options.journal.look_after(suspects.map(|it| Arc::clone(&it.delivery.subscriber)).collect());
         self.options.journal.settled(settled.iter().map(|it| it.delivery.event_seq));
         followers.into_iter().for_each(|it| self.lanes.push(it));
         self.begin();

@@ -208,6 +208,20 @@ async fn what_a_dead_process_had_claimed_is_delivered_by_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_process_had_claimed_comes_one_after_another_and_does_not_wait_to_be_found() {
+    let it = Journaled::with(|_| Ok(Effects::default()));
+    for n in 0..100 {
+        it.publish(&format!("recording/{n}"), "a").await;
+    }
+    let room = [Room { subscriber: "noting".into(), ready: 100, suspect: 0 }];
+    let claim = move |tx: &mut Tx| tx.claim(1, &room, 100, Timestamp(i64::MAX));
+    assert_eq!(it.store.write(claim).await.unwrap().len(), 100);
+    let _deliverer = it.deliver().await;
+    // Found by looking through alone, they would take 50 s.
+    assert_eq!(it.wait_until_seen(100).await.len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_that_answer_events_end_at_the_depth() {
     let it = Journaled::with(|_| {
         let emitted =

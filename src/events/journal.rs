@@ -251,6 +251,13 @@ impl Journal {
         tx.after_commit(move || told.note(subscribers));
     }
 
+    /// Has the deliverer look after `subscribers` now.
+    pub(super) fn look_after(&self, subscribers: Vec<Arc<str>>) {
+        if !subscribers.is_empty() {
+            self.told.note(subscribers);
+        }
+    }
+
     /// Moves those for whom something was committed to `wanted`.
     pub(super) fn take_told(&self, wanted: &mut HashSet<Arc<str>>) {
         self.told.take(wanted);
