@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::select;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -158,7 +157,12 @@ impl Parts {
                     log::warn!("cut off: clients that do not read their streams of events");
                 };
                 // Who does not read never sees the end of a stream: deliveries get the rest of the time.
-                let closing = async { drop(select(pin!(closing), pin!(cut)).await) };
+                let closing = async {
+                    tokio::select! {
+                        () = closing => {}
+                        () = cut => {}
+                    }
+                };
                 within(deadline, "requests under way", closing).await;
             }
         }

@@ -143,7 +143,8 @@ fn binary(headers: &HeaderMap, bytes: &[u8]) -> Result<Map<String, Value>> {
         return Ok(event);
     }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    if !events::is_json(kind) {
+    // Some SDKs do not say what their data is.
+    if !kind.is_empty() && !events::is_json(kind) {
         let detail = format!("The data of an event is JSON; the content type is `{}`.", kind.escape_debug());
         return Err(Error::new(Code::UnsupportedMediaType, detail));
     }

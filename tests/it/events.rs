@@ -159,6 +159,8 @@ fn cloud_events_come_in_all_three_modes_and_a_repeat_is_the_same_event() {
     let binary = send("application/json", &attributes, json!(7));
     assert_eq!(binary.expect(201)["id"], structured["id"], "the same source and id");
     assert_eq!(binary.header("idempotency-replayed"), Some("true"));
+    let unsaid = server.send("POST", "/api/v1/events", &attributes, Some(b"7"));
+    assert_eq!(unsaid.expect(201)["id"], structured["id"], "data of no told type is JSON");
     send("application/cloudevents+json", &[], event("1", 8)).problem(422, "idempotency_key_reused");
 
     let batch = "application/cloudevents-batch+json";
