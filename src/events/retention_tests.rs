@@ -132,6 +132,8 @@ async fn an_undelivered_event_stays_whatever_its_age_and_holds_back_no_younger_o
     let settings = config::Retention { events_max: 5, ..ALL };
     it.sweep(settings).await;
     assert_eq!(it.seqs(), [1, 2, 3, 1202, 1203]);
+    let ends = it.store.read(Reader::journal_ends).unwrap();
+    assert_eq!(ends, (Some(1202), 1203), "who reads on from an older place is told of the gap");
     // One is under way, one is given up, one is done.
     let claimed = it.claim("away").await;
     let settle = it.store.write(move |tx| {

@@ -277,7 +277,11 @@ impl CallState {
         let bytes = bytes + 64;
         let before = self.buffered_bytes.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes > MAX_BUFFERED_BYTES {
-            return Err(format!("one call may write {} MiB of keys and events", MAX_BUFFERED_BYTES >> 20));
+            return Err(format!(
+                "one call may write {} MiB of keys and events (a fixed limit); with this it would be {} bytes",
+                MAX_BUFFERED_BYTES >> 20,
+                before + bytes
+            ));
         }
         Ok(())
     }

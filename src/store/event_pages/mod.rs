@@ -123,7 +123,8 @@ impl Reader {
         Ok(page)
     }
 
-    /// The oldest place that is kept, and the newest one there has ever been.
+    /// The place from which on all events are kept, none when there is none at all, and the newest place there has
+    /// ever been. Older events that somebody is still to be told of may lie before it.
     ///
     /// # Errors
     /// The database's.
@@ -133,7 +134,8 @@ impl Reader {
         let ever: Vec<i64> = ever.load(&mut self.conn).or_fail()?;
         let first: Option<i64> =
             events::table.select(diesel::dsl::min(events::seq)).first(&mut self.conn).or_fail()?;
-        Ok((first, ever.first().copied().unwrap_or_default()))
+        let all_after = self.journal_size()?.removed_through;
+        Ok((first.map(|it| it.max(all_after + 1)), ever.first().copied().unwrap_or_default()))
     }
 
     /// The places that fit, at most `limit`, and where to go on.
