@@ -159,6 +159,7 @@ struct Noting {
 impl Noting {
     fn member(self: Arc<Self>) -> Member {
         let subscription = Subscription {
+            past: None,
             pattern: "bench.**".to_owned(),
             slot: 0,
             priority: 0,

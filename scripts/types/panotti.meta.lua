@@ -426,6 +426,7 @@
 ---@field timeout number? Seconds; at most the plugin's limit.
 ---@field when table<string, any>? Only what fits, as for hooks; what an event tells is below `data`: `["data.title"]`.
 ---@field max_attempts number? Tries before the event is given up for this plugin.
+---@field from string|number? Past events to be given once, the first time that the plugin subscribes to this pattern: `"beginning"`, a sequence, or a time. They come behind the live ones, with `ctx.replay = true`; a reload or restart does not bring them again.
 
 --- One page of recordings.
 ---@class RecordingPage

@@ -96,6 +96,7 @@ impl Parts {
             clock: Arc::clone(&clock),
             store: services.store.clone(),
             journal: services.journal.clone(),
+            replays: services.replays.clone(),
             host: Arc::new(host.clone()),
             dispatcher: hooks,
             databases: services.databases.clone(),

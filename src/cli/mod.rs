@@ -7,6 +7,7 @@ mod expires;
 mod flags;
 mod grants;
 mod print;
+mod replay;
 mod serve;
 mod token;
 
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand};
 
 use flags::ServerFlags;
 use grants::GrantsCommand;
+use replay::{EventsCommand, ReplayCommand};
 use token::TokenCommand;
 
 /// The server was used wrongly: flags or settings.
@@ -44,6 +46,8 @@ enum Command {
     Token(TokenCommand),
     /// Shows, gives and takes back what plugins may do.
     Grants(GrantsCommand),
+    Replay(ReplayCommand),
+    Events(EventsCommand),
 }
 
 /// Why a command did not do what it was asked.
@@ -78,6 +82,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Serve(flags)) => serve::run(flags),
         Some(Command::Token(command)) => token::run(command),
         Some(Command::Grants(command)) => grants::run(command),
+        Some(Command::Replay(command)) => replay::run(command),
+        Some(Command::Events(command)) => replay::run_events(command),
     };
     match done {
         Ok(()) => 0,

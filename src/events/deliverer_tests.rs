@@ -180,6 +180,7 @@ async fn a_subscription_may_say_how_often_it_wants_to_be_tried() {
     let mut member = table.members()[0].clone();
     member.registrations.clear();
     member.subscriptions.push(Subscription {
+        past: None,
         pattern: "recording.**".into(),
         slot: 0,
         priority: 0,

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use crate::clock::SharedClock;
 use crate::error::Result;
 use crate::model::event::Event;
-use crate::model::replay::Replay;
+use crate::model::replay::{Past, Replay};
 use crate::model::time::Timestamp;
 use crate::store::{NewReplay, Step, Store, Tx, WantedGivenUp};
 
@@ -90,6 +90,44 @@ impl Replays {
         let id = begun.await?;
         self.asked.notify_one();
         Ok(id)
+    }
+
+    /// Gives `plugin` the past that its patterns want, those of them that it was not given before.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn backfill(&self, plugin: Arc<str>, wanted: Vec<(String, Past)>) -> Result<()> {
+        let own = Arc::clone(&plugin);
+        let known = self.store.read_async(move |it| it.backfilled(&own)).await?;
+        if wanted.iter().all(|(pattern, _)| known.contains(pattern)) {
+            return Ok(());
+        }
+        let now = self.now();
+        let begun = self.store.write(move |tx| {
+            let known = tx.backfilled(&plugin)?;
+            let mut left: Vec<(String, Past)> =
+                wanted.into_iter().filter(|(pattern, _)| !known.contains(pattern)).collect();
+            // One replay for all patterns of one past, so that an event that fits several comes once.
+            while let Some((_, past)) = left.first().cloned() {
+                let (together, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|it| it.1 == past);
+                left = others;
+                let types: Vec<String> = together.into_iter().map(|(pattern, _)| pattern).collect();
+                let new = NewReplay {
+                    selection: past.selection(types.clone()),
+                    subscriber: Some(plugin.to_string()),
+                    asked_by: format!("plugin/{plugin}"),
+                };
+                let id = tx.insert_replay(&new, now)?;
+                for pattern in types {
+                    tx.note_backfill(&plugin, &pattern, id)?;
+                }
+                log::info!(plugin = &*plugin; "it is given past events as replay {id}");
+            }
+            Ok(())
+        });
+        begun.await?;
+        self.asked.notify_one();
+        Ok(())
     }
 
     /// What a replay would do now.

@@ -168,6 +168,7 @@ async fn an_event_reaches_hook_and_subscription_of_a_plugin_in_one_delivery() {
         Ok(Answer::Nothing)
     });
     both.subscriptions.push(Subscription {
+        past: None,
         pattern: "recording.*".into(),
         slot: 1,
         priority: 5,

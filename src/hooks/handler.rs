@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::error::ScriptFault;
 use crate::model::call::{CallContext, Effects, Outcome};
+use crate::model::replay::Past;
 
 use super::catalogue::Hook;
 use super::when::When;
@@ -59,6 +60,8 @@ pub struct Subscription {
     pub max_attempts: Option<i32>,
     /// Only events that fit.
     pub when: Option<When>,
+    /// The past that it wants to be given once, the first time that it is subscribed.
+    pub past: Option<Past>,
 }
 
 /// What is called.

@@ -61,6 +61,29 @@ impl Selection {
     }
 }
 
+/// How much of the past a subscription wants to be given once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    /// All of it.
+    Beginning,
+    /// From this place on the journal on.
+    Sequence(i64),
+    /// From this time on.
+    Time(Timestamp),
+}
+
+impl Past {
+    /// The events of these types in that past.
+    pub fn selection(self, types: Vec<String>) -> Selection {
+        let all = Selection { types, ..Selection::default() };
+        match self {
+            Past::Beginning => Selection { after: Some(0), ..all },
+            Past::Sequence(first) => Selection { after: Some(first.saturating_sub(1)), ..all },
+            Past::Time(from) => Selection { from: Some(from), ..all },
+        }
+    }
+}
+
 /// A replay and how far it is.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Replay {

@@ -235,3 +235,137 @@ fn a_trace_hangs_what_was_caused_below_the_delivery_that_caused_it() {
     let nothing = server.get("/api/v1/events/trace/nobody").expect(200);
     assert_eq!((&nothing["events"], &nothing["roots"]), (&json!(0), &json!([])));
 }
+
+/// Makes many things at once, and is told of them slowly enough to be watched.
+const SLOW: &str = r#"panotti.route("POST", "/fill/{n}", function(request)
+    for at = 1, tonumber(request.params.n) do
+      panotti.events.publish("many.one", { at = at }, { subject = "many/" .. at % 50 })
+    end
+    return {}
+  end)
+  panotti.events.subscribe("many.one", function(event, ctx)
+    if ctx.replay then panotti.sleep(0.002) end
+    panotti.kv.incr(ctx.replay and "again" or "live")
+  end)
+  panotti.events.subscribe("urgent.one", function() panotti.kv.set("urgent_after", panotti.kv.get("again") or 0) end)
+  panotti.on.on_clip_captured(function() panotti.events.publish("urgent.one", {}) end)
+  panotti.route("GET", "/told", function()
+    return { live = panotti.kv.get("live") or 0, again = panotti.kv.get("again") or 0,
+      urgent = panotti.kv.get("urgent_after") }
+  end)"#;
+
+fn filled(count: i64) -> Server {
+    let routes = "permissions: { routes: true }";
+    let server = Server::with().plugin("slow", SLOW).plugin_file("slow", "plugin.yaml", routes).start();
+    for _ in 0..count / 500 {
+        server.post("/api/v1/plugins/slow/x/fill/500", json!({})).expect(200);
+    }
+    wait_told(&server, "slow", (count, 0));
+    server
+}
+
+fn open_deliveries(server: &Server) -> i64 {
+    let stats = server.get("/api/v1/events/stats").expect(200);
+    let count = |state: &str| stats["deliveries"]["states"][state].as_i64().unwrap_or_default();
+    ["waiting", "ready", "suspect", "claimed", "delayed"].into_iter().map(count).sum()
+}
+
+#[test]
+fn a_large_replay_comes_in_parts_behind_what_is_live_and_goes_on_after_a_kill() {
+    let server = filled(3000);
+    let begun = server.post("/api/v1/events/replay", json!({ "type": "many.one" })).expect(202);
+    wait_for("some of it", || Some(told(&server, "slow").1).filter(|it| *it >= 200));
+    assert!(open_deliveries(&server) <= 1100, "{}", open_deliveries(&server));
+    tell(&server, "urgent");
+    let urgent = wait_for("the urgent one", || {
+        server.get("/api/v1/plugins/slow/x/told").expect(200)["urgent"].as_f64()
+    });
+    assert!(urgent < 2900.0, "it did not wait for the replay: {urgent}");
+
+    let server = server.kill_and_restart();
+    let over = wait_over(&server, &begun);
+    assert_eq!(counts(&over), [3000, 3000, 3000, 0]);
+    // At least once: what was under way at the kill may have come twice.
+    let again = told(&server, "slow").1;
+    assert!((3000..3400).contains(&again), "{again}");
+}
+
+#[test]
+fn what_a_cancelled_replay_has_not_begun_is_not_told() {
+    let server = filled(2000);
+    let begun = server.post("/api/v1/events/replay", json!({ "all": true, "plugin": "slow" })).expect(202);
+    wait_for("some of it", || Some(told(&server, "slow").1).filter(|it| *it >= 50));
+    let ended = server.delete(&format!("/api/v1/events/replays/{}", begun["id"])).expect(200);
+    assert_eq!(ended["state"], "cancelled");
+    wait_for("quiet", || (open_deliveries(&server) == 0).then_some(()));
+    let again = told(&server, "slow").1;
+    assert!(again < 2000, "{again}");
+    tell(&server, "urgent");
+    let whole = replay(&server, json!({ "type": "many.one", "after": 0, "before": 100 }));
+    assert_eq!(whole["failed"], 0, "nothing of the cancelled one stands in its way: {whole}");
+}
+
+#[test]
+fn a_new_plugin_is_given_the_past_that_it_wants_once() {
+    let source = r#"panotti.events.subscribe("clip.created", function(event, ctx)
+        panotti.kv.incr(ctx.replay and "again" or "live")
+      end, { from = "beginning" })
+      panotti.route("GET", "/told", function()
+        return { live = panotti.kv.get("live") or 0, again = panotti.kv.get("again") or 0 }
+      end)"#;
+    let server = Server::start();
+    for _ in 0..3 {
+        tell(&server, "before");
+    }
+    let folder = server.folder().join("plugins/late");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("init.lua"), source).unwrap();
+    std::fs::write(folder.join("plugin.yaml"), "permissions: { routes: true }").unwrap();
+    server.post("/api/v1/plugins/rescan", json!({})).expect(200);
+    wait_told(&server, "late", (0, 3));
+    tell(&server, "after");
+    wait_told(&server, "late", (1, 3));
+    std::fs::write(folder.join("init.lua"), format!("{source}\n-- edited")).unwrap();
+    server.post("/api/v1/plugins/rescan", json!({})).expect(200);
+    let server = server.restart();
+    tell(&server, "after");
+    wait_told(&server, "late", (2, 3));
+    let all = server.get("/api/v1/events/replays").expect(200);
+    assert_eq!(all["items"].as_array().unwrap().len(), 1, "{all}");
+    assert_eq!(all["items"][0]["asked_by"], "plugin/late");
+
+    server.delete("/api/v1/plugins/late?purge=true").expect(204);
+    server.post("/api/v1/plugins", json!({ "name": "late", "enabled": true })).expect(201);
+    wait_told(&server, "late", (0, 5));
+}
+
+#[test]
+fn the_command_line_replays_and_shows() {
+    let server = counting().start();
+    tell(&server, "thing.one");
+    tell(&server, "thing.bad");
+    wait_told(&server, "counter", (1, 0));
+    wait_for("a dead one", || server.get("/api/v1/events/dead").expect(200)["items"][0]["id"].as_i64());
+    let data = server.folder().join("data");
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_panotti"));
+        let done = command.args(args).arg("--data-dir").arg(&data).output().unwrap();
+        (done.status.code().unwrap(), String::from_utf8(done.stdout).unwrap())
+    };
+    let (code, text) = run(&["replay", "--type", "thing.*", "--dry-run"]);
+    assert_eq!((code, text.as_str()), (0, "2 events are meant, 2 deliveries\n  counter: 2\n"));
+    let (code, text) = run(&["replay", "--type", "thing.one", "--plugin", "counter"]);
+    assert_eq!(
+        (code, text.ends_with("is done: 1 events, 1 deliveries, 1 done, 0 given up\n")),
+        (0, true),
+        "{text}"
+    );
+    assert_eq!(run(&["replay", "--failed"]).0, 1, "it is given up again");
+    let (code, text) = run(&["events", "dead"]);
+    assert!(code == 0 && text.contains("thing.bad") && text.contains("not yet"), "{text}");
+    assert_eq!(run(&["replay"]).0, 2, "it must be said what");
+    assert_eq!(run(&["replay", "--id", "nobody"]).0, 1);
+    let made = server.post("/api/v1/clips", json!({ "title": "thing.one", "file_path": "/x" }));
+    let (code, text) = run(&["events", "trace", made.header("x-request-id").unwrap()]);
+    assert!(code == 0 && text.contains("clip.created"), "{text}");
+}

@@ -15,6 +15,8 @@ use crate::lua::json_size::json_bytes;
 use crate::lua::rate::Rate;
 use crate::model::call::Emitted;
 use crate::model::event::{Priority, check_event_type, check_pattern, is_reserved_type, ttl_of_seconds};
+use crate::model::replay::Past;
+use crate::model::time::{MissingOffset, Timestamp};
 use crate::services::Services;
 
 use super::args::{Args, Options};
@@ -142,7 +144,7 @@ fn subscribe(ctx: &ApiContext, args: &mut Args) -> Result<u32, Raise> {
     let pattern = args.text("pattern")?;
     check_pattern(&pattern).map_err(|what| args.wrong_because("pattern", &what))?;
     let function = args.callback("fn")?;
-    let options = args.options("opts", &["priority", "timeout", "when", "max_attempts"])?;
+    let options = args.options("opts", &["priority", "timeout", "when", "max_attempts", "from"])?;
     let most = ctx.limits.hooks;
     if ctx.registry.len() >= most {
         return Err(Raise::Limit(format!("the plugin has {most} handlers already (limits.hooks)")));
@@ -158,6 +160,7 @@ fn subscribe(ctx: &ApiContext, args: &mut Args) -> Result<u32, Raise> {
         Some(Value::Object(rules)) => Some(When::parse(rules, Payload::Event).map_err(Raise::Wrong)?),
         Some(_) => return Err(options.wrong("when", "must be a table of field = value")),
     };
+    let past = past(&options)?;
     Ok(ctx.registry.subscribe(function, |slot| Subscription {
         pattern,
         slot,
@@ -165,5 +168,25 @@ fn subscribe(ctx: &ApiContext, args: &mut Args) -> Result<u32, Raise> {
         timeout,
         max_attempts,
         when,
+        past,
     }))
+}
+
+/// The past that a subscription wants.
+fn past(options: &Options) -> Result<Option<Past>, Raise> {
+    let wrong = || {
+        options.wrong(
+            "from",
+            "must be \"beginning\", a sequence from 1 on, or a time such as 2026-01-31T00:00:00Z",
+        )
+    };
+    match options.get("from") {
+        None => Ok(None),
+        Some(Value::String(word)) if word == "beginning" => Ok(Some(Past::Beginning)),
+        Some(Value::String(text)) => {
+            Timestamp::parse(text, MissingOffset::Refused).map(|at| Some(Past::Time(at))).map_err(|_| wrong())
+        }
+        Some(Value::Number(_)) => Ok(options.integer("from", 1..=i64::MAX)?.map(Past::Sequence)),
+        Some(_) => Err(wrong()),
+    }
 }

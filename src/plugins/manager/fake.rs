@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::clock::SystemClock;
 use crate::config::Settings;
 use crate::error::ScriptFault;
-use crate::events::Journal;
+use crate::events::{Journal, Replays};
 use crate::hooks::{
     Answer, CallFailure, CallFuture, Dispatcher, Hook, HookCall, OnError, Registration, Reply, Subscription,
     Target,
@@ -211,9 +211,11 @@ fn manager(folder: &tempfile::TempDir, store: &Store, host: Arc<dyn ScriptHost>)
     let databases = databases::open(&settings, store, tokio::runtime::Handle::current());
     let files = PluginFiles::new(&settings);
     let dispatcher = Dispatcher::new(Duration::from_secs(3));
+    let journal = Journal::new(dispatcher.clone(), clock.clone(), 8);
     Manager::new(Parts {
         settings: Arc::new(settings),
-        journal: Journal::new(dispatcher.clone(), clock.clone(), 8),
+        journal: journal.clone(),
+        replays: Replays::new(store.clone(), journal, clock.clone()),
         clock,
         store: store.clone(),
         host,

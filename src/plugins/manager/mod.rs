@@ -30,8 +30,9 @@ use parking_lot::{Mutex, RwLock};
 use crate::clock::SharedClock;
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
-use crate::events::Journal;
-use crate::hooks::{Dispatcher, Table};
+use crate::events::{Journal, Replays};
+use crate::hooks::{Dispatcher, Member, Table};
+use crate::model::replay::Past;
 use crate::services::databases::Databases;
 use crate::services::plugin_files::PluginFiles;
 use crate::store::Store;
@@ -66,6 +67,8 @@ pub struct Parts {
     pub store: Store,
     /// Where its own events are told.
     pub journal: Journal,
+    /// What gives new plugins the past.
+    pub replays: Replays,
     /// What runs scripts.
     pub host: Arc<dyn ScriptHost>,
     /// Whose table it fills.
@@ -86,6 +89,7 @@ struct Shared {
     settings: Arc<Settings>,
     clock: SharedClock,
     registry: Registry,
+    replays: Replays,
     host: Arc<dyn ScriptHost>,
     dispatcher: Dispatcher,
     databases: Databases,
@@ -114,6 +118,7 @@ impl Manager {
             settings: parts.settings,
             clock: parts.clock,
             registry,
+            replays: parts.replays,
             host: parts.host,
             dispatcher: parts.dispatcher,
             databases: parts.databases,
@@ -229,8 +234,31 @@ impl Manager {
     fn publish(&self) {
         let _one_at_a_time = self.0.publishing.lock();
         let live = self.slots().into_iter().filter_map(|it| it.live());
-        self.0.dispatcher.replace(Table::new(live.map(|it| it.member()).collect()));
+        let members: Vec<Member> = live.map(|it| it.member()).collect();
+        let past: Vec<(Arc<str>, Vec<(String, Past)>)> = members.iter().filter_map(past_of).collect();
+        self.0.dispatcher.replace(Table::new(members));
+        // Only now: what is told from here on comes live.
+        if !past.is_empty() {
+            self.spawn(give_past(self.0.replays.clone(), past));
+        }
         self.0.schedules.look_again();
+    }
+}
+
+/// The past that a plugin's subscriptions want.
+fn past_of(member: &Member) -> Option<(Arc<str>, Vec<(String, Past)>)> {
+    let wanted = member.subscriptions.iter().filter_map(|it| Some((it.pattern.clone(), it.past?)));
+    let mut wanted: Vec<(String, Past)> = wanted.collect();
+    wanted.dedup_by(|a, b| a.0 == b.0);
+    (!wanted.is_empty()).then(|| (Arc::clone(member.handler.plugin()), wanted))
+}
+
+/// Gives plugins the past that they were not given before.
+async fn give_past(replays: Replays, wanted: Vec<(Arc<str>, Vec<(String, Past)>)>) {
+    for (plugin, past) in wanted {
+        if let Err(err) = replays.backfill(Arc::clone(&plugin), past).await {
+            log::error!(plugin = &*plugin; "it could not be given past events: {err}");
+        }
     }
 }
 

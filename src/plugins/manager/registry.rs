@@ -79,6 +79,7 @@ impl Registry {
             if purge {
                 tx.kv_purge(&row.name)?;
                 tx.delete_once(&row.name)?;
+                tx.delete_backfills(&row.name)?;
                 tx.delete_assets(&row.name)?;
                 tx.delete_schedules(&row.name)?;
             }

@@ -144,6 +144,7 @@ impl Rig {
             when: None,
         });
         let subscriptions = patterns.iter().map(|pattern| Subscription {
+            past: None,
             pattern: (*pattern).to_owned(),
             slot: 0,
             priority: 0,
