@@ -272,7 +272,7 @@ fn open_deliveries(server: &Server) -> i64 {
 
 #[test]
 fn a_large_replay_comes_in_parts_behind_what_is_live_and_goes_on_after_a_kill() {
-    let server = filled(3000);
+    let server = filled(2000);
     let begun = server.post("/api/v1/events/replay", json!({ "type": "many.one" })).expect(202);
     wait_for("some of it", || Some(told(&server, "slow").1).filter(|it| *it >= 200));
     assert!(open_deliveries(&server) <= 1100, "{}", open_deliveries(&server));
@@ -280,14 +280,24 @@ fn a_large_replay_comes_in_parts_behind_what_is_live_and_goes_on_after_a_kill() 
     let urgent = wait_for("the urgent one", || {
         server.get("/api/v1/plugins/slow/x/told").expect(200)["urgent"].as_f64()
     });
-    assert!(urgent < 2900.0, "it did not wait for the replay: {urgent}");
+    assert!(urgent < 1900.0, "it did not wait for the replay: {urgent}");
 
     let server = server.kill_and_restart();
-    let over = wait_over(&server, &begun);
-    assert_eq!(counts(&over), [3000, 3000, 3000, 0]);
+    // What was claimed when it died runs one by one now: that takes a while.
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(90);
+    let path = format!("/api/v1/events/replays/{}", begun["id"]);
+    let over = loop {
+        let now = server.get(&path).expect(200);
+        if now["state"] == "done" {
+            break now;
+        }
+        assert!(std::time::Instant::now() < end, "{now}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert_eq!(counts(&over), [2000, 2000, 2000, 0]);
     // At least once: what was under way at the kill may have come twice.
     let again = told(&server, "slow").1;
-    assert!((3000..3400).contains(&again), "{again}");
+    assert!((2000..2400).contains(&again), "{again}");
 }
 
 #[test]

@@ -235,7 +235,7 @@ impl Manager {
         let _one_at_a_time = self.0.publishing.lock();
         let live = self.slots().into_iter().filter_map(|it| it.live());
         let members: Vec<Member> = live.map(|it| it.member()).collect();
-        let past: Vec<(Arc<str>, Vec<(String, Past)>)> = members.iter().filter_map(past_of).collect();
+        let past: Vec<WantedPast> = members.iter().filter_map(past_of).collect();
         self.0.dispatcher.replace(Table::new(members));
         // Only now: what is told from here on comes live.
         if !past.is_empty() {
@@ -245,8 +245,11 @@ impl Manager {
     }
 }
 
+/// A plugin, and for each pattern the past that it wants.
+type WantedPast = (Arc<str>, Vec<(String, Past)>);
+
 /// The past that a plugin's subscriptions want.
-fn past_of(member: &Member) -> Option<(Arc<str>, Vec<(String, Past)>)> {
+fn past_of(member: &Member) -> Option<WantedPast> {
     let wanted = member.subscriptions.iter().filter_map(|it| Some((it.pattern.clone(), it.past?)));
     let mut wanted: Vec<(String, Past)> = wanted.collect();
     wanted.dedup_by(|a, b| a.0 == b.0);
@@ -254,7 +257,7 @@ fn past_of(member: &Member) -> Option<(Arc<str>, Vec<(String, Past)>)> {
 }
 
 /// Gives plugins the past that they were not given before.
-async fn give_past(replays: Replays, wanted: Vec<(Arc<str>, Vec<(String, Past)>)>) {
+async fn give_past(replays: Replays, wanted: Vec<WantedPast>) {
     for (plugin, past) in wanted {
         if let Err(err) = replays.backfill(Arc::clone(&plugin), past).await {
             log::error!(plugin = &*plugin; "it could not be given past events: {err}");
