@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::plan::{Plan, Planned, SUBSCRIBERS, Trouble};
+use super::plan::{Door, Plan, Planned, SUBSCRIBERS, Trouble};
 use super::prng::Prng;
 use super::record::{Record, open_and_attempts};
 use crate::common::Server;
@@ -43,6 +43,8 @@ pub struct History {
 struct Progress<'a> {
     events: &'a [Planned],
     next: AtomicUsize,
+    /// Those whose answer was lost, and that are sent again.
+    again: Mutex<Vec<usize>>,
     acknowledged: Mutex<BTreeSet<i64>>,
 }
 
@@ -51,11 +53,15 @@ pub fn make(plan: &Plan, way: &Way) -> History {
     let folder = Arc::new(folder());
     let mut server = server(way).in_folder(Arc::clone(&folder)).start();
     let data = folder.path().join("data");
-    let progress =
-        Progress { events: &plan.events, next: AtomicUsize::new(0), acknowledged: Mutex::default() };
+    let progress = Progress {
+        events: &plan.events,
+        next: AtomicUsize::new(0),
+        again: Mutex::default(),
+        acknowledged: Mutex::default(),
+    };
     let mut prng = Prng(plan.seed ^ 1);
     let mut troubles = plan.troubles.iter().copied().peekable();
-    while progress.next.load(Ordering::Relaxed) < plan.events.len() || troubles.peek().is_some() {
+    while progress.is_left() || troubles.peek().is_some() {
         // Clients publish until the server ends; what does not end it happens beside them.
         let stop = AtomicBool::new(false);
         let ending = thread::scope(|scope| {
@@ -128,19 +134,44 @@ fn script(name: &str, version: u64) -> String {
     format!("local NAME = '{name}' -- {version}\n{}\nsubscribe({work})\n", include_str!("plugins/told.luau"))
 }
 
+impl Progress<'_> {
+    fn is_left(&self) -> bool {
+        self.next.load(Ordering::Relaxed) < self.events.len() || !self.again.lock().unwrap().is_empty()
+    }
+
+    /// The place of what is sent next.
+    fn take(&self) -> Option<usize> {
+        let again = self.again.lock().unwrap().pop();
+        let place = again.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
+        (place < self.events.len()).then_some(place)
+    }
+}
+
 fn publish_until_gone(client: &Client, progress: &Progress<'_>, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        let place = progress.next.fetch_add(1, Ordering::Relaxed);
-        let Some(event) = progress.events.get(place) else { return };
-        let (headers, body) = ([("Content-Type", "application/json")], event.body().to_string());
-        match client.try_send("POST", "/api/v1/plugins/source/x/publish", &headers, Some(body.as_bytes())) {
-            Ok(answer) if answer.status == 201 => {
+    while !stop.load(Ordering::Relaxed)
+        && let Some(place) = progress.take()
+    {
+        let event = &progress.events[place];
+        let (path, media) = match event.door {
+            Door::Script => ("/api/v1/plugins/source/x/publish", "application/json"),
+            Door::Plain => ("/api/v1/events", "application/json"),
+            Door::CloudEvent => ("/api/v1/events", "application/cloudevents+json"),
+        };
+        let body = event.body().to_string();
+        match client.try_send("POST", path, &[("Content-Type", media)], Some(body.as_bytes())) {
+            Ok(answer) if [200, 201].contains(&answer.status) => {
                 progress.acknowledged.lock().unwrap().insert(event.n);
             }
+            Ok(answer) if answer.status != 503 => {
+                panic!("{}: {}", answer.status, String::from_utf8_lossy(&answer.body))
+            }
             // The server ends: whether this one is on the journal is open.
-            Ok(answer) if answer.status == 503 => return,
-            Ok(answer) => panic!("{}: {}", answer.status, String::from_utf8_lossy(&answer.body)),
-            Err(_) => return,
+            _ => {
+                if event.door == Door::CloudEvent {
+                    progress.again.lock().unwrap().push(place);
+                }
+                return;
+            }
         }
     }
 }

@@ -15,11 +15,23 @@ const ALWAYS: i64 = 99;
 /// Events with a delivery that outlasts its deadline: five such kills in a minute would open the breaker.
 const SLOW: u64 = 3;
 
+/// How an event is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// By a script; not again when the answer is lost.
+    Script,
+    /// By a client, in the product's own shape; not again when the answer is lost.
+    Plain,
+    /// By a client as a CloudEvent, again and again until it is answered: source and id make it one.
+    CloudEvent,
+}
+
 /// One event to be published.
 #[derive(Debug, Clone)]
 pub struct Planned {
     /// Its number, from 1.
     pub n: i64,
+    pub door: Door,
     pub kind: &'static str,
     pub subject: Option<String>,
     pub priority: &'static str,
@@ -47,6 +59,11 @@ impl Planned {
         let mut body = json!({ "type": self.kind, "data": data, "priority": self.priority });
         if let Some(subject) = &self.subject {
             body["subject"] = json!(subject);
+        }
+        if self.door == Door::CloudEvent {
+            body["specversion"] = json!("1.0");
+            body["source"] = json!("history");
+            body["id"] = json!(self.n.to_string());
         }
         body
     }
@@ -105,6 +122,7 @@ fn event(prng: &mut Prng, n: i64, count: u64) -> Planned {
     };
     let mut planned = Planned {
         n,
+        door: prng.pick(&[Door::Script, Door::Plain, Door::CloudEvent, Door::CloudEvent]),
         kind: "history.plain",
         subject,
         priority: prng.pick(&["low", "normal", "normal", "high", "critical"]),

@@ -7,7 +7,7 @@ mod order;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use super::plan::{Plan, Planned, SUBSCRIBERS};
+use super::plan::{Door, Plan, Planned, SUBSCRIBERS};
 use super::record::{Delivery, Record, Told};
 
 /// Which promise is broken.
@@ -95,6 +95,11 @@ impl<'a> Case<'a> {
                 self.planned(it.n).is_some_and(|plan| plan.subject == it.subject && plan.kind == it.kind);
             if !as_planned {
                 self.breaks(Promise::Published, format!("event {} is not what was published", it.n));
+            }
+        }
+        for it in &self.plan.events {
+            if it.door == Door::CloudEvent && !acknowledged.contains(&it.n) {
+                self.breaks(Promise::Published, format!("event {} was never acknowledged", it.n));
             }
         }
         for n in acknowledged {
