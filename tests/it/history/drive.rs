@@ -12,6 +12,7 @@ use serde_json::json;
 use super::plan::{Door, Plan, Planned, SUBSCRIBERS, Trouble};
 use super::prng::Prng;
 use super::record::{Record, open_and_attempts};
+use super::shown::Shown;
 use crate::common::Server;
 use crate::common::client::Client;
 use crate::common::server::Builder;
@@ -37,6 +38,7 @@ pub struct History {
     /// The numbers of the events whose publishers were told 201.
     pub acknowledged: BTreeSet<i64>,
     pub record: Record,
+    pub shown: Shown,
 }
 
 /// Where clients are: all rounds go on with the next event.
@@ -90,8 +92,9 @@ pub fn make(plan: &Plan, way: &Way) -> History {
         }
     }
     wait_until_settled(&data, way.patience);
+    let shown = Shown::ask(&server);
     assert!(server.stop().success(), "{:?}", server.log_lines());
-    History { acknowledged: progress.acknowledged.into_inner().unwrap(), record: Record::read(&data) }
+    History { shown, acknowledged: progress.acknowledged.into_inner().unwrap(), record: Record::read(&data) }
 }
 
 /// A folder in memory, where there is one: a killed process loses nothing there either, and commits cost less.

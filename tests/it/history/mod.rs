@@ -9,6 +9,7 @@ mod drive;
 mod plan;
 mod prng;
 mod record;
+mod shown;
 
 use std::time::{Duration, Instant};
 
@@ -29,15 +30,16 @@ fn prove(count: usize, kills: usize, way: &Way) -> Vec<Violation> {
     let began = Instant::now();
     let plan = Plan::of(seed, count, kills);
     let history = make(&plan, way);
-    let broken = audit(&plan, &history.acknowledged, &history.record);
+    let broken = audit(&plan, &history);
     let by_state = |state: &str| history.record.deliveries.iter().filter(|it| it.state == state).count();
     println!(
         "HISTORY_SEED={seed} HISTORY_EVENTS={count} HISTORY_KILLS={kills}: {} acknowledged, {} done, {} dead, {} \
-         quarantined, {} violations, {:.1} s",
+         quarantined, {} run again after a crash, {} violations, {:.1} s",
         history.acknowledged.len(),
         by_state("done"),
         by_state("dead"),
         by_state("quarantined"),
+        history.record.deliveries.iter().filter(|it| it.crashes > 0).count(),
         broken.len(),
         began.elapsed().as_secs_f64(),
     );

@@ -3,10 +3,12 @@
 
 mod effects;
 mod order;
+mod shown;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
+use super::drive::History;
 use super::plan::{Door, Plan, Planned, SUBSCRIBERS};
 use super::record::{Delivery, Record, Told};
 
@@ -25,6 +27,8 @@ pub enum Promise {
     Attempts,
     /// Keys and events are there once for each acknowledgement.
     Effects,
+    /// What the server shows is what is there.
+    Shown,
 }
 
 /// A broken promise.
@@ -50,8 +54,9 @@ pub(super) struct Case<'a> {
     broken: Vec<Violation>,
 }
 
-/// All promises that `record` breaks; `acknowledged` are the numbers of the events whose publisher was told 201.
-pub fn audit(plan: &Plan, acknowledged: &BTreeSet<i64>, record: &Record) -> Vec<Violation> {
+/// All promises that a history breaks.
+pub fn audit(plan: &Plan, history: &History) -> Vec<Violation> {
+    let History { acknowledged, record, shown } = history;
     let mut case =
         Case { plan, record, told: BTreeMap::new(), deliveries: HashMap::new(), broken: Vec::new() };
     case.published(acknowledged);
@@ -61,6 +66,7 @@ pub fn audit(plan: &Plan, acknowledged: &BTreeSet<i64>, record: &Record) -> Vec<
         effects::check_keys(&mut case, subscriber);
     }
     effects::check_answers(&mut case);
+    shown::check(&mut case, shown);
     case.broken
 }
 
