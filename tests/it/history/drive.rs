@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::plan::{Door, Plan, Planned, SUBSCRIBERS, Trouble};
 use super::prng::Prng;
-use super::record::{Record, open_and_attempts};
+use super::record::{Record, count_open};
 use super::shown::Shown;
 use crate::common::Server;
 use crate::common::client::Client;
@@ -21,7 +21,7 @@ use crate::common::server::Builder;
 pub struct Way {
     /// Clients that publish at once.
     pub clients: usize,
-    /// Nothing has changed for so long: what is open then stays open.
+    /// What is still open when it did not get less for so long stays open.
     pub patience: Duration,
     /// The promise the server is to break, if any.
     pub sabotage: Option<&'static str>,
@@ -195,15 +195,16 @@ fn reload(server: &Server, whom: &str, version: u64) {
     server.post("/api/v1/plugins/rescan", json!({})).expect(200);
 }
 
+/// Until nothing is open, or less was not open for too long.
 fn wait_until_settled(data: &Path, patience: Duration) {
-    let (mut former, mut since) = ((0, 0), Instant::now());
+    let (mut least, mut since) = (i64::MAX, Instant::now());
     loop {
-        let now = open_and_attempts(data);
-        if now.0 == 0 || since.elapsed() > patience {
+        let open = count_open(data);
+        if open == 0 || since.elapsed() > patience {
             return;
         }
-        if now != former {
-            (former, since) = (now, Instant::now());
+        if open < least {
+            (least, since) = (open, Instant::now());
         }
         thread::sleep(Duration::from_millis(100));
     }

@@ -9,11 +9,13 @@ mod drive;
 mod plan;
 mod prng;
 mod record;
+#[cfg(debug_assertions)]
+mod sabotage;
 mod shown;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use audit::{Promise, Violation, audit};
+use audit::{Violation, audit};
 use drive::{Way, make};
 use plan::Plan;
 
@@ -65,37 +67,4 @@ fn five_thousand_events_reach_everybody_once_acknowledged_and_in_order_whatever_
 #[ignore = "takes minutes: cargo test --release --test it history -- --ignored --nocapture"]
 fn a_hundred_thousand_events_reach_everybody_once_acknowledged_and_in_order_whatever_dies() {
     assert_none(&prove(100_000, 20, &Way { clients: 8, ..Way::default() }));
-}
-
-/// A server that breaks a promise on purpose: the audit must say which.
-#[cfg(debug_assertions)]
-fn is_noticed(sabotage: &'static str, promise: Promise) {
-    let way = Way { patience: Duration::from_secs(6), sabotage: Some(sabotage), ..Way::default() };
-    let broken = prove(300, 4, &way);
-    let of_this = broken.iter().filter(|it| it.promise == promise).count();
-    assert!(of_this > 0, "{promise:?} was broken, and this alone was noticed: {}", listed(&broken));
-}
-
-#[test]
-#[cfg(debug_assertions)]
-fn it_is_noticed_when_acknowledgements_are_lost() {
-    is_noticed("acknowledgement", Promise::Delivered);
-}
-
-#[test]
-#[cfg(debug_assertions)]
-fn it_is_noticed_when_the_order_of_a_subject_is_lost() {
-    is_noticed("order", Promise::Order);
-}
-
-#[test]
-#[cfg(debug_assertions)]
-fn it_is_noticed_when_attempts_are_not_counted() {
-    is_noticed("attempts", Promise::Attempts);
-}
-
-#[test]
-#[cfg(debug_assertions)]
-fn it_is_noticed_when_effects_are_committed_without_their_acknowledgement() {
-    is_noticed("effects", Promise::Effects);
 }
