@@ -14,7 +14,7 @@ use panotti::hooks::{CallFuture, HookCall, HookHandler, Member, Reply, Subscript
 use panotti::model::call::Caller;
 use panotti::model::time::Timestamp;
 use panotti::services::Services;
-use panotti::store::{Ran, Room};
+use panotti::store::{Most, Ran, Room};
 use serde_json::json;
 
 use rig::{Rig, is_long, member, percentile, spread};
@@ -217,9 +217,9 @@ fn fill(services: &Services) {
             let (seq, _) = tx.event(&event.id)?.unwrap();
             tx.insert_deliveries(seq, &event, &["past".into()], None)?;
         }
-        let room = [Room { subscriber: "past".into(), ready: FILLED_AT_ONCE, suspect: 0 }];
+        let room = [Room { subscriber: "past".into(), ready: FILLED_AT_ONCE, replayed: 10, suspect: 0 }];
         loop {
-            let claimed = tx.claim(0, &room, FILLED_AT_ONCE, Timestamp(0))?;
+            let claimed = tx.claim(0, &room, Most::count(FILLED_AT_ONCE), Timestamp(0))?;
             if claimed.is_empty() {
                 return Ok(());
             }

@@ -18,7 +18,7 @@ use crate::hooks::{CallFailure, Hook};
 use crate::model::call::Outcome;
 use crate::model::event::Event;
 use crate::model::time::Timestamp;
-use crate::store::{Claimed, Ran, Room, Store, Tx};
+use crate::store::{Claimed, Most, Ran, Room, Store, Tx};
 
 use super::Journal;
 use super::lanes::Lanes;
@@ -58,6 +58,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Deliveries claimed at once.
 const CLAIM_AT_ONCE: usize = 512;
+
+/// Bytes of events' data claimed at once.
+const CLAIM_BYTES: usize = 8 << 20;
 
 /// When a subscriber that could not take a delivery is tried again, in microseconds.
 const BACK_US: i64 = 2_000_000;
@@ -191,12 +194,17 @@ impl Inner {
         let mut count = 0;
         if !room.is_empty() {
             let (epoch, now, asked) = (self.epoch, Timestamp(self.options.clock.now_us()), room.clone());
-            let claimed =
-                self.options.store.write(move |tx| tx.claim(epoch, &asked, CLAIM_AT_ONCE, now)).await?;
+            let most = Most { count: CLAIM_AT_ONCE, bytes: self.lanes.free_bytes().min(CLAIM_BYTES) };
+            let claimed = self.options.store.write(move |tx| tx.claim(epoch, &asked, most, now)).await?;
             count = claimed.len();
-            for Room { subscriber, ready, .. } in &room {
-                let got = claimed.iter().filter(|it| it.subscriber == *subscriber).count();
-                if got < *ready && count < CLAIM_AT_ONCE {
+            // What was too much to hold has been given back.
+            let was_short = claimed.iter().map(|it| it.bytes).sum::<usize>() * 2 >= most.bytes;
+            for Room { subscriber, ready, replayed, .. } in &room {
+                let got = |replay| {
+                    claimed.iter().filter(|it| it.replay == replay && it.subscriber == *subscriber).count()
+                };
+                // More may be left for whom everything asked for was there, or not asked for.
+                if got(false) < *ready && got(true) < *replayed && count < CLAIM_AT_ONCE && !was_short {
                     wanted.remove(subscriber);
                 }
             }
@@ -275,7 +283,7 @@ impl Inner {
     /// What was written down is over; what follows begins.
     pub(super) fn settled(self: &Arc<Self>, settled: &[Settled], followers: Vec<Claimed>) {
         for it in settled {
-            self.lanes.settled(&it.delivery.subscriber);
+            self.lanes.settled(&it.delivery);
         }
         // Suspects are claimed one at a time: there may be a next.
         let suspects = settled.iter().filter(|it| it.delivery.is_suspect);

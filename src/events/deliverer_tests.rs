@@ -201,7 +201,12 @@ async fn what_a_dead_process_had_claimed_is_delivered_by_the_next() {
     let it = Journaled::with(|_| Ok(Effects::default()));
     it.publish("recording/a", "a").await;
     let claim = |tx: &mut Tx| {
-        tx.claim(1, &[Room { subscriber: "noting".into(), ready: 9, suspect: 9 }], 9, Timestamp(i64::MAX))
+        tx.claim(
+            1,
+            &[Room { subscriber: "noting".into(), ready: 9, replayed: 10, suspect: 9 }],
+            Most::count(9),
+            Timestamp(i64::MAX),
+        )
     };
     assert_eq!(it.store.write(claim).await.unwrap().len(), 1);
     let _deliverer = it.deliver().await;
@@ -214,8 +219,8 @@ async fn what_a_dead_process_had_claimed_comes_one_after_another_and_does_not_wa
     for n in 0..100 {
         it.publish(&format!("recording/{n}"), "a").await;
     }
-    let room = [Room { subscriber: "noting".into(), ready: 100, suspect: 0 }];
-    let claim = move |tx: &mut Tx| tx.claim(1, &room, 100, Timestamp(i64::MAX));
+    let room = [Room { subscriber: "noting".into(), ready: 100, replayed: 10, suspect: 0 }];
+    let claim = move |tx: &mut Tx| tx.claim(1, &room, Most::count(100), Timestamp(i64::MAX));
     assert_eq!(it.store.write(claim).await.unwrap().len(), 100);
     let _deliverer = it.deliver().await;
     // Found by looking through alone, they would take 50 s.

@@ -13,12 +13,24 @@ use crate::store::{Claimed, Room};
 /// So many deliveries of one subscriber are claimed ahead, so that claims cost one commit for many.
 const AHEAD: usize = 256;
 
+/// So many of those are told again: what is live finds room beside them.
+const REPLAYED_AHEAD: usize = 32;
+
+/// So many bytes of events' data are held for all subscribers together; then each has one at a time.
+const HELD_BYTES: usize = 64 << 20;
+
 /// How long nothing is tried with a subscriber that could not take a delivery (it restarts, its breaker is open).
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// The queues of all subscribers.
 #[derive(Default)]
-pub(super) struct Lanes(Mutex<HashMap<Arc<str>, Lane>>);
+pub(super) struct Lanes(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    lanes: HashMap<Arc<str>, Lane>,
+    held_bytes: usize,
+}
 
 #[derive(Default)]
 struct Lane {
@@ -27,6 +39,8 @@ struct Lane {
     running: usize,
     /// Ended, and not yet written down.
     settling: usize,
+    /// Of all these: told again.
+    replayed: usize,
     /// Queued or running, from a process that died.
     suspects: usize,
     paused_until: Option<Instant>,
@@ -63,29 +77,44 @@ impl Eq for Queued {}
 impl Lanes {
     /// What `subscriber`, which takes `at_once`, has room for; none when it has enough.
     pub(super) fn room(&self, subscriber: &Arc<str>, at_once: usize) -> Option<Room> {
-        let mut lanes = self.0.lock();
-        let lane = lanes.entry(Arc::clone(subscriber)).or_default();
+        let mut inner = self.0.lock();
+        let is_full = inner.held_bytes >= HELD_BYTES;
+        let lane = inner.lanes.entry(Arc::clone(subscriber)).or_default();
         lane.at_once = at_once;
         let taken = lane.queued.len() + lane.running + lane.settling;
-        if lane.is_paused() || taken > AHEAD / 2 {
-            return None;
-        }
-        let suspect = usize::from(lane.suspects == 0);
-        Some(Room { subscriber: Arc::clone(subscriber), ready: AHEAD - taken, suspect })
+        let free = |most: usize, taken: usize| match taken {
+            0 if is_full => 1,
+            _ if is_full || taken > most / 2 => 0,
+            _ => most - taken,
+        };
+        let room = Room {
+            subscriber: Arc::clone(subscriber),
+            ready: free(AHEAD, taken - lane.replayed),
+            replayed: free(REPLAYED_AHEAD, lane.replayed),
+            suspect: usize::from(lane.suspects == 0),
+        };
+        (!lane.is_paused() && room.ready + room.replayed > 0).then_some(room)
+    }
+
+    /// Bytes that may still be taken in.
+    pub(super) fn free_bytes(&self) -> usize {
+        HELD_BYTES.saturating_sub(self.0.lock().held_bytes)
     }
 
     /// Takes in what was claimed.
     pub(super) fn push(&self, delivery: Claimed) {
-        let mut lanes = self.0.lock();
-        let lane = lanes.entry(Arc::clone(&delivery.subscriber)).or_default();
+        let mut inner = self.0.lock();
+        inner.held_bytes += delivery.bytes;
+        let lane = inner.lanes.entry(Arc::clone(&delivery.subscriber)).or_default();
         lane.suspects += usize::from(delivery.is_suspect);
+        lane.replayed += usize::from(delivery.replay);
         lane.queued.push(Queued(delivery));
     }
 
     /// The next delivery that may begin for `subscriber`; it counts as running until [`Lanes::end`].
     pub(super) fn next(&self, subscriber: &str) -> Option<Claimed> {
-        let mut lanes = self.0.lock();
-        let lane = lanes.get_mut(subscriber)?;
+        let mut inner = self.0.lock();
+        let lane = inner.lanes.get_mut(subscriber)?;
         if lane.running >= lane.at_once.max(1) || lane.is_paused() {
             return None;
         }
@@ -96,7 +125,7 @@ impl Lanes {
 
     /// A delivery has ended; `skipped` when its subscriber could not take it.
     pub(super) fn end(&self, delivery: &Claimed, skipped: bool) {
-        if let Some(lane) = self.0.lock().get_mut(&delivery.subscriber) {
+        if let Some(lane) = self.0.lock().lanes.get_mut(&delivery.subscriber) {
             lane.running -= 1.min(lane.running);
             lane.settling += 1;
             lane.suspects -= usize::from(delivery.is_suspect).min(lane.suspects);
@@ -107,16 +136,19 @@ impl Lanes {
     }
 
     /// What came of a delivery has been written down.
-    pub(super) fn settled(&self, subscriber: &str) {
-        if let Some(lane) = self.0.lock().get_mut(subscriber) {
+    pub(super) fn settled(&self, delivery: &Claimed) {
+        let mut inner = self.0.lock();
+        inner.held_bytes -= delivery.bytes.min(inner.held_bytes);
+        if let Some(lane) = inner.lanes.get_mut(&delivery.subscriber) {
             lane.settling -= 1.min(lane.settling);
+            lane.replayed -= usize::from(delivery.replay).min(lane.replayed);
         }
     }
 
     /// The subscribers with something to begin, and how many may.
     pub(super) fn startable(&self) -> Vec<(Arc<str>, usize)> {
-        let lanes = self.0.lock();
-        let startable = lanes.iter().filter(|(_, lane)| !lane.is_paused());
+        let inner = self.0.lock();
+        let startable = inner.lanes.iter().filter(|(_, lane)| !lane.is_paused());
         let free = startable.map(|(name, lane)| {
             (Arc::clone(name), lane.at_once.max(1).saturating_sub(lane.running).min(lane.queued.len()))
         });
@@ -125,28 +157,80 @@ impl Lanes {
 
     /// Empties the queues of those that `keeps` does not know any more: what was queued there.
     pub(super) fn drain(&self, keeps: impl Fn(&str) -> bool) -> Vec<i64> {
-        let mut ids = Vec::new();
-        self.0.lock().retain(|name, lane| {
+        let (mut ids, mut bytes) = (Vec::new(), 0);
+        let mut inner = self.0.lock();
+        inner.lanes.retain(|name, lane| {
             if keeps(name) {
                 return true;
             }
-            ids.extend(lane.queued.drain().map(|Queued(delivery)| {
+            for Queued(delivery) in lane.queued.drain() {
                 lane.suspects -= usize::from(delivery.is_suspect).min(lane.suspects);
-                delivery.id
-            }));
+                lane.replayed -= usize::from(delivery.replay).min(lane.replayed);
+                bytes += delivery.bytes;
+                ids.push(delivery.id);
+            }
             lane.running + lane.settling > 0
         });
+        inner.held_bytes -= bytes.min(inner.held_bytes);
         ids
     }
 
     /// Deliveries that run, or have ended and are not yet written down.
     pub(super) fn busy(&self) -> usize {
-        self.0.lock().values().map(|it| it.running + it.settling).sum()
+        self.0.lock().lanes.values().map(|it| it.running + it.settling).sum()
     }
 }
 
 impl Lane {
     fn is_paused(&self) -> bool {
         self.paused_until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::Event;
+
+    fn claimed(id: i64, replay: bool, bytes: usize) -> Claimed {
+        let event = Event { id: id.to_string(), ..Event::default() };
+        Claimed {
+            id,
+            subscriber: "one".into(),
+            event_seq: id,
+            event,
+            bytes,
+            hook: None,
+            attempts: 1,
+            replay,
+            is_suspect: false,
+        }
+    }
+
+    #[test]
+    fn what_is_told_again_leaves_room_for_what_is_live() {
+        let lanes = Lanes::default();
+        let name: Arc<str> = "one".into();
+        let room = lanes.room(&name, 4).unwrap();
+        assert_eq!((room.ready, room.replayed), (AHEAD, REPLAYED_AHEAD));
+        (0..REPLAYED_AHEAD as i64).for_each(|id| lanes.push(claimed(id, true, 1)));
+        let room = lanes.room(&name, 4).unwrap();
+        assert_eq!((room.ready, room.replayed), (AHEAD, 0));
+        lanes.push(claimed(99, false, 1));
+        assert_eq!(lanes.next("one").unwrap().id, 99, "live ones go first");
+    }
+
+    #[test]
+    fn large_events_are_held_one_at_a_time_for_each() {
+        let lanes = Lanes::default();
+        let large = claimed(1, false, HELD_BYTES);
+        lanes.push(large.clone());
+        assert_eq!(lanes.free_bytes(), 0);
+        assert_eq!(lanes.room(&"two".into(), 4).unwrap().ready, 1);
+        assert_eq!(lanes.room(&"one".into(), 4).map(|it| it.ready), Some(0), "only what is told again, one");
+        let delivery = lanes.next("one").unwrap();
+        lanes.end(&delivery, false);
+        lanes.settled(&delivery);
+        assert_eq!((lanes.free_bytes(), lanes.busy()), (HELD_BYTES, 0));
     }
 }

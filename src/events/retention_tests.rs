@@ -7,7 +7,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::events::EventDraft;
 use crate::hooks::Dispatcher;
 use crate::model::call::Caller;
-use crate::store::{Claimed, Ran, Room, StoreOptions, Tx};
+use crate::store::{Claimed, Most, Ran, Room, StoreOptions, Tx};
 
 const ALL: config::Retention =
     config::Retention { events_days: 0, events_max: 0, events_mib: 0, dead_days: 0 };
@@ -45,8 +45,8 @@ impl Kept {
     }
 
     async fn claim(&self, subscriber: &str) -> Vec<Claimed> {
-        let room = [Room { subscriber: subscriber.into(), ready: 1000, suspect: 0 }];
-        let claim = move |tx: &mut Tx| tx.claim(1, &room, 1000, Timestamp(i64::MAX));
+        let room = [Room { subscriber: subscriber.into(), ready: 1000, replayed: 10, suspect: 0 }];
+        let claim = move |tx: &mut Tx| tx.claim(1, &room, Most::count(1000), Timestamp(i64::MAX));
         self.store.write(claim).await.unwrap()
     }
 

@@ -52,7 +52,7 @@ impl Priority {
 }
 
 /// An event: its envelope and what it tells.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Event {
     /// Unique and time-ordered.
     pub id: String,

@@ -186,18 +186,27 @@ impl Reader {
 
     /// The events at these places, in order.
     pub(super) fn events_at(&mut self, seqs: &[i64]) -> Result<Vec<(i64, Event)>> {
+        self.rows_at(seqs)?.into_iter().map(placed).collect()
+    }
+
+    /// The same with the bytes of their data.
+    pub(super) fn sized_events_at(&mut self, seqs: &[i64]) -> Result<Vec<(i64, usize, Event)>> {
+        let sized = |(seq, row): (i64, Row)| Ok((seq, row.data.len(), row.into_event()?));
+        self.rows_at(seqs)?.into_iter().map(sized).collect()
+    }
+
+    fn rows_at(&mut self, seqs: &[i64]) -> Result<Vec<(i64, Row)>> {
         // A list of any length cannot be prepared once.
         if let [seq] = seqs {
             let row = events::table.find(seq).select(Row::as_select()).first(&mut self.conn).optional();
-            return row.or_fail()?.map(|row: Row| placed((*seq, row))).into_iter().collect();
+            return Ok(row.or_fail()?.map(|row| (*seq, row)).into_iter().collect());
         }
-        let rows: Vec<(i64, Row)> = events::table
+        events::table
             .filter(events::seq.eq_any(seqs))
             .order(events::seq)
             .select((events::seq, Row::as_select()))
             .load(&mut self.conn)
-            .or_fail()?;
-        rows.into_iter().map(placed).collect()
+            .or_fail()
     }
 }
 

@@ -70,7 +70,7 @@ pub use audit::{AuditEntry, WantedActs};
 pub use clip_query::{ClipFilter, ClipOrder, ClipSort};
 pub use connection::Reader;
 pub use deliveries::{
-    Claimed, DeliveryCounts, DeliveryRow, DeliveryStates, Freed, GivenUp, Ran, Room, WantedGivenUp,
+    Claimed, DeliveryCounts, DeliveryRow, DeliveryStates, Freed, GivenUp, Most, Ran, Room, WantedGivenUp,
 };
 pub use event_pages::{EventFilter, EventPage, EventWindow};
 pub use idempotency::KeptAnswer;

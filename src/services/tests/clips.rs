@@ -13,7 +13,7 @@ use crate::hooks::{Answer, Hook};
 use crate::model::clip::{Clip, ProcessingStatus};
 use crate::services::clips;
 use crate::services::files::Expected;
-use crate::store::Room;
+use crate::store::{Most, Room};
 
 const CAPTURED: Hook = Hook::OnClipCaptured;
 const PROCESSED: Hook = Hook::OnClipProcessed;
@@ -175,7 +175,14 @@ async fn who_was_not_asked_in_time_is_asked_later_and_gives_way_to_clients() {
     let owed = rig
         .services
         .store
-        .write(move |tx| tx.claim(1, &[Room { subscriber: "late".into(), ready: 9, suspect: 0 }], 9, now))
+        .write(move |tx| {
+            tx.claim(
+                1,
+                &[Room { subscriber: "late".into(), ready: 9, replayed: 10, suspect: 0 }],
+                Most::count(9),
+                now,
+            )
+        })
         .await
         .unwrap();
     assert_eq!(owed[0].hook.as_deref(), Some("on_clip_captured"));

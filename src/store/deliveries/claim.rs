@@ -6,7 +6,7 @@ use std::sync::Arc;
 use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::event::Event;
 use crate::model::time::Timestamp;
 
@@ -19,15 +19,36 @@ use super::{Claimed, RUNNABLE};
 /// So many processes that die while a delivery is under way condemn it.
 const MAX_CRASHES: i64 = 3;
 
+/// Events that are read at once.
+const READ_AT_ONCE: usize = 32;
+
 /// What a subscriber may take now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     /// Who.
     pub subscriber: Arc<str>,
-    /// So many that are ready.
+    /// So many live ones that are ready.
     pub ready: usize,
+    /// So many that are told again.
+    pub replayed: usize,
     /// So many that were under way when a process died.
     pub suspect: usize,
+}
+
+/// The most that is claimed in one go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// Deliveries.
+    pub count: usize,
+    /// Bytes of their events' data; one event may be more.
+    pub bytes: usize,
+}
+
+impl Most {
+    /// So many, whatever their size.
+    pub fn count(count: usize) -> Self {
+        Most { count, bytes: usize::MAX }
+    }
 }
 
 /// What the claims of dead processes came to.
@@ -39,61 +60,123 @@ pub struct Freed {
     pub quarantined: Vec<(String, String)>,
 }
 
-type Taken = (i64, i64, Option<String>, i32, i64, bool);
+/// A row that was claimed.
+struct Taken {
+    subscriber: Arc<str>,
+    is_suspect: bool,
+    id: i64,
+    event_seq: i64,
+    hook: Option<String>,
+    attempts: i32,
+    rank: i64,
+    replay: bool,
+}
+
+/// Which rows of a subscriber: the state stands in the text, so that its partial index is used.
+const LIVE: &str = "state = 'ready' AND rank >= 0";
+const REPLAYED: &str = "state = 'ready' AND rank < 0";
+const SUSPECT: &str = "state = 'suspect'";
+
+impl Taken {
+    fn with(&self, event: Event, bytes: usize) -> Claimed {
+        Claimed {
+            id: self.id,
+            subscriber: Arc::clone(&self.subscriber),
+            event_seq: self.event_seq,
+            event,
+            bytes,
+            hook: self.hook.clone(),
+            attempts: self.attempts,
+            replay: self.replay,
+            is_suspect: self.is_suspect,
+        }
+    }
+}
 
 impl Tx {
-    /// Claims what may run: for each subscriber what it has room for, at most `limit` in all, the highest
+    /// Claims what may run: for each subscriber what it has room for, at most `most` in all, the highest
     /// priority first, then the oldest. Each claim counts as an attempt.
     ///
     /// # Errors
     /// The database's.
-    pub fn claim(&mut self, epoch: i64, room: &[Room], limit: usize, now: Timestamp) -> Result<Vec<Claimed>> {
+    pub fn claim(&mut self, epoch: i64, room: &[Room], most: Most, now: Timestamp) -> Result<Vec<Claimed>> {
         let due: Statement = statement(format!(
             "UPDATE deliveries SET state = {RUNNABLE} WHERE state = 'delayed' AND next_at <= ?"
         ));
         due.bind(now.0).execute(&mut self.conn).or_fail()?;
 
-        let mut left = limit;
-        let mut rows = Vec::new();
-        for Room { subscriber, ready, suspect } in room {
-            for (state, room) in [("ready", *ready), ("suspect", *suspect)] {
-                let taken = self.take(epoch, subscriber, state, room.min(left))?;
-                left -= taken.len();
-                rows.extend(taken.into_iter().map(|row| (subscriber, state == "suspect", row)));
-            }
-            if left == 0 {
-                break;
+        let mut rows: Vec<Taken> = Vec::new();
+        for it in room {
+            for (which, room) in [(LIVE, it.ready), (SUSPECT, it.suspect), (REPLAYED, it.replayed)] {
+                let room = room.min(most.count - rows.len());
+                rows.extend(self.take(epoch, &it.subscriber, which, room)?);
             }
         }
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        rows.sort_by_key(|(_, _, (id, _, _, _, rank, _))| (-rank, *id));
-        let seqs: Vec<i64> = rows.iter().map(|(_, _, row)| row.1).collect();
-        let events: HashMap<i64, Event> = self.events_at(&seqs)?.into_iter().collect();
-        rows.into_iter()
-            .map(|(subscriber, is_suspect, (id, event_seq, hook, attempts, _, replay))| {
-                let event = events.get(&event_seq).cloned();
-                let event = event.ok_or_else(|| {
-                    Error::internal(format!("event {event_seq} is gone, its delivery is not"))
-                })?;
-                let subscriber = Arc::clone(subscriber);
-                Ok(Claimed { id, subscriber, event_seq, event, hook, attempts, replay, is_suspect })
-            })
-            .collect()
+        rows.sort_by_key(|it| (-it.rank, it.id));
+        self.with_events(rows, most.bytes)
     }
 
-    fn take(&mut self, epoch: i64, subscriber: &str, state: &str, room: usize) -> Result<Vec<Taken>> {
+    /// Reads what the claimed rows are about; gives back those that would be too much to hold.
+    fn with_events(&mut self, rows: Vec<Taken>, most_bytes: usize) -> Result<Vec<Claimed>> {
+        let mut claimed = Vec::with_capacity(rows.len());
+        let (mut bytes, mut too_much, mut lost) = (0, Vec::new(), Vec::new());
+        for chunk in rows.chunks(READ_AT_ONCE) {
+            if bytes > 0 && bytes >= most_bytes {
+                too_much.extend(chunk.iter().map(|it| it.id));
+                continue;
+            }
+            let seqs: Vec<i64> = chunk.iter().map(|it| it.event_seq).collect();
+            let events: HashMap<i64, (usize, Event)> = self
+                .sized_events_at(&seqs)?
+                .into_iter()
+                .map(|(seq, size, event)| (seq, (size, event)))
+                .collect();
+            for it in chunk {
+                match events.get(&it.event_seq) {
+                    Some((size, _)) if bytes > 0 && bytes + size > most_bytes => too_much.push(it.id),
+                    Some((size, event)) => {
+                        bytes += size;
+                        claimed.push(it.with(event.clone(), *size));
+                    }
+                    None => lost.push(it.id),
+                }
+            }
+        }
+        if !too_much.is_empty() {
+            self.unclaim(&too_much)?;
+        }
+        if !lost.is_empty() {
+            // Nobody can be told any more, and what waits behind must not wait for ever.
+            log::error!("{} deliveries are dropped: their events are gone", lost.len());
+            let drop: Statement =
+                statement("DELETE FROM deliveries WHERE id IN (SELECT value FROM json_each(?))");
+            drop.bind(to_text(&lost)?).execute(&mut self.conn).or_fail()?;
+        }
+        Ok(claimed)
+    }
+
+    fn take(&mut self, epoch: i64, subscriber: &Arc<str>, which: &str, room: usize) -> Result<Vec<Taken>> {
         if room == 0 {
             return Ok(Vec::new());
         }
-        // The state stands in the text, so that its partial index is used.
         let take: Statement<(BigInt, BigInt, Nullable<Text>, Integer, BigInt, Bool)> = statement(format!(
             "UPDATE deliveries SET state = 'claimed', epoch = ?, attempts = attempts + 1 WHERE id IN \
-             (SELECT id FROM deliveries WHERE subscriber = ? AND state = '{state}' ORDER BY rank DESC, id LIMIT ?) \
+             (SELECT id FROM deliveries WHERE subscriber = ? AND {which} ORDER BY rank DESC, id LIMIT ?) \
              RETURNING id, event_seq, hook, attempts, rank, replay",
         ));
-        take.bind(epoch).bind(subscriber).bind(room as i64).load(&mut self.conn).or_fail()
+        let rows: Vec<(i64, i64, Option<String>, i32, i64, bool)> =
+            take.bind(epoch).bind(&**subscriber).bind(room as i64).load(&mut self.conn).or_fail()?;
+        let taken = rows.into_iter().map(|(id, event_seq, hook, attempts, rank, replay)| Taken {
+            subscriber: Arc::clone(subscriber),
+            is_suspect: which == SUSPECT,
+            id,
+            event_seq,
+            hook,
+            attempts,
+            rank,
+            replay,
+        });
+        Ok(taken.collect())
     }
 
     /// Gives back claims whose handlers did not begin; the attempt does not count.

@@ -21,7 +21,7 @@ use super::failure::OrFail;
 use super::statement::{Statement, statement};
 use super::tx::Tx;
 
-pub use claim::{Freed, Room};
+pub use claim::{Freed, Most, Room};
 pub use given_up::{GivenUp, WantedGivenUp};
 pub use listed::{DeliveryRow, DeliveryStates};
 pub use read::DeliveryCounts;
@@ -37,6 +37,8 @@ pub struct Claimed {
     pub event_seq: i64,
     /// What is told.
     pub event: Event,
+    /// Bytes of the event's data as they are stored.
+    pub bytes: usize,
     /// A question's handler that runs in the background; none = whoever subscribed to the event.
     pub hook: Option<String>,
     /// Which try this is, from 1; counted before the run.

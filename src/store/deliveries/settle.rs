@@ -88,14 +88,15 @@ impl Tx {
             "UPDATE deliveries SET state = 'claimed', epoch = ?, attempts = attempts + 1 WHERE id = ?",
         );
         claim.bind(epoch).bind(id).execute(&mut self.conn).or_fail()?;
-        let event = self.events_at(&[event_seq])?.pop();
+        let event = self.sized_events_at(&[event_seq])?.pop();
         let subscriber = delivery.subscriber.clone();
         let (attempts, replay) = (attempts + 1, delivery.replay);
-        Ok(event.map(|(_, event)| Claimed {
+        Ok(event.map(|(_, bytes, event)| Claimed {
             id,
             subscriber,
             event_seq,
             event,
+            bytes,
             hook,
             attempts,
             replay,

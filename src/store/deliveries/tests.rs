@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::testing::{event, store};
 use super::super::{Reader, Store, Tx};
-use super::{Claimed, DeliveryCounts, Ran, Room};
+use super::{Claimed, DeliveryCounts, Most, Ran, Room};
 use crate::model::time::Timestamp;
 
 fn publish(store: &Store, id: &str, subject: Option<&str>, plugins: &[&str]) {
@@ -21,8 +21,8 @@ fn publish(store: &Store, id: &str, subject: Option<&str>, plugins: &[&str]) {
 const RAN: Ran = Ran { began: Timestamp(1), ended: Timestamp(2) };
 
 fn claim(store: &Store, plugin: &str, now: i64) -> Vec<Claimed> {
-    let room = [Room { subscriber: Arc::from(plugin), ready: 10, suspect: 1 }];
-    store.write_blocking(move |tx| tx.claim(1, &room, 256, Timestamp(now))).unwrap()
+    let room = [Room { subscriber: Arc::from(plugin), ready: 10, replayed: 10, suspect: 1 }];
+    store.write_blocking(move |tx| tx.claim(1, &room, Most::count(256), Timestamp(now))).unwrap()
 }
 
 fn ids(claimed: &[Claimed]) -> Vec<&str> {
@@ -150,9 +150,25 @@ fn the_highest_priority_is_claimed_first_and_no_more_than_there_is_room() {
     let room = [("none", 5), ("one", 2)].map(|(name, ready)| Room {
         subscriber: Arc::from(name),
         ready,
+        replayed: 10,
         suspect: 0,
     });
-    let claimed = store.write_blocking(move |tx| tx.claim(1, &room, 256, Timestamp(9))).unwrap();
+    let claimed = store.write_blocking(move |tx| tx.claim(1, &room, Most::count(256), Timestamp(9))).unwrap();
     assert_eq!(ids(&claimed), ["critical", "high"]);
     assert_eq!(claimed[0].hook.as_deref(), Some("on_clip_captured"));
+}
+
+#[test]
+fn no_more_is_claimed_at_once_than_may_be_held_but_always_one() {
+    let (_folder, store) = store();
+    for id in ["a", "b", "c"] {
+        publish(&store, id, Some(id), &["one"]);
+    }
+    let room = [Room { subscriber: Arc::from("one"), ready: 10, replayed: 10, suspect: 0 }];
+    for (id, bytes) in [("a", 0), ("b", 1)] {
+        let (room, most) = (room.clone(), Most { count: 10, bytes });
+        let claimed = store.write_blocking(move |tx| tx.claim(1, &room, most, Timestamp(100))).unwrap();
+        assert_eq!(ids(&claimed), [id]);
+    }
+    assert_eq!(claim(&store, "one", 100)[0].attempts, 1, "what was given back was no attempt");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::testing::{event, store};
-use super::super::{GivenUp, NewReplay, Ran, Room, Step, Store, WantedGivenUp};
+use super::super::{GivenUp, Most, NewReplay, Ran, Room, Step, Store, WantedGivenUp};
 use crate::model::replay::Selection;
 use crate::model::time::Timestamp;
 
@@ -101,8 +101,8 @@ fn dead(store: &Store) -> Vec<GivenUp> {
 }
 
 fn claimed(store: &Store) -> Vec<super::super::Claimed> {
-    let room = [Room { subscriber: Arc::from("one"), ready: 10, suspect: 1 }];
-    store.write_blocking(move |tx| tx.claim(1, &room, 256, Timestamp(100))).unwrap()
+    let room = [Room { subscriber: Arc::from("one"), ready: 10, replayed: 10, suspect: 1 }];
+    store.write_blocking(move |tx| tx.claim(1, &room, Most::count(256), Timestamp(100))).unwrap()
 }
 
 #[test]
