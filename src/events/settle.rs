@@ -153,7 +153,7 @@ async fn effects_alone(inner: &Inner, settled: &Arc<Vec<Settled>>) {
         })
     });
     drop(written.await);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 /// What its handlers left behind cannot be committed: as good as a handler that failed.
