@@ -41,7 +41,7 @@ struct Lane {
     settling: usize,
     /// Of all these: told again.
     replayed: usize,
-    /// Queued or running, from a process that died.
+    /// Claimed and not yet written down, from a process that died.
     suspects: usize,
     paused_until: Option<Instant>,
 }
@@ -128,20 +128,21 @@ impl Lanes {
         if let Some(lane) = self.0.lock().lanes.get_mut(&delivery.subscriber) {
             lane.running -= 1.min(lane.running);
             lane.settling += 1;
-            lane.suspects -= usize::from(delivery.is_suspect).min(lane.suspects);
             if skipped {
                 lane.paused_until = Some(Instant::now() + PAUSE);
             }
         }
     }
 
-    /// What came of a delivery has been written down.
+    /// What came of a delivery has been written down. Until then a suspect stays one: if the process died now, its
+    /// crash would count.
     pub(super) fn settled(&self, delivery: &Claimed) {
         let mut inner = self.0.lock();
         inner.held_bytes -= delivery.bytes.min(inner.held_bytes);
         if let Some(lane) = inner.lanes.get_mut(&delivery.subscriber) {
             lane.settling -= 1.min(lane.settling);
             lane.replayed -= usize::from(delivery.replay).min(lane.replayed);
+            lane.suspects -= usize::from(delivery.is_suspect).min(lane.suspects);
         }
     }
 
