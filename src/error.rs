@@ -120,7 +120,7 @@ codes! {
     HookNotFound 404 "hook_not_found" "No hook has this name" "GET /api/v1/hooks lists them.";
     TokenNotFound 404 "token_not_found" "No key has this id" "`panotti token list` lists them.";
     WebhookNotFound 404 "webhook_not_found" "No webhook has this id" "GET /api/v1/webhooks lists them.";
-    EventNotFound 404 "event_not_found" "No event has this id" "GET /api/v1/recordings/{id}/events lists a recording's events.";
+    EventNotFound 404 "event_not_found" "No event has this id" "GET /api/v1/events lists them; old ones go by the settings under retention.";
     ReplayNotFound 404 "replay_not_found" "No replay has this number" "GET /api/v1/events/replays lists them.";
     DeliveryNotFound 404 "delivery_not_found" "No delivery that was given up has this number" "GET /api/v1/events/dead lists them.";
     EventSchemaNotFound 404 "event_schema_not_found" "Events of this type have no schema" "PUT one to /api/v1/events/types/{type}/schema.";

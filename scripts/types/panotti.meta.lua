@@ -405,7 +405,7 @@
 ---@class Event
 ---@field id string Unique and time-ordered.
 ---@field type string Such as `recording.ended`.
----@field source string Who told it: `panotti` or `plugin/<name>`.
+---@field source string Who told it: `panotti`, `plugin/<name>` or `http/<id of a key>`.
 ---@field subject string? What it is about, such as `recording/<id>`.
 ---@field time string When it happened, RFC 3339 in UTC.
 ---@field data any What it tells.
@@ -415,7 +415,7 @@
 ---@field expires_at string? When it is no longer worth telling, RFC 3339 in UTC.
 
 --- Past facts, told to whoever subscribed, and heard. A type is words joined by dots; the first words recording, track,
---- clip, plugin, library, config and server are the server's own.
+--- clip, plugin, library, config, server and webhook are the server's own.
 ---@class Panotti_events
 ---@field publish fun(type: string, data: any, options?: { priority: string?, subject: string?, ttl: number? }) Tells an event, which is stored and delivered when the call that tells it has ended well. Events of one `subject` reach a handler in order. Raises on a wrong type, above the rate of events or of their bytes (`limits.emits_per_s`, `limits.emit_mib_per_s`), past 8 events in a row, and when the type has a JSON schema that `data` does not fit. Who has not begun to handle it `ttl` seconds after it was stored is not told of it any more.
 ---@field subscribe fun(pattern: string, fn: fun(event: Event, ctx: Ctx): ...any, opts?: SubscribeOptions): Registered Calls `fn` for every event whose type fits: `*` is one word, `**` the rest. Delivered at least once.

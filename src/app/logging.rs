@@ -108,7 +108,10 @@ fn fields(record: &Record<'_>) -> Vec<(String, serde_json::Value)> {
     impl<'kvs> VisitSource<'kvs> for Fields {
         fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
             let value = serde_json::to_value(&value).unwrap_or_else(|_| value.to_string().into());
-            self.0.push((key.as_str().to_owned(), value));
+            // What there is nothing to say of is not said.
+            if !value.is_null() {
+                self.0.push((key.as_str().to_owned(), value));
+            }
             Ok(())
         }
     }
@@ -190,6 +193,7 @@ mod tests {
             ("generation", Value::from(3)),
             ("outcome", Value::from("dead line")),
             ("duration_ms", Value::from(1.5)),
+            ("request_id", Value::null()),
         ];
         assert_eq!(
             text_line(TIME, &record(format_args!("hook failed"), &fields), false),

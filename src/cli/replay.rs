@@ -56,7 +56,7 @@ struct Which {
     /// About this, such as clip/7.
     #[arg(long)]
     subject: Option<String>,
-    /// Told by: panotti, or plugin/<name>.
+    /// Told by: panotti, plugin/<name>, or http/<id of a key>.
     #[arg(long)]
     source: Option<String>,
     /// Behind this place on the journal.
@@ -143,9 +143,7 @@ pub(super) fn run(command: ReplayCommand) -> Result<(), Failure> {
     print(&format!("{}\n", progress(&replay)))?;
     match replay["failed"].as_i64() {
         None | Some(0) => Ok(()),
-        Some(count) => {
-            Err(Failure::Failed(format!("{count} were given up; `panotti events dead` lists them")))
-        }
+        Some(count) => Err(Failure::Failed(format!("{count} given up; `panotti events dead` lists them"))),
     }
 }
 
@@ -157,12 +155,15 @@ pub(super) fn run_events(command: EventsCommand) -> Result<(), Failure> {
             if json {
                 return print(&format!("{page:#}\n"));
             }
+            if page["items"].as_array().is_none_or(Vec::is_empty) {
+                return print("nothing was given up\n");
+            }
             let rows = page["items"].as_array().into_iter().flatten().map(|it| {
                 let event = &it["event"];
                 [&it["id"], &it["plugin"], &event["type"], &it["attempts"], &it["since"], &it["last_error"]]
                     .map(|it| shown(it).lines().next().unwrap_or_default().to_owned())
             });
-            print(&columns(["NUMBER", "PLUGIN", "TYPE", "TRIES", "SINCE", "LAST ERROR"], rows))
+            print(&columns(["NUMBER", "TO", "TYPE", "TRIES", "SINCE", "LAST ERROR"], rows))
         }
         Verb::Trace { id, json } => {
             let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
@@ -179,7 +180,7 @@ pub(super) fn run_events(command: EventsCommand) -> Result<(), Failure> {
             let rows = page["items"].as_array().into_iter().flatten().map(|it| {
                 ["id", "state", "plugin", "queued", "done", "failed", "created_at"].map(|key| shown(&it[key]))
             });
-            print(&columns(["NUMBER", "STATE", "PLUGIN", "QUEUED", "DONE", "FAILED", "SINCE"], rows))
+            print(&columns(["NUMBER", "STATE", "TO", "QUEUED", "DONE", "FAILED", "SINCE"], rows))
         }
         Verb::Cancel { replay } => {
             let ended = client.call("DELETE", &format!("/events/replays/{replay}"), None)?;
@@ -217,9 +218,10 @@ fn progress(replay: &Value) -> String {
 /// Events and below each its deliveries, two columns further in.
 fn tree(events: &Value, depth: usize, text: &mut String) {
     for event in events.as_array().into_iter().flatten() {
+        let about = event["subject"].as_str().map_or(String::new(), |it| format!(" {}", shown(&json!(it))));
         let missing = if event["cause_missing"] == true { " (its cause is not kept any more)" } else { "" };
         text.push_str(&format!(
-            "{:depth$}{} {} by {}{missing}\n",
+            "{:depth$}{} {}{about} by {}{missing}\n",
             "",
             shown(&event["time"]),
             shown(&event["type"]),

@@ -301,14 +301,16 @@ impl Inner {
 
 fn tell_failure(delivery: &Claimed, failure: &CallFailure, next: Option<Timestamp>) {
     let (kind, outcome) = (&delivery.event.kind, failure.outcome.as_str());
+    let fault = failure.fault.to_string();
+    let why = fault.lines().next().unwrap_or_default();
     match next {
         Some(at) => log::warn!(
             plugin = &*delivery.subscriber, event_id = &*delivery.event.id, attempt = delivery.attempts;
-            "delivery of {kind} failed ({outcome}); tried again at {at}"
+            "delivery of {kind} failed ({outcome}: {why}); tried again at {at}"
         ),
         None => log::error!(
             plugin = &*delivery.subscriber, event_id = &*delivery.event.id, attempt = delivery.attempts;
-            "delivery of {kind} failed for the last time ({outcome}); it is kept as dead"
+            "delivery of {kind} failed for the last time ({outcome}: {why}); it is kept as dead"
         ),
     }
 }

@@ -64,6 +64,16 @@ impl EventSchemas {
         });
     }
 
+    /// Whether a type has a schema.
+    pub fn has(&self, kind: &str) -> bool {
+        self.0.load().contains_key(kind)
+    }
+
+    /// The types that have one.
+    pub fn kinds(&self) -> Vec<String> {
+        self.0.load().keys().cloned().collect()
+    }
+
     /// What is wrong with the data of an event of this type, each with a pointer into it; nothing when the type has
     /// no schema.
     pub fn check(&self, kind: &str, data: &Value) -> Vec<FieldError> {

@@ -24,6 +24,10 @@ pub(super) const WAIT: &[Param] = &[param(
     "Seconds to wait for its deliveries, which the answer then carries; those that are not done by then go on.",
 )];
 
+/// What a refusal of another content type adds.
+const TAKEN_TOO: &str = " CloudEvents come as application/cloudevents+json, as application/cloudevents-batch+json, or \
+    with ce- headers.";
+
 /// Publishes one event, or a batch of them: all or none.
 pub(super) async fn publish(mut call: Call<scope::EventsWrite>) -> Result<HttpResponse> {
     let bytes = call.bytes().await?;
@@ -93,7 +97,10 @@ impl Sent {
                 one(events::cloud_event(services, binary(headers, bytes)?, "")?)
             }
             _ => {
-                body::require_json(headers)?;
+                body::require_json(headers).map_err(|mut error| {
+                    error.detail.push_str(TAKEN_TOO);
+                    error
+                })?;
                 one(events::plain(services, body::parse_object(bytes)?)?)
             }
         }

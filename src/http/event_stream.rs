@@ -38,7 +38,7 @@ pub(super) const STREAM: &[Param] = &[
     param(
         "event_name",
         Kind::OneOf(&["type", "message"]),
-        "`type`: each event has its type as its name, as without it; `message`: none has a name, so that one listener hears all.",
+        "`type`: each event has its type as its name, as without it; `message`: none has a name, so that one listener hears all; `start` and `gap` keep theirs.",
     ),
 ];
 
@@ -106,9 +106,13 @@ impl Live {
                 return None;
             }
             if self.told.is_none() {
-                // Without an id, a client that loses the connection before the first event would miss some.
+                // Without an id, a client that loses the connection before the first event would miss some; and some
+                // clients read an id only where there are data.
                 let at = self.following.at();
-                return Some(self.say(at, format!("retry: {RETRY_MS}\nid: {at}\n\n")));
+                let data = json!({ "sequence": at.to_string() });
+                return Some(
+                    self.say(at, format!("retry: {RETRY_MS}\nevent: start\nid: {at}\ndata: {data}\n\n")),
+                );
             }
             if let Some(piece) = self.events() {
                 return Some(piece);

@@ -27,7 +27,11 @@ pub(super) const FILTERS: &[Param] = &[
             "Of a type that fits: words joined by dots, `*` is one word, `**` the rest; several are separated by commas, or the parameter comes again.",
         )
     },
-    param("source", Kind::Text, "Told by this source, such as `panotti` or `plugin/example`."),
+    param(
+        "source",
+        Kind::Text,
+        "Told by this source, such as `panotti`, `plugin/example` or `http/<id of a key>`.",
+    ),
     param("subject", Kind::Text, "About this subject, such as `recording/r1`."),
 ];
 

@@ -232,9 +232,9 @@ fn routes() -> Vec<Route> {
 
         get("/api/v1/events", "listEvents", events::list, "Reads the journal by sequence, the oldest first or the newest first. A page may hold fewer events than asked for, or none, and still have a next: it looks at 10 000 rows at most and holds 8 MiB of data.")
             .query(events::WINDOW).query(events::FILTERS).query(events::MORE_FILTERS).gives(200, Json(event_page)),
-        post("/api/v1/events", "publishEvent", event_publish::publish, "Publishes an event: {type, subject?, data?, priority?, ttl?}, or a CloudEvent 1.0 in structured, binary or batch mode. The server stamps id, source and time; a CloudEvent whose source and id came before is not told again.")
-            .query(event_publish::WAIT).takes(Takes::Json(event_create)).headers(ONCE).gives(201, Json(event_detail)),
-        get("/api/v1/events/types", "listEventTypes", events::types, "Lists the types of events by name: those on the journal, and those the product tells.")
+        post("/api/v1/events", "publishEvent", event_publish::publish, "Publishes an event: {type, subject?, data?, priority?, ttl?}, or a CloudEvent 1.0 in structured, binary or batch mode. The server stamps id, source and time; a CloudEvent whose source and id came before is not told again. A batch is answered with {items}.")
+            .query(event_publish::WAIT).takes(Takes::JsonOf(EVENT_BODIES)).headers(ONCE).gives(201, Json(event_detail)),
+        get("/api/v1/events/types", "listEventTypes", events::types, "Lists the types of events by name: those on the journal, those that have a schema, and those the product tells.")
             .query(events::BY_NAME).headers(IF_NONE).gives(200, Json(of::<EventTypePage>)),
         get("/api/v1/events/types/{type}/schema", "getEventSchema", event_schemas::get, "Gives the JSON schema that the data of events of a type is held to.")
             .headers(IF_NONE).gives(200, Json(of::<EventSchemaRow>)).fails(&[EventSchemaNotFound]),
@@ -246,7 +246,7 @@ fn routes() -> Vec<Route> {
             .gives(200, Json(of::<EventStats>)),
         get("/api/v1/events/subscriptions", "listEventSubscriptions", events::subscriptions, "Lists who is told of what, hooks included.")
             .headers(IF_NONE).gives(200, Json(items::<SubscriptionView>)),
-        get("/api/v1/events/stream", "streamEvents", event_stream::stream, "Streams events as server-sent events: `id` is the sequence, `event` the type, `data` the CloudEvent. Goes on after Last-Event-ID; an event `gap` {from, to} tells what is not kept any more. A comment comes every 15 s.")
+        get("/api/v1/events/stream", "streamEvents", event_stream::stream, "Streams events as server-sent events: `id` is the sequence, `event` the type, `data` the CloudEvent. The first is `start` {sequence}: where it begins. Goes on after Last-Event-ID; an event `gap` {from, to} tells what is not kept any more. A comment comes every 15 s.")
             .query(event_stream::STREAM).query(events::FILTERS).headers(&["Last-Event-ID"]).gives(200, Events).fails(&[Stopping]),
         get("/api/v1/events/{id}", "getEvent", events::get, "Gives an event with its deliveries.")
             .headers(IF_NONE).gives(200, Json(event_detail)).gives(304, Nothing).fails(&[EventNotFound]),

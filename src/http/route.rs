@@ -33,6 +33,8 @@ pub enum Takes {
     Nothing,
     /// A JSON object.
     Json(SchemaFn),
+    /// JSON of several kinds, each with its own content type; the first is what most send.
+    JsonOf(&'static [(&'static str, SchemaFn)]),
     /// A JSON object, or nothing.
     JsonOrNothing(SchemaFn),
     /// The bytes of a file.

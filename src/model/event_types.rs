@@ -10,6 +10,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("plugin.disabled", "A plugin was stopped, now and after a restart."),
     ("plugin.enabled", "A plugin was let run again."),
     ("plugin.loaded", "A plugin was loaded."),
+    ("plugin.notified", "A plugin has a word for the admin; the data has its title and message."),
     ("plugin.quarantined", "A plugin was put aside because it kept failing."),
     ("plugin.reload_failed", "A new version of a plugin did not load; the former one runs on."),
     ("plugin.reloaded", "A new version of a plugin took the place of the former one."),
@@ -18,6 +19,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("recording.started", "A recording started; the data is the recording."),
     ("recording.updated", "A recording was changed; the data is the recording."),
     ("track.stored", "A track of a recording lies whole on disk; the data is the track."),
+    ("webhook.disabled", "A webhook was switched off because nothing reached it; the data is the webhook."),
 ];
 
 /// What a type means, when the product itself tells it.

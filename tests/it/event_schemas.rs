@@ -56,6 +56,12 @@ fn who_publishes_other_data_than_the_schema_says_is_told_where() {
 
     let server = server.kill_and_restart();
     assert_eq!(tell(&server, json!({}))["ok"], false, "it is kept");
+    server.put("/api/v1/events/types/shop.unheard/schema", sold()).expect(200);
+    let types = server.get("/api/v1/events/types").expect(200);
+    let listed: Vec<_> =
+        types["items"].as_array().unwrap().iter().filter(|it| it["has_schema"] == true).collect();
+    assert_eq!(listed.iter().map(|it| &it["type"]).collect::<Vec<_>>(), ["shop.sold", "shop.unheard"]);
+    assert_eq!(listed[1]["count"], 0, "also before its first event");
     server.delete(PLACE).expect(204);
     assert_eq!(tell(&server, json!({}))["ok"], true);
     server.delete(PLACE).problem(404, "event_schema_not_found");

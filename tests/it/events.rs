@@ -107,7 +107,7 @@ fn an_event_is_found_with_what_became_of_its_deliveries() {
 fn what_may_not_be_published_says_why() {
     let server = Server::with().env("PANOTTI_BODY_MAX_BYTES", 2_000_000).start();
     let refused = |body: Value| server.post("/api/v1/events", body).problem(422, "invalid");
-    for first in ["recording", "track", "clip", "plugin", "library", "config", "server"] {
+    for first in ["recording", "track", "clip", "plugin", "library", "config", "server", "webhook"] {
         let problem = refused(json!({ "type": format!("{first}.x") }));
         assert!(problem["detail"].as_str().unwrap().contains(&format!("`{first}.`")), "{problem}");
     }
@@ -171,6 +171,14 @@ fn cloud_events_come_in_all_three_modes_and_a_repeat_is_the_same_event() {
     assert_eq!(send(batch, &[], broken).problem(422, "invalid")["errors"][0]["pointer"], "/1/type");
     send(batch, &[], json!([])).problem(422, "invalid");
     send("application/cloudevents+xml", &[], json!(1)).problem(415, "unsupported_media_type");
+    let refused = send("text/plain", &[], json!(1)).problem(415, "unsupported_media_type");
+    let document = server.get("/api/openapi.json").expect(200);
+    let kinds = document["paths"]["/api/v1/events"]["post"]["requestBody"]["content"].as_object().unwrap();
+    assert_eq!(kinds.len(), 3, "{kinds:?}");
+    for kind in ["application/json", "application/cloudevents+json", batch] {
+        assert!(refused["detail"].as_str().unwrap().contains(kind), "{refused}");
+        assert!(kinds[kind]["schema"].is_object(), "{kind}");
+    }
     let found = server.get("/api/v1/events?type=shop.*").expect(200);
     assert_eq!(
         (subjects(&found), &found["items"][1]["data"]),

@@ -377,5 +377,5 @@ fn the_command_line_replays_and_shows() {
     assert_eq!(run(&["replay", "--id", "nobody"]).0, 1);
     let made = server.post("/api/v1/clips", json!({ "title": "thing.one", "file_path": "/x" }));
     let (code, text) = run(&["events", "trace", made.header("x-request-id").unwrap()]);
-    assert!(code == 0 && text.contains("clip.created"), "{text}");
+    assert!(code == 0 && text.contains("clip.created clip/"), "{text}");
 }

@@ -9,7 +9,7 @@ use crate::services::events::DeliveryView;
 use crate::services::fields::{Purpose, Rule, schema};
 use crate::services::{clips, recordings, tokens, webhooks};
 
-use super::schema::{Components, of};
+use super::schema::{Components, SchemaFn, of};
 
 macro_rules! bodies {
     ($($function:ident $name:literal $rules:expr, $purpose:ident;)*) => {$(
@@ -112,7 +112,7 @@ pub fn replay_ask(components: &mut Components) -> Value {
                 "from": time("At this time or later."),
                 "to": time("At this time or earlier."),
                 "subject": text("About this."),
-                "source": text("Told by: `panotti` or `plugin/<name>`."),
+                "source": text("Told by: `panotti`, `plugin/<name>` or `http/<id of a key>`."),
                 "after": place("Behind this place on the journal; 0 = from the beginning."),
                 "before": place("Ahead of this place on the journal."),
                 "failed": flag("Only deliveries that were given up; each is told to whom it could not be told."),
@@ -199,7 +199,7 @@ pub fn event_create(components: &mut Components) -> Value {
         json!({
             "type": "object", "required": ["type"], "additionalProperties": false,
             "properties": {
-                "type": { "type": "string", "maxLength": 128, "pattern": "^[a-z0-9_]+(\\.[a-z0-9_]+)*$", "description": "Words joined by dots; the first one is none of those that the server alone tells: recording, track, clip, plugin, library, config, server." },
+                "type": { "type": "string", "maxLength": 128, "pattern": "^[a-z0-9_]+(\\.[a-z0-9_]+)*$", "description": "Words joined by dots; the first one is none of those that the server alone tells: recording, track, clip, plugin, library, config, server, webhook." },
                 "subject": { "type": ["string", "null"], "minLength": 1, "maxLength": 256, "description": "What it is about; events about one subject are delivered in order." },
                 "data": { "description": "Any JSON." },
                 "priority": { "enum": ["low", "normal", "high", "critical", null], "description": "Its lane; normal without it." },
@@ -207,6 +207,38 @@ pub fn event_create(components: &mut Components) -> Value {
             },
         })
     })
+}
+
+/// What publishes events, by content type. In binary mode the body is the data alone, and the rest is in `ce-` headers.
+pub const EVENT_BODIES: &[(&str, SchemaFn)] = &[
+    ("application/json", event_create),
+    ("application/cloudevents+json", cloud_event),
+    ("application/cloudevents-batch+json", cloud_events),
+];
+
+fn cloud_event(components: &mut Components) -> Value {
+    components.named("CloudEvent", |_| {
+        json!({
+            "type": "object", "description": "A CloudEvent 1.0, as JSON. Other extensions are passed over.",
+            "required": ["specversion", "id", "source", "type"], "additionalProperties": true,
+            "properties": {
+                "specversion": { "const": "1.0" },
+                "id": { "type": "string", "minLength": 1, "description": "With `source` what it is known by: the same two are told once. It gets another id here." },
+                "source": { "type": "string", "minLength": 1, "description": "Who tells it; on the journal that is `http/<id of the key>`." },
+                "type": { "type": "string", "maxLength": 128, "pattern": "^[a-z0-9_]+(\\.[a-z0-9_]+)*$", "description": "As in EventCreate." },
+                "subject": { "type": "string", "minLength": 1, "maxLength": 256, "description": "What it is about." },
+                "datacontenttype": { "type": "string", "description": "A JSON type." },
+                "data": { "description": "Any JSON." },
+                "priority": { "type": "string", "enum": ["low", "normal", "high", "critical"], "description": "Its lane; normal without it." },
+                "expirytime": { "type": "string", "format": "date-time", "description": "Who has not begun to handle it by then is not told of it." },
+            },
+        })
+    })
+}
+
+fn cloud_events(components: &mut Components) -> Value {
+    let item = cloud_event(components);
+    json!({ "type": "array", "items": item, "description": "All of them are told, or none." })
 }
 
 /// An event with what became of it.
@@ -227,14 +259,15 @@ fn event() -> Value {
             "specversion": { "const": "1.0" },
             "id": { "type": "string" },
             "type": { "type": "string", "examples": ["recording.ended"] },
-            "source": { "type": "string" },
-            "subject": { "type": ["string", "null"] },
+            "source": { "type": "string", "description": "Who told it: `panotti`, `plugin/<name>` or `http/<id of a key>`." },
+            "subject": { "type": ["string", "null"], "description": "What it is about; events about one subject are told in order." },
             "time": { "type": "string", "format": "date-time" },
             "datacontenttype": { "type": "string" },
             "data": {},
-            "correlationid": { "type": "string" },
-            "causationid": { "type": ["string", "null"] },
+            "correlationid": { "type": "string", "description": "Shared by all that one request set off; the `X-Request-Id` of its answer." },
+            "causationid": { "type": ["string", "null"], "description": "The event that led to this one." },
             "priority": { "type": "string", "enum": ["low", "normal", "high", "critical"] },
+            "expirytime": { "type": ["string", "null"], "format": "date-time", "description": "Who has not begun to handle it by then is not told of it; null = always." },
             "sequence": { "type": "string", "description": "Its place on the journal, counting up." },
         },
     })

@@ -130,6 +130,12 @@ fn request_body(takes: Takes, components: &mut Components) -> Option<Value> {
         Takes::Json(schema) => {
             (true, "A JSON object.", json!({ "application/json": { "schema": schema(components) } }))
         }
+        Takes::JsonOf(kinds) => {
+            let each = kinds
+                .iter()
+                .map(|(kind, schema)| ((*kind).to_owned(), json!({ "schema": schema(components) })));
+            (true, "JSON of one of these kinds.", Value::Object(each.collect()))
+        }
         Takes::JsonOrNothing(schema) => (
             false,
             "A JSON object, or nothing.",
@@ -166,6 +172,10 @@ fn responses(route: &Route, components: &mut Components) -> Value {
         }
         responses.insert(status.to_string(), response);
     }
+    if route.headers.contains(&"If-None-Match") {
+        let same = json!({ "description": success_doc(304, Gives::Nothing) });
+        responses.entry("304").or_insert(same);
+    }
     for (status, codes) in failures(route) {
         let told: Vec<String> = codes.iter().map(|it| format!("`{}`: {}.", it.name(), it.title())).collect();
         let problem = schema::problem(components);
@@ -192,7 +202,7 @@ fn failures(route: &Route) -> BTreeMap<u16, Vec<Code>> {
     }
     match route.takes {
         Takes::Nothing => {}
-        Takes::Json(_) | Takes::JsonOrNothing(_) => codes.extend([
+        Takes::Json(_) | Takes::JsonOf(_) | Takes::JsonOrNothing(_) => codes.extend([
             Code::NotJson,
             Code::BodyTimeout,
             Code::TooLarge,

@@ -24,6 +24,8 @@ pub struct EventTypeView {
     pub count: i64,
     /// Whether the product itself tells it.
     pub built_in: bool,
+    /// Whether its data must fit a JSON schema: `GET /api/v1/events/types/{type}/schema`.
+    pub has_schema: bool,
     /// What it means; null when a plugin or a client tells it.
     pub description: Option<String>,
 }
@@ -85,19 +87,21 @@ pub struct SubscriptionView {
     pub max_attempts: Option<i32>,
 }
 
-/// Types after `after`, by name: those on the journal, and all that the product tells.
+/// Types after `after`, by name: those on the journal, those that have a schema, and all that the product tells.
 ///
 /// # Errors
 /// The store's.
 pub async fn types(services: &Services, after: &str, limit: i64) -> Result<EventTypePage> {
     let (from, wanted) = (after.to_owned(), limit + 1);
     let counted = services.read_long(move |r| r.event_types(&from, wanted)).await?;
-    // Where the counted ones end because of the limit, the built-in ones behind them come with a later page.
+    // Where the counted ones end because of the limit, the others behind them come with a later page.
     let end = counted.last().filter(|_| counted.len() as i64 == wanted).map(|(kind, _)| kind.clone());
     let mut all: BTreeMap<String, i64> = counted.into_iter().collect();
-    for (kind, _) in BUILT_IN {
-        if *kind > after && end.as_deref().is_none_or(|end| *kind < end) {
-            all.entry((*kind).to_owned()).or_default();
+    let schemas = services.journal.schemas();
+    let named = BUILT_IN.iter().map(|(kind, _)| (*kind).to_owned()).chain(schemas.kinds());
+    for kind in named {
+        if *kind > *after && end.as_deref().is_none_or(|end| *kind < *end) {
+            all.entry(kind).or_default();
         }
     }
     let is_more = all.len() as i64 > limit;
@@ -106,6 +110,7 @@ pub async fn types(services: &Services, after: &str, limit: i64) -> Result<Event
         .take(usize::try_from(limit).unwrap_or_default())
         .map(|(kind, count)| EventTypeView {
             built_in: describe(&kind).is_some(),
+            has_schema: schemas.has(&kind),
             description: describe(&kind).map(str::to_owned),
             kind,
             count,

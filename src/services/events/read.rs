@@ -31,7 +31,8 @@ pub struct DeliveryView {
     pub subscriber: String,
     /// A question that is asked in the background; null = whoever subscribed.
     pub hook: Option<String>,
-    /// waiting, ready, suspect, claimed, delayed; or final: done, dead, quarantined, expired.
+    /// waiting (behind an earlier one about the same subject), ready, suspect (it is tried alone, after a crash), claimed (it
+    /// runs), delayed (until `next_at`); or final: done, dead, quarantined, expired.
     pub state: String,
     /// Tries so far.
     pub attempts: i32,

@@ -70,12 +70,12 @@ impl Sse {
         }
     }
 
-    /// The next block that carries data.
+    /// The next block that tells something: an event or a gap.
     #[track_caller]
     pub fn event(&mut self) -> Block {
         loop {
             let block = self.block().expect("the stream has ended");
-            if block.data.is_some() {
+            if block.data.is_some() && block.event.as_deref() != Some("start") {
                 return block;
             }
         }
