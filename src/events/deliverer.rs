@@ -87,7 +87,11 @@ impl Deliverer {
     pub async fn new(options: DelivererOptions) -> Result<Self> {
         let epoch = options.clock.now_us();
         let now = Timestamp(epoch);
-        let freed = options.store.write(move |tx| tx.release_claims_of_other_epochs(epoch, now)).await?;
+        let freed = options.store.write(move |tx| {
+            tx.shift_delayed(0, now)?;
+            tx.release_claims_of_other_epochs(epoch, now)
+        });
+        let freed = freed.await?;
         if freed.released > 0 {
             log::info!("{} deliveries were under way when the server died: they run again", freed.released);
         }
@@ -164,7 +168,8 @@ impl Inner {
         let store = &self.options.store;
         if let Some(by) = wall.jumped(&self.options.clock) {
             log::warn!("the clock jumped by {} s: what is tried again later is moved along", by / 1_000_000);
-            store.write(move |tx| tx.shift_delayed(by)).await?;
+            let now = Timestamp(self.options.clock.now_us());
+            store.write(move |tx| tx.shift_delayed(by, now)).await?;
         }
         let all = self.options.journal.subscribers().names();
         let known: HashSet<&str> = all.iter().map(|it| &**it).collect();

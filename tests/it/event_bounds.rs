@@ -81,3 +81,22 @@ fn old_events_go_and_the_rest_of_the_server_does_not_mind() {
     let server = server.restart();
     assert!(metric(&server, "panotti_events_stored") > Some(200.0));
 }
+
+#[test]
+fn a_purged_plugin_is_owed_nothing_any_more() {
+    let fails = "panotti.events.subscribe('recording.started', function() error('not now') end)";
+    let server = Server::with().plugin("owed", fails).start();
+    start(&server);
+    last_error(&server, "owed");
+    let open = |server: &Server| {
+        let stats = server.get("/api/v1/events/stats").expect(200);
+        let states = stats["deliveries"]["states"].as_object().unwrap().clone();
+        states.values().filter_map(Value::as_i64).sum::<i64>()
+    };
+    assert_eq!(open(&server), 1);
+    server.delete("/api/v1/plugins/owed").expect(204);
+    assert_eq!(open(&server), 1, "it may come again");
+    server.post("/api/v1/plugins", json!({ "name": "owed" })).expect(201);
+    server.delete("/api/v1/plugins/owed?purge=true").expect(204);
+    assert_eq!(open(&server), 0);
+}

@@ -82,6 +82,8 @@ impl Registry {
                 tx.delete_backfills(&row.name)?;
                 tx.delete_assets(&row.name)?;
                 tx.delete_schedules(&row.name)?;
+                // Nobody is there any more to be told, and what is owed would hold the journal for ever.
+                tx.delete_deliveries_of(&[&row.name])?;
             }
             // Nothing of what was said of it over HTTP outlives it.
             tx.update_plugin(&PluginRow {

@@ -16,7 +16,8 @@ use super::super::statement::{Statement, statement};
 use super::super::tx::Tx;
 use super::{Claimed, RUNNABLE};
 
-/// So many processes that die while a delivery is under way condemn it.
+/// So many processes that die while a delivery is under way condemn it. What is one death short of that runs when no
+/// other such delivery does, so that the guilty one takes nobody with it that only happened to be under way.
 const MAX_CRASHES: i64 = 3;
 
 /// Events that are read at once.
@@ -75,7 +76,8 @@ struct Taken {
 /// Which rows of a subscriber: the state stands in the text, so that its partial index is used.
 const LIVE: &str = "state = 'ready' AND rank >= 0";
 const REPLAYED: &str = "state = 'ready' AND rank < 0";
-const SUSPECT: &str = "state = 'suspect'";
+const SUSPECT: &str = "state = 'suspect' AND (crashes < 2 OR NOT EXISTS \
+                       (SELECT 1 FROM deliveries WHERE state = 'claimed' AND crashes >= 2))";
 
 impl Taken {
     fn with(&self, event: Event, bytes: usize) -> Claimed {

@@ -14,6 +14,12 @@ use super::super::statement::{Statement, statement};
 use super::super::tx::Tx;
 use super::{Claimed, OPEN, Ran};
 
+/// A plugin is never told again later than this, in microseconds.
+const LONGEST_US: i64 = 720_000_000;
+
+/// Nor is anybody else.
+const LONGEST_OTHERS_US: i64 = 29 * 3_600_000_000;
+
 impl Tx {
     /// A delivery is done; false when its claim was lost. [`Tx::follow`] is due then.
     ///
@@ -142,14 +148,17 @@ impl Tx {
         back.bind(epoch).execute(&mut self.conn).or_fail()
     }
 
-    /// The wall clock jumped by `by` microseconds: what is tried again later waits as long as it would have.
+    /// The wall clock jumped by `by` microseconds and shows `now`: what is tried again later waits as long as it
+    /// would have, and never longer than anything has to wait: what an earlier process noted may go by another clock.
     ///
     /// # Errors
     /// The database's.
-    pub fn shift_delayed(&mut self, by: i64) -> Result<usize> {
-        let shift: Statement =
-            statement("UPDATE deliveries SET next_at = next_at + ? WHERE state = 'delayed'");
-        shift.bind(by).execute(&mut self.conn).or_fail()
+    pub fn shift_delayed(&mut self, by: i64, now: Timestamp) -> Result<usize> {
+        let shift: Statement = statement(format!(
+            "UPDATE deliveries SET next_at = min(next_at + ?, ? + CASE WHEN instr(subscriber, '/') > 0 \
+             THEN {LONGEST_OTHERS_US} ELSE {LONGEST_US} END) WHERE state = 'delayed'"
+        ));
+        shift.bind(by).bind(now.0).execute(&mut self.conn).or_fail()
     }
 
     /// Removes what is left for subscribers that are gone for good; how many.

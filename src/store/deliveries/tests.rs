@@ -172,3 +172,34 @@ fn no_more_is_claimed_at_once_than_may_be_held_but_always_one() {
     }
     assert_eq!(claim(&store, "one", 100)[0].attempts, 1, "what was given back was no attempt");
 }
+
+#[test]
+fn who_was_there_at_two_deaths_is_not_condemned_by_the_third_of_another() {
+    let (_folder, store) = store();
+    publish(&store, "guilty", None, &["one"]);
+    publish(&store, "innocent", None, &["two"]);
+    let both = || [claim(&store, "one", 100).len(), claim(&store, "two", 100).len()];
+    for epoch in [10, 20] {
+        assert_eq!(both(), [1, 1]);
+        assert_eq!(restart(&store, epoch), (2, 0));
+    }
+    assert_eq!(both(), [1, 0], "the next death is the end of what is under way");
+    assert_eq!(restart(&store, 30), (0, 1));
+    assert_eq!(both(), [0, 1]);
+}
+
+#[test]
+fn what_was_noted_by_another_clock_comes_within_the_longest_delay() {
+    let (_folder, store) = store();
+    publish(&store, "a", None, &["one"]);
+    let first = claim(&store, "one", 100).remove(0);
+    let year = 31_536_000_000_000;
+    store
+        .write_blocking(move |tx| {
+            tx.fail_delivery(1, &first, "oops", Some(Timestamp(year)), RAN)?;
+            tx.shift_delayed(year, Timestamp(year))
+        })
+        .unwrap();
+    assert!(claim(&store, "one", year).is_empty());
+    assert_eq!(ids(&claim(&store, "one", year + 720_000_000)), ["a"]);
+}
