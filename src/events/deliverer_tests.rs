@@ -262,6 +262,8 @@ async fn what_is_no_longer_worth_telling_is_not_told_and_lets_the_next_of_its_su
     assert_eq!(it.wait_until_seen(1).await, [("fresh".to_owned(), 1)]);
     deliverer.stop(soon()).await;
     assert_eq!(it.journal.deliveries("noting"), [("expired".to_owned(), 1), ("ok".to_owned(), 1)]);
+    let stale = it.store.read(|r| r.deliveries_of(1, 10)).unwrap().remove(0);
+    assert_eq!((stale.state.as_str(), stale.attempts), ("expired", 0), "no try of it began");
     let counts = it.store.read(|r| r.delivery_counts()).unwrap();
     assert_eq!((counts.pending, counts.claimed, counts.dead), (0, 0, 0));
 }

@@ -35,7 +35,17 @@ bodies! {
 
 /// What makes a clip: fields, or a cut.
 pub fn clip_create(components: &mut Components) -> Value {
-    components.named("ClipCreate", |_| clips::create_schema())
+    components.named("ClipCreate", |components| {
+        let mut schema = clips::create_schema();
+        // With names of their own: generators make them up otherwise, and some make up the same one twice.
+        for (part, name) in
+            schema["oneOf"].as_array_mut().into_iter().flatten().zip(["ClipOfFile", "ClipCut"])
+        {
+            let whole = part.take();
+            *part = components.named(name, |_| whole);
+        }
+        schema
+    })
 }
 
 fn body(components: &mut Components, name: &str, rules: &[Rule], purpose: Purpose) -> Value {
@@ -141,7 +151,7 @@ pub fn grants_change(components: &mut Components) -> Value {
             "type": "object", "additionalProperties": false, "minProperties": 1, "maxProperties": 1,
             "properties": {
                 "permissions": { "type": "object", "additionalProperties": parts, "description": "As in a manifest, such as `{\"http\": [\"api.example\"]}`." },
-                "all": { "const": true, "description": "Everything the manifest asks for." },
+                "all": { "type": "boolean", "description": "`true`: everything the manifest asks for." },
             },
         })
     })

@@ -141,8 +141,11 @@ fn request_body(takes: Takes, components: &mut Components) -> Option<Value> {
             "A JSON object, or nothing.",
             json!({ "application/json": { "schema": schema(components) } }),
         ),
-        Takes::Anything => (false, "Whatever it takes.", json!({ "*/*": {} })),
-        Takes::Media => (true, "The bytes of the file.", json!({ "application/octet-stream": {} })),
+        Takes::Anything => (false, "Whatever it takes.", json!({ "*/*": { "schema": {} } })),
+        Takes::Media => {
+            let bytes = json!({ "type": "string", "format": "binary" });
+            (true, "The bytes of the file.", json!({ "application/octet-stream": { "schema": bytes } }))
+        }
     };
     Some(json!({ "required": required, "description": description, "content": content }))
 }

@@ -30,10 +30,10 @@ pub fn add(document: &mut Value, plugin: &str, routes: &[RouteOffer]) {
             "description": format!("{summary} Needs a key with the scope `{scope}`."),
             "parameters": parameters,
             "security": [{ "apiKey": [] }, { "bearer": [] }],
-            "responses": { "200": { "description": "What the plugin answers.", "content": { "*/*": {} } }, "default": problem },
+            "responses": { "200": { "description": "What the plugin answers.", "content": { "*/*": { "schema": {} } } }, "default": problem },
         });
         if method != "get" {
-            operation["requestBody"] = json!({ "required": false, "description": "What the plugin takes.", "content": { "*/*": {} } });
+            operation["requestBody"] = json!({ "required": false, "description": "What the plugin takes.", "content": { "*/*": { "schema": {} } } });
         }
         document["paths"][path][method] = operation;
     }

@@ -75,6 +75,16 @@ fn every_response_has_a_description_and_a_schema_unless_it_is_empty() {
 }
 
 #[test]
+fn every_body_that_is_taken_has_a_schema() {
+    let document = document(&routes());
+    for (path, method, operation) in operations(&document) {
+        for (kind, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
+            assert!(content["schema"].is_object(), "{method} {path} {kind}: generators leave it out");
+        }
+    }
+}
+
+#[test]
 fn every_reference_leads_somewhere() {
     let document = document(&routes());
     let mut found = Vec::new();

@@ -48,12 +48,17 @@ impl Tx {
         self.settle(epoch, delivery, state, Some(error), next, Some(ran))
     }
 
-    /// The time in which the event was worth telling is over; false when its claim was lost.
+    /// The time in which the event was worth telling is over; this try did not begin, so it does not count, and what came
+    /// of those before stays. False when its claim was lost.
     ///
     /// # Errors
     /// The database's.
     pub fn expire_delivery(&mut self, epoch: i64, delivery: &Claimed) -> Result<bool> {
-        self.settle(epoch, delivery, "expired", None, None, None)
+        let over: Statement = statement(
+            "UPDATE deliveries SET state = 'expired', epoch = NULL, attempts = attempts - 1, next_at = 0 \
+             WHERE id = ? AND state = 'claimed' AND epoch = ?",
+        );
+        Ok(over.bind(delivery.id).bind(epoch).execute(&mut self.conn).or_fail()? > 0)
     }
 
     /// Its subscriber could not take it: it is tried at `next`, and the attempt does not count.
