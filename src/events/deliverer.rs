@@ -286,7 +286,7 @@ impl Inner {
     }
 
     /// What was written down is over; what follows begins.
-    pub(super) fn settled(self: &Arc<Self>, settled: &[Settled], followers: Vec<Claimed>) {
+    pub(super) fn settled(self: &Arc<Self>, settled: &[Arc<Settled>], followers: Vec<Claimed>) {
         for it in settled {
             self.lanes.settled(&it.delivery);
         }

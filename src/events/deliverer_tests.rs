@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::{Clock, SystemClock};
-use crate::error::ScriptFault;
+use crate::error::{Code, Error, ScriptFault};
 use crate::events::EventDraft;
 use crate::hooks::Subscription;
 use crate::hooks::{
     CallFuture, Dispatcher, HookCall, HookHandler, Member, OnError, Registration, Reply, Table,
 };
 use crate::model::call::{Caller, Effects, Emitted, KvOp};
-use crate::store::StoreOptions;
+use crate::store::{Reader, StoreOptions};
 
 type Seen = Arc<Mutex<Vec<(String, i32)>>>;
 type Act = Box<dyn Fn(&HookCall) -> std::result::Result<Effects, Outcome> + Send + Sync>;
@@ -338,5 +338,60 @@ async fn a_clock_that_jumps_back_a_day_delays_no_retry_by_a_day() {
     it.wait_until_seen(1).await;
     clock.0.store(-86_400_000_000, Ordering::Relaxed);
     assert_eq!(it.wait_until_seen(2).await.len(), 2);
+    deliverer.stop(soon()).await;
+}
+
+/// Its answers find no room on the disk until there is some.
+struct Full(Arc<AtomicBool>);
+
+impl Deferred for Full {
+    fn run(&self, _: Arc<str>, _: Hook, _: Event, _: i32) -> DeferredFuture {
+        let has_room = Arc::clone(&self.0);
+        let late: LateChange = Arc::new(move |_| match has_room.load(Ordering::Acquire) {
+            true => Ok(()),
+            false => Err(Error::new(Code::DiskFull, "no room for so much")),
+        });
+        Box::pin(async { Ok(Some(late)) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_finds_no_room_on_the_disk_waits_and_holds_up_nobody_who_does() {
+    let it = Journaled::with(|_| Ok(one_more()));
+    let has_room = Arc::new(AtomicBool::new(false));
+    let journal = it.journal.clone();
+    let question = move |tx: &mut Tx| {
+        let event =
+            journal.publish(tx, EventDraft::new("clip.created", "clip/1", json!({})), &Caller::server())?;
+        journal.defer(tx, &event, &[("noting".into(), 0)], Hook::OnClipCaptured)
+    };
+    it.store.write(question).await.unwrap();
+    for n in 0..20 {
+        it.publish(&format!("recording/{n}"), "a").await;
+    }
+    let options = DelivererOptions {
+        store: it.store.clone(),
+        journal: it.journal.clone(),
+        deferred: Arc::new(Full(Arc::clone(&has_room))),
+        clock: Arc::new(SystemClock),
+        per_plugin: 4,
+    };
+    let deliverer = Deliverer::new(options).await.unwrap();
+    let running = deliverer.clone();
+    tokio::spawn(async move { running.run().await });
+    let delivered = async |count: i64| {
+        for _ in 0..2000 {
+            if it.store.read(Reader::delivery_counts).unwrap().delivered == count {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        false
+    };
+    assert!(delivered(20).await, "the others are acknowledged");
+    it.publish("recording/later", "b").await;
+    assert!(delivered(21).await, "and so are those that come later");
+    has_room.store(true, Ordering::Release);
+    assert!(delivered(22).await);
     deliverer.stop(soon()).await;
 }

@@ -1,13 +1,16 @@
 //! Writes down what came of deliveries, many in one job: effects and acknowledgement of each are one part of it, which
 //! may fail alone.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::{Code, Error, Result};
-use crate::model::call::{Caller, PluginEffects};
+use crate::model::call::{Caller, KvOp, PluginEffects};
 use crate::model::time::Timestamp;
 use crate::store::{Claimed, PluginTask, Ran, Tx};
 
@@ -42,46 +45,99 @@ pub(super) enum Verdict {
     Expired,
 }
 
-/// Settles until nobody sends any more.
+/// Settles until nobody sends any more. What finds no room on the disk is tried again, and holds up nobody that does;
+/// what comes next for its subject waits for it.
 pub(super) async fn run(inner: Arc<Inner>, mut ended: UnboundedReceiver<Settled>) {
-    let mut batch = Vec::new();
-    while ended.recv_many(&mut batch, AT_ONCE).await > 0 {
-        let settled = Arc::new(std::mem::take(&mut batch));
-        if inner.options.journal.breaks(Promise::Effects) {
-            effects_alone(&inner, &settled).await;
+    let (mut batch, mut stuck): (Vec<Settled>, Vec<Arc<Settled>>) = Default::default();
+    let mut again_at = Instant::now();
+    loop {
+        let received = ended.recv_many(&mut batch, AT_ONCE);
+        let received =
+            if stuck.is_empty() { Ok(received.await) } else { timeout_at(again_at, received).await };
+        if received == Ok(0) {
+            return;
         }
-        let followers = write(&inner, &settled).await;
-        inner.settled(&settled, followers);
+        let mut all: Vec<Arc<Settled>> = batch.drain(..).map(Arc::new).collect();
+        if inner.options.journal.breaks(Promise::Effects) && !all.is_empty() {
+            effects_alone(&inner, all.clone()).await;
+        }
+        if Instant::now() >= again_at {
+            all.append(&mut stuck);
+        }
+        let count = all.len();
+        let left = settle(&inner, all).await;
+        if left.is_empty() {
+            continue;
+        }
+        if inner.is_stopping() {
+            // These claims are let go of, and the handlers run again.
+            inner.settled(&left, Vec::new());
+            continue;
+        }
+        again_at = Instant::now() + AGAIN;
+        if left.len() == count {
+            sleep(AGAIN).await;
+        }
+        stuck.extend(left);
     }
 }
 
-/// Writes until it is written: what comes next for these subjects waits for it. A full disk has room again some time;
-/// claims that are left at the stop are let go of, and the handlers run again.
-async fn write(inner: &Arc<Inner>, settled: &Arc<Vec<Settled>>) -> Vec<Claimed> {
-    loop {
-        let (own, batch) = (Arc::clone(inner), Arc::clone(settled));
-        let written = inner.options.store.write(move |tx| {
-            let mut followers = Vec::new();
-            for it in batch.iter() {
-                let is_final = one(&own, tx, it)?;
-                if is_final && own.is_stopping() {
-                    tx.move_up(&it.delivery)?;
-                } else if is_final {
-                    followers.extend(tx.follow(own.epoch, &it.delivery)?);
-                }
+/// Writes all of them at once; where that fails, one after the other, the smallest first, while there is room. What is
+/// left.
+async fn settle(inner: &Arc<Inner>, mut all: Vec<Arc<Settled>>) -> Vec<Arc<Settled>> {
+    if all.is_empty() || write(inner, &all).await {
+        return Vec::new();
+    }
+    if all.len() > 1 {
+        all.sort_by_cached_key(|it| Reverse(size(it)));
+        while let Some(smallest) = all.pop() {
+            if !write(inner, &[Arc::clone(&smallest)]).await {
+                all.push(smallest);
+                break;
             }
-            Ok(followers)
+        }
+    }
+    all
+}
+
+/// About how much is to be written for a delivery.
+fn size(it: &Settled) -> usize {
+    let Verdict::Done { effects, late } = &it.verdict else { return 0 };
+    let length = |value: &Value| value.to_string().len();
+    let of = |it: &PluginEffects| {
+        let keys = it.effects.kv.iter().map(|op| match op {
+            KvOp::Set { value, .. } => length(value),
+            _ => 0,
         });
-        match written.await {
-            Ok(followers) => return followers,
-            Err(err) => {
-                log::error!("what came of {} deliveries could not be noted yet: {err}", settled.len())
+        keys.chain(it.effects.events.iter().map(|it| length(&it.data))).sum::<usize>()
+    };
+    effects.iter().map(of).sum::<usize>() + usize::from(late.is_some())
+}
+
+/// Whether these could be written down.
+async fn write(inner: &Arc<Inner>, settled: &[Arc<Settled>]) -> bool {
+    let (own, batch) = (Arc::clone(inner), settled.to_vec());
+    let written = inner.options.store.write(move |tx| {
+        let mut followers = Vec::new();
+        for it in &batch {
+            let is_final = one(&own, tx, it)?;
+            if is_final && own.is_stopping() {
+                tx.move_up(&it.delivery)?;
+            } else if is_final {
+                followers.extend(tx.follow(own.epoch, &it.delivery)?);
             }
         }
-        if inner.is_stopping() {
-            return Vec::new();
+        Ok(followers)
+    });
+    match written.await {
+        Ok(followers) => {
+            inner.settled(settled, followers);
+            true
         }
-        tokio::time::sleep(AGAIN).await;
+        Err(err) => {
+            log::error!("what came of {} deliveries could not be noted yet: {err}", settled.len());
+            false
+        }
     }
 }
 
@@ -142,8 +198,8 @@ fn done(
 }
 
 /// The sabotage of effects: committed before the acknowledgement, with time to die in between.
-async fn effects_alone(inner: &Inner, settled: &Arc<Vec<Settled>>) {
-    let (journal, batch) = (inner.options.journal.clone(), Arc::clone(settled));
+async fn effects_alone(inner: &Inner, batch: Vec<Arc<Settled>>) {
+    let journal = inner.options.journal.clone();
     let written = inner.options.store.write(move |tx| {
         batch.iter().try_for_each(|it| match &it.verdict {
             Verdict::Done { effects, .. } => {
@@ -153,7 +209,7 @@ async fn effects_alone(inner: &Inner, settled: &Arc<Vec<Settled>>) {
         })
     });
     drop(written.await);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    sleep(Duration::from_millis(200)).await;
 }
 
 /// What its handlers left behind cannot be committed: as good as a handler that failed.
