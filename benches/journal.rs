@@ -9,14 +9,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use panotti::clock::{Clock, SystemClock};
-use panotti::events::{Deliverer, DelivererOptions, EventDraft};
-use panotti::hooks::{CallFuture, HookCall, HookHandler, Member, Reply, Subscription, Table};
+use panotti::events::{Deliverer, DelivererOptions, EventDraft, Journal};
+use panotti::hooks::{CallFuture, Dispatcher, HookCall, HookHandler, Member, Reply, Subscription, Table};
 use panotti::model::call::Caller;
 use panotti::model::time::Timestamp;
 use panotti::services::Services;
-use panotti::store::{Most, Ran, Room};
+use panotti::store::{Most, Ran, Room, Store, StoreOptions};
 use serde_json::json;
 
+use rig::server::Server;
 use rig::{Rig, is_long, member, percentile, spread};
 
 const TRIVIAL: &str = "panotti.events.subscribe('bench.**', function(event) end)";
@@ -38,6 +39,7 @@ fn main() {
     }
     latency(if long { 1_000 } else { 100 }, if long { 10 } else { 1 });
     stored(if long { &[1_000, 10_000, 100_000, 1_000_000] } else { &[10] }, events / 2, rounds);
+    restart(if long { 1_000_000 } else { 10 });
     for subscribers in [1, 10, 100] {
         let folder = tempfile::TempDir::new().unwrap();
         let rig = Rig::new(folder.path());
@@ -195,7 +197,7 @@ fn stored(before: &[usize], events: usize, rounds: usize) {
     let mut there = 0;
     for &wanted in before {
         while there < wanted {
-            fill(&rig.services);
+            fill(&rig.services.store, &rig.services.journal);
             there += FILLED_AT_ONCE;
         }
         let bench = Bench::new(&rig, lua(&rig, TRIVIAL, 1));
@@ -208,10 +210,38 @@ fn stored(before: &[usize], events: usize, rounds: usize) {
 
 const FILLED_AT_ONCE: usize = 1_000;
 
+/// How long the server takes to be ready over a journal of so many events, the first time and after a `kill -9`.
+fn restart(events: usize) {
+    let folder = tempfile::TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    let store = Store::open(&StoreOptions::at(data.join("panotti.db"))).unwrap();
+    let journal = Journal::new(Dispatcher::new(Duration::from_secs(1)), Arc::new(SystemClock), 8);
+    for _ in 0..events.div_ceil(FILLED_AT_ONCE) {
+        fill(&store, &journal);
+    }
+    // Some are under way when the process dies.
+    let under_way = store.write_blocking(move |tx| {
+        let event = journal.publish(tx, draft(0), &Caller::server())?;
+        let (seq, _) = tx.event(&event.id)?.unwrap();
+        let all: Vec<Arc<str>> = (0..200).map(|it| format!("gone{it}").into()).collect();
+        tx.insert_deliveries(seq, &event, &all, None)?;
+        let room = all.into_iter().map(|subscriber| Room { subscriber, ready: 1, replayed: 0, suspect: 0 });
+        tx.claim(0, &room.collect::<Vec<_>>(), Most::count(200), Timestamp(0))
+    });
+    assert_eq!(under_way.unwrap().len(), 200);
+    store.close();
+    for what in ["the first start", "a start after kill -9", "a start after kill -9"] {
+        // Dropping it kills it.
+        let server = Server::start(folder.path());
+        println!("{what} over {events} events: ready in {:.2} s", server.started_in.as_secs_f64());
+    }
+}
+
 /// Events of the past, delivered.
-fn fill(services: &Services) {
-    let journal = services.journal.clone();
-    let job = services.store.write_blocking(move |tx| {
+fn fill(store: &Store, journal: &Journal) {
+    let journal = journal.clone();
+    let job = store.write_blocking(move |tx| {
         for number in 0..FILLED_AT_ONCE {
             let event = journal.publish(tx, draft(number), &Caller::server())?;
             let (seq, _) = tx.event(&event.id)?.unwrap();
@@ -225,6 +255,7 @@ fn fill(services: &Services) {
             }
             for delivery in &claimed {
                 tx.acknowledge(0, delivery, Ran { began: Timestamp(0), ended: Timestamp(0) })?;
+                tx.move_up(delivery)?;
             }
         }
     });

@@ -1,6 +1,5 @@
 //! How a module is put together: functions that answer a [`Reply`], misuse that raises, names that must exist.
 
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
@@ -15,7 +14,7 @@ use crate::lua::prelude;
 
 use super::args::Args;
 use super::permit;
-use super::stubs::{ModuleDoc, find_similar};
+use super::stubs::{Entry, ModuleDoc, find_similar};
 
 const GLUE: &str = include_str!("../../../scripts/prelude/api.luau");
 
@@ -181,55 +180,60 @@ impl<'a> Build<'a> {
 
     /// Closes `entries` into a module: what is not permitted is taken out, the rest is read-only, and any other
     /// name raises with the nearest one that exists.
-    pub fn close(&self, entries: Table, doc: &ModuleDoc) -> mlua::Result<Table> {
-        let mut hidden = BTreeMap::new();
+    pub fn close(&self, entries: Table, doc: &'static ModuleDoc) -> mlua::Result<Table> {
         // A plugin that learns finds behind the missing name what it wants.
         let behind = self.ctx.learning.is_some().then(|| self.lua.create_table()).transpose()?;
         for function in &doc.functions {
-            let Some(permission) = &function.permission else { continue };
-            let allowed = match permission.split_once(':') {
-                Some((whole, part)) => self.ctx.permissions.allows(whole, part),
-                None => self.ctx.permissions.has(permission),
-            };
-            if !allowed {
-                if let Some(behind) = &behind {
-                    behind
-                        .raw_set(function.name.as_str(), entries.raw_get::<Value>(function.name.as_str())?)?;
-                }
-                entries.raw_set(function.name.as_str(), Value::Nil)?;
-                hidden.insert(function.name.clone(), permission.clone());
+            if hidden(self.ctx, function).is_none() {
+                continue;
             }
+            let name = function.name.as_str();
+            if let Some(behind) = &behind {
+                behind.raw_set(name, entries.raw_get::<Value>(name)?)?;
+            }
+            entries.raw_set(name, Value::Nil)?;
         }
-        let path = doc.path();
-        let what = if doc.name.is_empty() { "module or function" } else { "function" };
-        let mut names = Vec::new();
-        entries.for_each(|name: String, _: Value| {
-            names.push(name);
-            Ok(())
-        })?;
+        // Every VM has one of these for each module: what it needs, it finds when it is called.
         let ctx = self.ctx.clone();
-        let missing = self.lua.create_function(move |lua, name: Value| {
+        let missing = self.lua.create_function(move |lua, (name, entries): (Value, Table)| {
             let name = name.to_string()?;
-            Ok(match hidden.get(&name) {
-                Some(permission) => {
-                    let (whole, part) = permission.split_once(':').unzip();
-                    if permit::learns(&ctx, whole.unwrap_or(permission), part) {
-                        return Ok(String::new());
-                    }
-                    let function = format!("{path}.{name}");
-                    let why = permit::deny(&ctx, lua, &function, whole.unwrap_or(permission), part);
-                    format!("{function} {why}")
+            let path = doc.path();
+            let function = doc.functions.iter().find(|it| it.name == name);
+            if let Some((whole, part)) = function.and_then(|it| hidden(&ctx, it)) {
+                if permit::learns(&ctx, whole, part) {
+                    return Ok(String::new());
                 }
-                None => match find_similar(&name, names.iter().map(String::as_str)) {
-                    Some(near) => format!("{path} has no {what} '{name}' (did you mean '{near}'?)"),
-                    None => format!("{path} has no {what} '{name}'"),
-                },
+                let function = format!("{path}.{name}");
+                let why = permit::deny(&ctx, lua, &function, whole, part);
+                return Ok(format!("{function} {why}"));
+            }
+            let mut names = Vec::new();
+            entries.for_each(|name: String, _: Value| {
+                names.push(name);
+                Ok(())
+            })?;
+            let what = if doc.name.is_empty() { "module or function" } else { "function" };
+            Ok(match find_similar(&name, names.iter().map(String::as_str)) {
+                Some(near) => format!("{path} has no {what} '{name}' (did you mean '{near}'?)"),
+                None => format!("{path} has no {what} '{name}'"),
             })
         })?;
         let table: Table = self.strict.call((entries, missing, behind))?;
         table.set_readonly(true);
         Ok(table)
     }
+}
+
+/// The permission that a function lacks: its name and part.
+fn hidden<'d>(ctx: &ApiContext, function: &'d Entry) -> Option<(&'d str, Option<&'d str>)> {
+    let permission = function.permission.as_deref()?;
+    let (whole, part) =
+        permission.split_once(':').map_or((permission, None), |(whole, part)| (whole, Some(part)));
+    let allowed = match part {
+        Some(part) => ctx.permissions.allows(whole, part),
+        None => ctx.permissions.has(whole),
+    };
+    (!allowed).then_some((whole, part))
 }
 
 /// Refuses to wait while the database is held.

@@ -37,7 +37,7 @@ mod uuid;
 mod window;
 mod yaml;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use mlua::{Function, Lua, Table, Value};
 
@@ -109,24 +109,28 @@ pub const MODULES: &[Module] = &[
 pub fn install(lua: &Lua, ctx: &Arc<ApiContext>, shapes: &Arc<Shapes>) -> mlua::Result<()> {
     let build = Build::new(lua, ctx, shapes)?;
     let panotti = lua.create_table()?;
-    for module in MODULES {
+    for (module, doc) in MODULES.iter().zip(DOCS.iter()) {
         let value = match module.entry {
             Entry::Function(make) => Value::Function(make(&build)?),
             Entry::Table(make) if module.name.is_empty() => {
                 make(&build)?.for_each(|name: String, value: Value| panotti.raw_set(name, value))?;
                 continue;
             }
-            Entry::Table(make) => {
-                Value::Table(build.close(make(&build)?, &ModuleDoc::read(module.name, module.types))?)
-            }
+            Entry::Table(make) => Value::Table(build.close(make(&build)?, doc)?),
         };
         panotti.raw_set(module.name, value)?;
     }
     let log: Table = panotti.raw_get("log")?;
     lua.globals().raw_set("print", build.printer(&log.raw_get("info")?)?)?;
-    let doc = ModuleDoc { name: String::new(), doc: String::new(), functions: Vec::new() };
-    lua.globals().raw_set("panotti", build.close(panotti, &doc)?)
+    lua.globals().raw_set("panotti", build.close(panotti, &TOP)?)
 }
+
+/// What the files of [`MODULES`] say, read once for all VMs.
+static DOCS: LazyLock<Vec<ModuleDoc>> =
+    LazyLock::new(|| MODULES.iter().map(|it| ModuleDoc::read(it.name, it.types)).collect());
+
+/// Of the table that holds the modules: nothing in it needs a permission as a whole.
+static TOP: ModuleDoc = ModuleDoc { name: String::new(), doc: String::new(), functions: Vec::new() };
 
 #[cfg(test)]
 mod service_tests;

@@ -212,3 +212,12 @@ fn rust_files(root: &Path, folders: &[&str]) -> Vec<(PathBuf, String)> {
     }
     found
 }
+
+#[test]
+fn the_luau_with_small_pages_is_the_one_that_is_built() {
+    let lock = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();
+    let entries: Vec<&str> =
+        lock.split("[[package]]").filter(|it| it.contains("name = \"luau0-src\"")).collect();
+    assert_eq!(entries.len(), 1);
+    assert!(!entries[0].contains("source = "), "not the one in vendor/, see vendor/README.md:{}", entries[0]);
+}
