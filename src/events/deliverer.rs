@@ -163,6 +163,11 @@ impl Inner {
         self.stopping.load(Ordering::Acquire)
     }
 
+    /// Whether as many bytes are held as may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.lanes.free_bytes() == 0
+    }
+
     /// Finds out for whom something is due, and gives back what was claimed for those that are gone.
     async fn look(&self, wall: &mut Wall, wanted: &mut HashSet<Arc<str>>) -> Result<usize> {
         let store = &self.options.store;

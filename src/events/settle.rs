@@ -121,8 +121,9 @@ async fn write(inner: &Arc<Inner>, settled: &[Arc<Settled>]) -> bool {
         let mut followers = Vec::new();
         for it in &batch {
             let is_final = one(&own, tx, it)?;
-            if is_final && own.is_stopping() {
+            if is_final && (own.is_stopping() || own.is_full()) {
                 tx.move_up(&it.delivery)?;
+                own.options.journal.told(tx, vec![Arc::clone(&it.delivery.subscriber)]);
             } else if is_final {
                 followers.extend(tx.follow(own.epoch, &it.delivery)?);
             }

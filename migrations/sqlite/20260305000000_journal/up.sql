@@ -8,7 +8,7 @@ INSERT INTO counters (name, value) SELECT 'events:' || kind, count(*) FROM event
 -- One event for one subscriber (a plugin by its name, or webhook/<id>); hook names a question that is asked in the
 -- background. Kept as long as its event.
 -- waiting: an earlier one of the same subscriber, subject and lane is not done; suspect: ready, but under way when a
--- process died, so nothing else is claimed with it; delayed: tried again at next_at; done, dead, quarantined and
+-- process died, so it is claimed apart from the others; delayed: tried again at next_at; done, dead, quarantined and
 -- expired are final. replay is the lane; crashes counts processes that died while it was claimed.
 CREATE TABLE deliveries_new (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
