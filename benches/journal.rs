@@ -200,6 +200,8 @@ fn stored(before: &[usize], events: usize, rounds: usize) {
             fill(&rig.services.store, &rig.services.journal);
             there += FILLED_AT_ONCE;
         }
+        // What filling left to be written shall not be measured.
+        std::process::Command::new("sync").status().unwrap();
         let bench = Bench::new(&rig, lua(&rig, TRIVIAL, 1));
         let rates = (0..rounds).map(|_| bench.rate(64, events)).collect();
         println!("over {wanted} events: {} events/s", spread(rates, 0));
