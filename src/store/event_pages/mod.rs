@@ -101,7 +101,7 @@ pub struct EventPage {
 }
 
 impl Reader {
-    /// One page of events. It looks at [`LOOKED_AT`] rows at most.
+    /// One page of events. It looks at a bounded number of rows at most.
     ///
     /// # Errors
     /// The database's.
