@@ -17,9 +17,9 @@ pub const FILE_MAX_BYTES: u64 = 256 * 1024;
 /// Bytes all source files of a plugin may have together.
 pub const PLUGIN_MAX_BYTES: u64 = 1024 * 1024;
 /// Files a snapshot may have.
-const MAX_FILES: usize = 2_000;
-/// Folders within folders that are searched.
-const MAX_DEPTH: usize = 12;
+pub(super) const MAX_FILES: usize = 2_000;
+/// Folders within folders that are searched; deeper ones are not read.
+pub(super) const MAX_DEPTH: usize = 12;
 /// Characters a plugin's name may have.
 const NAME_MAX: usize = 64;
 
@@ -96,18 +96,23 @@ pub fn snapshot(folder: &Path) -> Result<Snapshot, LoadFault> {
     let dir = root.open_dir(name).map_err(unreadable)?;
     let mut reader = Reader::default();
     reader.read(&dir, "", 0)?;
-    let mut hash = blake3::Hasher::new();
-    for (path, content) in &reader.files {
-        for part in [path.as_bytes(), content] {
-            hash.update(&(part.len() as u64).to_le_bytes());
-            hash.update(part);
+    Ok(Snapshot { warnings: reader.warnings, ..Snapshot::of(reader.files) })
+}
+
+impl Snapshot {
+    /// The snapshot that a folder with these files would give.
+    pub fn of(mut files: BTreeMap<String, Arc<[u8]>>) -> Self {
+        files.retain(|path, _| belongs(path));
+        let mut hash = blake3::Hasher::new();
+        for (path, content) in &files {
+            for part in [path.as_bytes(), content] {
+                hash.update(&(part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
         }
+        let hash = hash.finalize().to_hex().as_str().into();
+        Snapshot { files: Arc::new(files), hash, warnings: Vec::new() }
     }
-    Ok(Snapshot {
-        files: Arc::new(reader.files),
-        hash: hash.finalize().to_hex().as_str().into(),
-        warnings: reader.warnings,
-    })
 }
 
 /// The file that starts the plugin: `init`, else `plugin`, else the only script.
@@ -196,12 +201,12 @@ fn judge(root: &Dir, entry: &DirEntry) -> Result<String, (String, bool)> {
     }
 }
 
-fn is_script(path: &str) -> bool {
+pub(super) fn is_script(path: &str) -> bool {
     path.ends_with(".lua") || path.ends_with(".luau")
 }
 
-/// What is part of a snapshot: everything else in the folder is the plugin's own business.
-fn belongs(path: &str) -> bool {
+/// What is part of a snapshot: everything else in the folder makes no other version.
+pub(super) fn belongs(path: &str) -> bool {
     is_script(path)
         || ["plugin.yaml", "plugin.yaml.example"].contains(&path)
         || (path.starts_with("migrations/") && path.ends_with(".sql"))

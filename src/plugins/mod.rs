@@ -1,8 +1,9 @@
 //! The life of a plugin: found, read, checked, loaded, watched, let go.
 //!
-//! `discovery` finds folders, `manifest` reads what they declare, `settings` settles their values; the
-//! `manager` loads them in order and puts them into the dispatcher's table; `handler` stands between the
-//! dispatcher and a running generation, with the `breaker` that leaves a harmful plugin alone for a while.
+//! `discovery` finds folders, `sources` changes what is in them, `manifest` reads what they declare, `settings`
+//! settles their values; the `manager` loads them in order and puts them into the dispatcher's table; `handler`
+//! stands between the dispatcher and a running generation, with the `breaker` that leaves a harmful plugin alone
+//! for a while.
 
 pub mod breaker;
 pub mod discovery;
@@ -20,6 +21,7 @@ mod schema_fault;
 pub mod script;
 pub mod settings;
 mod slow;
+pub mod sources;
 pub mod stats;
 pub mod status;
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod database;
 mod dependents;
 mod edited;
 mod exports;
+mod files;
 mod gauges;
 mod grants;
 mod life;

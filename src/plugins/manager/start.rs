@@ -36,6 +36,7 @@ impl Manager {
             }
         }
         let (_, candidates) = self.scan().await?;
+        self.sweep_folders().await;
         self.check_grants();
         // A deleted plugin without a folder is nobody's concern any more.
         self.0.slots.write().retain(|_, slot| slot.read(|it| it.row.registered || it.folder.is_some()));
