@@ -40,7 +40,9 @@ impl Manager {
             let Ok(folder) = folder_of(&slot) else { continue };
             match blocking(move || sources::sweep(&folder)).await {
                 Ok(Ok(0)) => {}
-                Ok(Ok(swept)) => log::info!(plugin = &*slot.name; "{swept} unfinished changes of its files were removed"),
+                Ok(Ok(swept)) => {
+                    log::info!(plugin = &*slot.name; "{swept} unfinished changes of its files were removed")
+                }
                 Ok(Err(fault)) | Err(fault) => {
                     log::warn!(plugin = &*slot.name; "what an unfinished change left was not removed: {fault}");
                 }

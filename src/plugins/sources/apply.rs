@@ -147,8 +147,14 @@ struct Change {
 type Fault = (String, io::Error);
 
 impl Change {
-    fn make(&mut self, put: &BTreeMap<String, Arc<[u8]>>, delete: &BTreeSet<String>) -> std::result::Result<(), Fault> {
-        self.step().and_then(|()| self.undo.dir.create_dir(&self.undo.stage)).map_err(|it| (String::new(), it))?;
+    fn make(
+        &mut self,
+        put: &BTreeMap<String, Arc<[u8]>>,
+        delete: &BTreeSet<String>,
+    ) -> std::result::Result<(), Fault> {
+        self.step()
+            .and_then(|()| self.undo.dir.create_dir(&self.undo.stage))
+            .map_err(|it| (String::new(), it))?;
         let mut staged = Vec::new();
         for (path, content) in put {
             staged.push((path, self.write(path, content).map_err(|it| (path.clone(), it))?));

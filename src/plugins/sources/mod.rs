@@ -95,13 +95,14 @@ pub fn read(folder: &Path, path: &str) -> Result<Option<Arc<[u8]>>> {
 /// What the disk says of a path in a plugin's folder.
 fn io_error(path: &str, fault: std::io::Error) -> Error {
     use std::io::ErrorKind::{
-        DirectoryNotEmpty, IsADirectory, NotADirectory, PermissionDenied, QuotaExceeded,
-        ReadOnlyFilesystem, StorageFull,
+        DirectoryNotEmpty, IsADirectory, NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
+        StorageFull,
     };
     let shown = path.escape_debug();
     let (code, detail, hint) = match fault.kind() {
         StorageFull | QuotaExceeded => {
-            let mut full = Error::new(Code::DiskFull, "There is no room on the disk for this; nothing was changed.");
+            let mut full =
+                Error::new(Code::DiskFull, "There is no room on the disk for this; nothing was changed.");
             full.retry_after = Some(60);
             full.source = Some(fault.into());
             return full;
@@ -113,7 +114,9 @@ fn io_error(path: &str, fault: std::io::Error) -> Error {
         ),
         IsADirectory | NotADirectory | DirectoryNotEmpty => (
             Code::Conflict,
-            format!("A folder stands where `{shown}` needs a file, or a file where it needs a folder: {fault}."),
+            format!(
+                "A folder stands where `{shown}` needs a file, or a file where it needs a folder: {fault}."
+            ),
             "Move what stands in the way, or use another path.",
         ),
         _ => return Error::internal(fault),

@@ -76,11 +76,14 @@ fn check_names(all: &Files, put: &Files) -> Result<()> {
                         name.escape_debug(),
                         other.escape_debug()
                     );
-                    return Err(Error::new(Code::Conflict, detail).with_hint("Use the name as it stands, or another."));
+                    return Err(Error::new(Code::Conflict, detail)
+                        .with_hint("Use the name as it stands, or another."));
                 }
                 Some((_, other_is_folder)) if *other_is_folder != is_folder => {
                     let detail = format!("`{}` would be a file and a folder at once.", name.escape_debug());
-                    return Err(Error::new(Code::Conflict, detail).with_hint("Delete the one to make the other."));
+                    return Err(
+                        Error::new(Code::Conflict, detail).with_hint("Delete the one to make the other.")
+                    );
                 }
                 Some(_) => {}
             }
@@ -98,7 +101,8 @@ fn check_sizes(all: &Files) -> Result<()> {
         (true, PLUGIN_MAX_BYTES, "sources, manifest and migrations"),
         (false, EXTRA_MAX_BYTES, "documents and files of tests"),
     ] {
-        let counted = all.iter().filter(|(path, _)| Kind::of(path).is_some_and(Kind::makes_a_version) == made);
+        let counted =
+            all.iter().filter(|(path, _)| Kind::of(path).is_some_and(Kind::makes_a_version) == made);
         let bytes: u64 = counted.map(|(_, content)| content.len() as u64).sum();
         if bytes > limit {
             let detail = format!("The {what} of the plugin would have {bytes} bytes; they may have {limit}.");
@@ -110,7 +114,9 @@ fn check_sizes(all: &Files) -> Result<()> {
 
 fn too_large(detail: String, limit: u64) -> Error {
     Error::new(Code::TooLarge, detail)
-        .with_hint("This limit is part of the server: split the file, or keep data outside the plugin's sources.")
+        .with_hint(
+            "This limit is part of the server: split the file, or keep data outside the plugin's sources.",
+        )
         .with_member("limit", limit)
 }
 

@@ -151,7 +151,10 @@ pub fn inside(path: &str) -> Result<(), PathFault> {
             "" => return fault("has an empty part: two `/` in a row, or one at its end".to_owned()),
             "." | ".." => return fault(format!("has the part `{part}`, which is no name")),
             hidden if hidden.starts_with('.') => {
-                return fault(format!("has the hidden part `{}`; hidden files are left alone", hidden.escape_debug()));
+                return fault(format!(
+                    "has the hidden part `{}`; hidden files are left alone",
+                    hidden.escape_debug()
+                ));
             }
             _ => {}
         }
@@ -217,6 +220,8 @@ mod tests {
         let long = format!("{}.lua", "a".repeat(300));
         assert!(check(&long).unwrap_err().reason.contains("304 bytes"));
         assert!(check(&format!("{}a.lua", "b/".repeat(13))).unwrap_err().reason.contains("12 folders"));
-        assert!(check(&format!("{}a.lua", "bbbbbbbbb/".repeat(60))).unwrap_err().reason.contains("605 bytes"));
+        assert!(
+            check(&format!("{}a.lua", "bbbbbbbbb/".repeat(60))).unwrap_err().reason.contains("605 bytes")
+        );
     }
 }

@@ -54,8 +54,13 @@ fn names(paths: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn files_are_listed_with_hash_and_kind_and_hidden_ones_are_not() {
-    let (_root, folder) =
-        plugin(&[("init.lua", "return 1"), ("README.md", "#"), (".git/a.lua", ""), ("a.so", ""), ("tests/x.json", "{}")]);
+    let (_root, folder) = plugin(&[
+        ("init.lua", "return 1"),
+        ("README.md", "#"),
+        (".git/a.lua", ""),
+        ("a.so", ""),
+        ("tests/x.json", "{}"),
+    ]);
     let files = list(&folder).unwrap();
     let shown: Vec<(&str, Kind)> = files.iter().map(|it| (it.path.as_str(), it.kind)).collect();
     assert_eq!(
@@ -150,8 +155,9 @@ const PATHS: &[&str] =
     &["init.lua", "a.lua", "lib/a.lua", "lib/b.lua", "lib/deep/c.lua", "tests/t/x.json", "README.md"];
 
 fn some_files() -> impl Strategy<Value = BTreeMap<String, Arc<[u8]>>> {
-    prop::collection::btree_map(prop::sample::select(PATHS), "[a-z]{0,9}", 0..6)
-        .prop_map(|files| files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().into())).collect())
+    prop::collection::btree_map(prop::sample::select(PATHS), "[a-z]{0,9}", 0..6).prop_map(|files| {
+        files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().into())).collect()
+    })
 }
 
 proptest! {
