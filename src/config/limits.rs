@@ -111,6 +111,22 @@ pub struct Breaker {
     pub slow_request_ms: u64,
 }
 
+/// When a plugin goes back to its former version by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    /// Whether it does.
+    pub enabled: bool,
+    /// Seconds for which a new version is watched.
+    pub window_s: u64,
+    /// Calls for which it is watched, too, for an hour at most.
+    pub calls: u64,
+    /// Percent of calls of which more must fail.
+    pub error_percent: u32,
+    /// Times the former share of failed calls that must be exceeded, too.
+    pub factor: u32,
+}
+
 /// What is kept of the journal, and for how long; 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

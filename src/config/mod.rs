@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use docs::{example_yaml, help_text};
 pub use fault::{ConfigFaults, Fault, did_you_mean};
-pub use limits::{Breaker, LimitRules, PluginLimits, Retention};
+pub use limits::{Breaker, LimitRules, PluginLimits, Retention, Rollback};
 pub use load::{FlagValue, Sources, load};
 pub use table::{Row, SETTINGS};
 pub use yaml::{YAML_MAX_BYTES, YamlFault, line_of, parse_yaml, to_yaml};
@@ -97,6 +97,8 @@ pub struct Settings {
     pub in_flight_total: usize,
     /// Hours an answer is kept for its `Idempotency-Key`.
     pub idempotency_hours: u64,
+    /// Versions of its files that are kept of each plugin.
+    pub plugin_versions_keep: u32,
     /// What is kept of the journal, and for how long.
     pub retention: Retention,
     /// What one plugin may use, unless its manifest says otherwise.
@@ -105,6 +107,8 @@ pub struct Settings {
     pub limits_max: PluginLimits,
     /// When a plugin that keeps being killed is left alone for a while.
     pub breaker: Breaker,
+    /// When a plugin goes back to its former version by itself.
+    pub rollback: Rollback,
 }
 
 /// Shape of the log lines.

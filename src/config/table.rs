@@ -105,6 +105,7 @@ pub const SETTINGS: &[Row] = &[
     row("chain_wall_ms", whole(1, DAY_MS), "3000", "ms", "All plugins together may take so long to answer one question."),
     row("in_flight_total", whole(1, 1_000_000), "10000", "", "Calls into Lua in flight at once, all plugins together; each plugin may have 16 whatever the others have."),
     row("idempotency_hours", whole(1, 8760), "24", "h", "An answer is kept so long for its Idempotency-Key."),
+    row("plugin_versions_keep", whole(2, 100_000), "200", "", "Versions of its files that are kept of each plugin; the one that runs and the last good one before it never go."),
     row("retention.events_days", whole(0, 36_500), "30", "d", "Events are kept so long, and longer while somebody is still to be told of them; 0 is for ever."),
     row("retention.events_max", whole(0, 1 << 40), "1000000", "", "So many events are kept; then the oldest go that nobody is still to be told of; 0 is no limit."),
     row("retention.events_mib", whole(0, 1 << 24), "1024", "MiB", "Events are kept up to this size, without their deliveries; 0 is no limit."),
@@ -196,6 +197,11 @@ pub const SETTINGS: &[Row] = &[
     row("breaker.open_s", whole(1, 86_400), "30", "s", "An open breaker lets nothing through for this time, doubled each time."),
     row("breaker.open_max_s", whole(1, 604_800), "3600", "s", "The longest time a breaker stays open."),
     row("breaker.slow_request_ms", whole(1, DAY_MS), "500", "ms", "A plugin that takes longer around 10 of 20 requests is left out of before_request and after_request for a while."),
+    row("rollback.enabled", Kind::Flag, "true", "", "True has a plugin go back to its former version when the new one fails too often."),
+    row("rollback.window_s", whole(1, 86_400), "60", "s", "A new version is watched for this time."),
+    row("rollback.calls", whole(1, 1_000_000), "200", "", "A new version is watched for so many calls, too, for an hour at most."),
+    row("rollback.error_percent", whole(1, 100), "5", "%", "A new version of which more calls fail is gone back from, if that is much more than before."),
+    row("rollback.factor", whole(1, 1000), "3", "", "Much more is so many times the share of calls that failed before."),
 ];
 
 const fn row(

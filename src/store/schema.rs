@@ -147,6 +147,42 @@ diesel::table! {
 }
 
 diesel::table! {
+    plugin_versions (id) {
+        id -> BigInt,
+        plugin_id -> BigInt,
+        number -> BigInt,
+        hash -> Text,
+        generation -> BigInt,
+        origin -> Text,
+        author -> Text,
+        note -> Nullable<Text>,
+        at -> BigInt,
+        restores -> Nullable<BigInt>,
+        files -> BigInt,
+        bytes -> BigInt,
+        rolled_back_at -> Nullable<BigInt>,
+        rolled_back_why -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    plugin_blobs (hash) {
+        hash -> Text,
+        size -> BigInt,
+        deflated -> Bool,
+        bytes -> Binary,
+    }
+}
+
+diesel::table! {
+    plugin_version_files (version_id, path) {
+        version_id -> BigInt,
+        path -> Text,
+        blob -> Text,
+    }
+}
+
+diesel::table! {
     event_schemas (kind) {
         kind -> Text,
         schema -> Text,
@@ -333,6 +369,8 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(plugin_version_files -> plugin_blobs (blob));
+
 diesel::allow_tables_to_appear_in_same_query!(
     recordings,
     tracks,
@@ -351,6 +389,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     schedules,
     schedule_runs,
     plugin_tasks,
+    plugin_versions,
+    plugin_version_files,
+    plugin_blobs,
     tokens,
     audit,
     idempotency,

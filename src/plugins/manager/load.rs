@@ -74,6 +74,7 @@ impl Manager {
                 },
             }
         }
+        self.keep_started(&started).await;
         self.publish();
         for slot in &started {
             self.tell(slot, "plugin.loaded").await;

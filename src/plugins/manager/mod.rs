@@ -19,6 +19,7 @@ mod schedules;
 mod settle;
 mod slot;
 mod start;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -113,8 +114,12 @@ impl Manager {
     /// A manager that has not looked at any folder yet.
     pub fn new(parts: Parts) -> Self {
         let env = PluginEnv::new(parts.env, &parts.settings.plugin_env);
-        let registry =
-            Registry { store: parts.store, journal: parts.journal, clock: Arc::clone(&parts.clock) };
+        let registry = Registry {
+            store: parts.store,
+            journal: parts.journal,
+            clock: Arc::clone(&parts.clock),
+            most_versions: parts.settings.plugin_versions_keep.into(),
+        };
         Manager(Arc::new(Shared {
             settings: parts.settings,
             clock: parts.clock,

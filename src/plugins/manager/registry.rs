@@ -33,6 +33,8 @@ pub(super) struct Registry {
     pub(super) store: Store,
     pub(super) journal: Journal,
     pub(super) clock: SharedClock,
+    /// Versions of files that are kept of each plugin.
+    pub(super) most_versions: i64,
 }
 
 impl Registry {
@@ -82,6 +84,7 @@ impl Registry {
                 tx.delete_backfills(&row.name)?;
                 tx.delete_assets(&row.name)?;
                 tx.delete_schedules(&row.name)?;
+                tx.delete_versions(row.id)?;
                 // Nobody is there any more to be told, and what is owed would hold the journal for ever.
                 tx.delete_deliveries_of(&[&row.name])?;
             }
@@ -269,7 +272,7 @@ impl Registry {
         written.await
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         Timestamp(self.clock.now_us())
     }
 }

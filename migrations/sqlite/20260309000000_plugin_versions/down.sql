@@ -1,0 +1,3 @@
+DROP TABLE plugin_version_files;
+DROP TABLE plugin_blobs;
+DROP TABLE plugin_versions;

@@ -1,0 +1,108 @@
+//! Keeping what goes live.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::model::kept_version::{NewVersion, VersionRow};
+use crate::model::plugin_version::Authorship;
+use crate::plugins::discovery::Snapshot;
+use crate::plugins::manager::Manager;
+use crate::plugins::manager::registry::Registry;
+use crate::plugins::manager::scan::blocking;
+use crate::plugins::manager::slot::Slot;
+use crate::store;
+
+/// Versions that are stored in one transaction.
+const AT_ONCE: usize = 64;
+
+/// Files that go live.
+pub(in crate::plugins::manager) struct GoesLive {
+    /// The number of the plugin's row.
+    pub(in crate::plugins::manager) plugin: i64,
+    /// The files.
+    pub(in crate::plugins::manager) snapshot: Snapshot,
+    /// The generation they go live as.
+    pub(in crate::plugins::manager) generation: u64,
+    /// Who made them, and how.
+    pub(in crate::plugins::manager) authorship: Authorship,
+}
+
+impl Manager {
+    /// Keeps the files of plugins that were started; when that fails they run all the same.
+    pub(in crate::plugins::manager) async fn keep_started(&self, started: &[Arc<Slot>]) {
+        let live = started.iter().filter_map(|slot| {
+            let live = slot.live()?;
+            Some(GoesLive {
+                plugin: slot.read(|it| it.row.id),
+                snapshot: live.prepared.snapshot.clone(),
+                generation: live.generation,
+                authorship: Authorship::disk(),
+            })
+        });
+        if let Err(fault) = self.0.registry.keep_versions(live.collect()).await {
+            log::error!("the versions of the plugins that were started could not be kept: {fault}");
+        }
+    }
+}
+
+impl Registry {
+    /// Keeps the files of a plugin that go live; those of its last version make no other one, and cost no commit.
+    #[allow(dead_code, reason = "a reload calls it")]
+    pub(in crate::plugins::manager) async fn keep_version(
+        &self,
+        plugin: i64,
+        snapshot: &Snapshot,
+        generation: u64,
+        authorship: &Authorship,
+    ) -> Result<VersionRow> {
+        let hash = Arc::clone(&snapshot.hash);
+        let last = self.store.read_async(move |it| it.last_version(plugin)).await?;
+        if let Some(last) = last.filter(|it| it.hash == *hash) {
+            return Ok(last);
+        }
+        let (snapshot, authorship) = (snapshot.clone(), authorship.clone());
+        let live = GoesLive { plugin, snapshot, generation, authorship };
+        let new = self.packed(vec![live]).await?.remove(0);
+        let most = self.most_versions;
+        self.store.write(move |tx| tx.keep_version(&new, most)).await
+    }
+
+    /// The same for many plugins, in few transactions; a plugin whose files are those of its last version costs nothing.
+    pub(in crate::plugins::manager) async fn keep_versions(&self, all: Vec<GoesLive>) -> Result<()> {
+        let last = self.store.read_async(|it| it.last_versions()).await?;
+        let is_new = |it: &GoesLive| last.get(&it.plugin).is_none_or(|last| last.hash != *it.snapshot.hash);
+        let new = self.packed(all.into_iter().filter(is_new).collect()).await?;
+        let (most, mut new) = (self.most_versions, new.into_iter());
+        loop {
+            let part: Vec<NewVersion> = new.by_ref().take(AT_ONCE).collect();
+            if part.is_empty() {
+                return Ok(());
+            }
+            self.store
+                .write(move |tx| part.iter().try_for_each(|it| tx.keep_version(it, most).map(drop)))
+                .await?;
+        }
+    }
+
+    async fn packed(&self, all: Vec<GoesLive>) -> Result<Vec<NewVersion>> {
+        let at = self.now();
+        blocking(move || {
+            all.into_iter()
+                .map(|live| NewVersion {
+                    plugin_id: live.plugin,
+                    hash: Arc::clone(&live.snapshot.hash),
+                    generation: live.generation,
+                    authorship: live.authorship,
+                    at,
+                    files: live
+                        .snapshot
+                        .files
+                        .iter()
+                        .map(|(path, bytes)| (path.clone(), Arc::new(store::packed(bytes))))
+                        .collect(),
+                })
+                .collect()
+        })
+        .await
+    }
+}
