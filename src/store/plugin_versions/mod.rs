@@ -47,10 +47,9 @@ const ORIGINS: [VersionOrigin; 4] =
 fn version_of(row: Row) -> Result<VersionRow> {
     let origin = ORIGINS.into_iter().find(|it| it.as_str() == row.origin);
     let origin = origin.ok_or_else(|| Error::internal(format!("a version's origin is `{}`", row.origin)))?;
-    let rolled_back = row.rolled_back_at.map(|at| RolledBack {
-        at: Timestamp(at),
-        why: row.rolled_back_why.unwrap_or_default(),
-    });
+    let rolled_back = row
+        .rolled_back_at
+        .map(|at| RolledBack { at: Timestamp(at), why: row.rolled_back_why.unwrap_or_default() });
     Ok(VersionRow {
         id: row.id,
         plugin_id: row.plugin_id,
@@ -130,11 +129,7 @@ impl Tx {
     /// The database's.
     pub fn set_restores(&mut self, plugin: i64, number: i64, restores: i64) -> Result<()> {
         let row = versions::table.filter(versions::plugin_id.eq(plugin)).filter(versions::number.eq(number));
-        diesel::update(row)
-            .set(versions::restores.eq(restores))
-            .execute(&mut self.conn)
-            .or_fail()
-            .map(drop)
+        diesel::update(row).set(versions::restores.eq(restores)).execute(&mut self.conn).or_fail().map(drop)
     }
 
     /// Removes all versions of a plugin, and the bytes that nobody else has.
@@ -238,12 +233,8 @@ impl Reader {
             .filter(versions::hash.ne(hash))
             .order(versions::number.desc())
             .select(Row::as_select());
-        let former: Vec<VersionRow> = former
-            .load(&mut self.conn)
-            .or_fail()?
-            .into_iter()
-            .map(version_of)
-            .collect::<Result<_>>()?;
+        let former: Vec<VersionRow> =
+            former.load(&mut self.conn).or_fail()?.into_iter().map(version_of).collect::<Result<_>>()?;
         for version in former {
             let next = self.version(plugin, version.number + 1)?;
             let failed = version.rolled_back.is_some()

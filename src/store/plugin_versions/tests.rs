@@ -33,10 +33,8 @@ fn plugin(store: &Store, name: &str) -> i64 {
 }
 
 fn new(plugin_id: i64, origin: VersionOrigin, texts: &[(&str, &str)]) -> NewVersion {
-    let files: Vec<(String, Arc<Blob>)> = texts
-        .iter()
-        .map(|(path, text)| ((*path).to_owned(), Arc::new(packed(text.as_bytes()))))
-        .collect();
+    let files: Vec<(String, Arc<Blob>)> =
+        texts.iter().map(|(path, text)| ((*path).to_owned(), Arc::new(packed(text.as_bytes())))).collect();
     let hash: String = texts.iter().map(|(path, text)| format!("{path}={text};")).collect();
     NewVersion {
         plugin_id,
