@@ -112,7 +112,8 @@ impl Journal {
         Journal { sabotage, ..self }
     }
 
-    pub(super) fn breaks(&self, promise: Promise) -> bool {
+    /// Whether `promise` is to be broken.
+    pub fn breaks(&self, promise: Promise) -> bool {
         self.sabotage.breaks(promise)
     }
 

@@ -27,7 +27,7 @@ pub use deliverer::{Deferred, DeferredFuture, Deliverer, DelivererOptions, LateC
 pub use journal::{EventDraft, Journal};
 pub use replay::{Preview, Replays};
 pub use retention::Retention;
-pub use sabotage::Sabotage;
+pub use sabotage::{Promise, Sabotage};
 pub use schemas::{EventSchema, EventSchemas};
 pub use stream::{EventStream, StreamPlace, Streamed, Streams};
 pub use subscribers::{Subscriber, Subscribers, TellFuture};

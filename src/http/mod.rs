@@ -48,7 +48,7 @@ use crate::model::replay::Replay;
 use crate::model::schedule::ScheduleRun;
 use crate::model::token::Token;
 use crate::model::webhook::{Webhook, WebhookAttempt};
-use crate::plugins::manager::{DependencyView, GrantsView, ScheduleView};
+use crate::plugins::manager::{DependencyView, Edited, GrantsView, ScheduleView};
 use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
 use crate::services::event_schemas::EventSchemaRow;
 use crate::services::events::trace::Trace;
@@ -152,6 +152,12 @@ fn routes() -> Vec<Route> {
         post("/api/v1/plugins/{id}/enable", "enablePlugin", plugins::enable, "Lets a plugin run, now and after a restart.")
             .gives(200, Json(of::<PluginView>)).fails(&[PluginNotFound, Conflict, PluginLoadFailed]),
         post("/api/v1/plugins/{id}/disable", "disablePlugin", plugins::disable, "Stops a plugin, now and after a restart.")
+            .gives(200, Json(of::<PluginView>)).fails(&[PluginNotFound, Conflict]),
+        post("/api/v1/plugins/{id}/reload", "reloadPlugin", plugins::reload, "Reads a plugin's folder and makes the plugin anew, also when nothing has changed; the running generation stays when the new one does not load.")
+            .gives(200, Json(of::<Edited>)).fails(&[PluginNotFound, Conflict, PluginNotRunning, PluginLoadFailed]),
+        post("/api/v1/plugins/{id}/load", "loadPlugin", plugins::load, "Loads a plugin that does not run; whether it is enabled stays as it is.")
+            .gives(200, Json(of::<PluginView>)).fails(&[PluginNotFound, Conflict, PluginLoadFailed]),
+        post("/api/v1/plugins/{id}/unload", "unloadPlugin", plugins::unload, "Stops a plugin until it is loaded again or the server restarts; whether it is enabled stays as it is.")
             .gives(200, Json(of::<PluginView>)).fails(&[PluginNotFound, Conflict]),
         get("/api/v1/plugins/{id}/status", "getPluginStatus", plugins::status, "Tells everything about a plugin at this moment.")
             .gives(200, Json(of::<PluginStatus>)).fails(&[PluginNotFound]),

@@ -198,6 +198,21 @@ pub(super) async fn rescan(call: Call<scope::PluginsManage>) -> Result<HttpRespo
     reply::json(StatusCode::OK, &call.state.manager.rescan().await?)
 }
 
+/// Makes a plugin anew of what its folder holds.
+pub(super) async fn reload(call: Call<scope::PluginsManage>) -> Result<HttpResponse> {
+    reply::json(StatusCode::OK, &call.state.manager.reload(call.part("id")).await?)
+}
+
+/// Loads a plugin that does not run.
+pub(super) async fn load(call: Call<scope::PluginsManage>) -> Result<HttpResponse> {
+    reply::json(StatusCode::OK, &call.state.manager.load_now(call.part("id"), &call.actor()).await?)
+}
+
+/// Stops a plugin for a while.
+pub(super) async fn unload(call: Call<scope::PluginsManage>) -> Result<HttpResponse> {
+    reply::json(StatusCode::OK, &call.state.manager.unload(call.part("id"), &call.actor()).await?)
+}
+
 /// Lets a plugin be called again that was left alone.
 pub(super) async fn reset_breaker(call: Call<scope::PluginsManage>) -> Result<HttpResponse> {
     reply::ok(&call.state.manager.reset_breaker(call.part("id"))?)

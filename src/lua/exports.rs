@@ -18,9 +18,10 @@ pub enum Exported {
 
 /// Calls functions of plugins.
 pub trait Exports: Send + Sync + 'static {
-    /// Calls `name` of `plugin` with plain values.
+    /// Calls `name` of `plugin` with plain values, out of a generation (its number) of the plugin `from`.
     fn call(
         &self,
+        from: (&str, u64),
         plugin: &str,
         name: &str,
         arguments: Vec<Value>,
@@ -32,7 +33,14 @@ pub trait Exports: Send + Sync + 'static {
 pub struct NoExports;
 
 impl Exports for NoExports {
-    fn call(&self, plugin: &str, _: &str, _: Vec<Value>, _: Caller) -> BoxFuture<'static, Exported> {
+    fn call(
+        &self,
+        _: (&str, u64),
+        plugin: &str,
+        _: &str,
+        _: Vec<Value>,
+        _: Caller,
+    ) -> BoxFuture<'static, Exported> {
         let why = format!("the plugin '{plugin}' does not run");
         Box::pin(std::future::ready(Exported::Failed("not_running", why)))
     }

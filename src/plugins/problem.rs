@@ -42,6 +42,8 @@ pub struct LoadFault {
     pub problems: Vec<Problem>,
     /// Whether the log has it already.
     pub logged: bool,
+    /// The error it is answered as, when that is not the plugin's fault.
+    pub code: Option<Code>,
 }
 
 impl LoadFault {
@@ -66,12 +68,25 @@ impl LoadFault {
             }
             script.excerpt = first.line.zip(text).and_then(|(line, text)| excerpt(text, line));
         }
-        LoadFault { outcome, script, problems, logged: false }
+        LoadFault { outcome, script, problems, logged: false, code: None }
     }
 
     /// What the host said of the script.
     pub fn of_call(failure: CallFailure) -> Self {
-        LoadFault { outcome: failure.outcome, script: failure.fault, problems: Vec::new(), logged: false }
+        LoadFault {
+            outcome: failure.outcome,
+            script: failure.fault,
+            problems: Vec::new(),
+            logged: false,
+            code: None,
+        }
+    }
+
+    /// What the store could not keep.
+    pub fn of_store(error: Error) -> Self {
+        let mut fault = Self::of_folder(Outcome::Skipped, error.detail, error.code.hint());
+        fault.code = Some(error.code);
+        fault
     }
 
     /// The same fault, which the log has already.
@@ -82,6 +97,9 @@ impl LoadFault {
 
     /// The answer to somebody who wanted the plugin to run.
     pub fn into_error(self, plugin: &str) -> Error {
+        if let Some(code) = self.code {
+            return Error::new(code, self.script.message);
+        }
         let mut error =
             Error::new(Code::PluginLoadFailed, format!("plugin `{plugin}` does not load: {}", self.script));
         error.hint.clone_from(&self.script.hint);

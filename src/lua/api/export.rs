@@ -84,7 +84,7 @@ fn call(
             "other plugins are called from hooks, not while the plugin's files load".to_owned(),
         ));
     }
-    let answer = ctx.exports.call(&plugin, &name, arguments, caller);
+    let answer = ctx.exports.call((&ctx.plugin, ctx.generation), &plugin, &name, arguments, caller);
     Ok(async move {
         match answer.await {
             Exported::Value(serde_json::Value::Null) => Ok(Reply::Lua(mlua::Value::Nil)),

@@ -71,7 +71,7 @@ impl Manager {
                     format!("The plugin `{}` is registered already.", new.name),
                 ));
             }
-            manager.scan().await?;
+            manager.scan(None).await?;
             let Some(slot) = manager.named(&new.name).filter(|it| it.read(|it| it.folder.is_some())) else {
                 let shown: String = new.name.chars().take(80).collect();
                 let detail = format!("No plugin folder is named `{}`.", shown.escape_debug());
@@ -173,6 +173,41 @@ impl Manager {
         .await
     }
 
+    /// Loads a plugin that does not run, and leaves it to its row and manifest whether it runs after a restart.
+    ///
+    /// # Errors
+    /// [`Code::PluginLoadFailed`] with the fault.
+    pub async fn load_now(&self, id: &str, by: &str) -> Result<PluginView> {
+        let (id, by) = (id.to_owned(), by.to_owned());
+        self.alone(move |manager| async move {
+            let slot = manager.registered(&id)?;
+            if slot.live().is_none() {
+                manager.0.registry.note(act(&slot, "plugin.load", &by, Value::Null)).await?;
+                manager.try_to_run(&slot).await?;
+            }
+            Ok(slot.view())
+        })
+        .await
+    }
+
+    /// Stops a plugin until it is loaded or enabled, or the server restarts.
+    ///
+    /// # Errors
+    /// [`Code::PluginNotFound`].
+    pub async fn unload(&self, id: &str, by: &str) -> Result<PluginView> {
+        let (id, by) = (id.to_owned(), by.to_owned());
+        self.alone(move |manager| async move {
+            let slot = manager.registered(&id)?;
+            if slot.live().is_some() {
+                manager.0.registry.note(act(&slot, "plugin.unload", &by, Value::Null)).await?;
+            }
+            slot.change(|it| it.unloaded = true);
+            manager.switch_off_now(&slot, "is unloaded").await;
+            Ok(slot.view())
+        })
+        .await
+    }
+
     /// Stops a plugin and forgets its row and config; the folder stays and shows as discovered. A purge also
     /// drops what its scripts kept.
     ///
@@ -212,14 +247,25 @@ impl Manager {
         if slot.live().is_some() {
             return self.want(slot, true, by).await;
         }
+        if let Err(error) = self.try_to_run(slot).await {
+            self.want(slot, false, by).await?;
+            return Err(error);
+        }
+        self.want(slot, true, by).await
+    }
+
+    /// Has a plugin run that does not, whether it is meant to or not.
+    async fn try_to_run(&self, slot: &Arc<Slot>) -> Result<()> {
         // It is wanted for the attempt; what is stored is what came of it.
-        let stored = slot.change(|it| it.row.enabled.replace(true));
+        let stored = slot.change(|it| {
+            it.unloaded = false;
+            it.row.enabled.replace(true)
+        });
         if self.look_at(slot).await {
             self.bring_up(vec![Arc::clone(slot)], self.load_deadline()).await;
         }
         slot.change(|it| it.row.enabled = stored);
         if slot.live().is_some() {
-            self.want(slot, true, by).await?;
             self.settle().await;
             return Ok(());
         }
@@ -236,17 +282,20 @@ impl Manager {
             )),
             _ => None,
         };
-        let error = match fault {
+        Err(match fault {
             Some(fault) => fault.into_error(&slot.name),
             None => slot.load_error(),
-        };
-        self.want(slot, false, by).await?;
-        Err(error)
+        })
     }
 
     async fn switch_off(&self, slot: &Arc<Slot>, by: &str) -> Result<()> {
         self.want(slot, false, by).await?;
-        self.take_down_with_dependents(slot, "is disabled").await;
+        self.switch_off_now(slot, "is disabled").await;
+        Ok(())
+    }
+
+    async fn switch_off_now(&self, slot: &Arc<Slot>, why: &'static str) {
+        self.take_down_with_dependents(slot, why).await;
         slot.change(|it| {
             it.wants_others = false;
             if matches!(it.state, PluginState::Failed | PluginState::Quarantined) {
@@ -254,7 +303,6 @@ impl Manager {
             }
         });
         self.settle().await;
-        Ok(())
     }
 
     /// Stores whether a plugin shall run.

@@ -1,4 +1,4 @@
-//! Making a generation aside, and putting it in the place of the running one.
+//! Making a generation aside, of files that were read already.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,24 +15,61 @@ use crate::plugins::schema::first_segment;
 
 use super::Manager;
 use super::slot::{Live, Prepared, Slot};
+use super::staging::Staged;
 
 impl Manager {
-    /// Makes a generation and hands it the state of the former one; nothing calls it yet.
+    /// Makes a generation of a plugin and hands it the state of the one that runs; nothing calls it yet.
     pub(super) async fn build(
         &self,
-        slot: &Slot,
+        slot: &Arc<Slot>,
         prepared: Prepared,
-        former: Option<&Live>,
         deadline: Instant,
-    ) -> Result<Arc<Live>, LoadFault> {
+    ) -> Result<Staged, LoadFault> {
+        let began = Instant::now();
+        let former = slot.live();
         let config = slot.config(&prepared.layers);
         check_config(&prepared, &config)?;
         let generation = slot.change(|it| {
             it.generation += 1;
             it.generation
         });
+        let loading = self.0.host.load(self.source_of(slot, &prepared, generation, config));
+        let loaded = match tokio::time::timeout_at(deadline.into(), loading).await {
+            Ok(loaded) => loaded.map_err(LoadFault::of_call),
+            Err(_) => Err(self.too_late()),
+        };
+        let outcome = loaded.as_ref().map_or_else(|fault| fault.outcome, |_| Outcome::Ok);
+        slot.vitals.stats.count("load", outcome, Some(began.elapsed()));
+        let script = loaded?;
+        let vitals = Arc::clone(&slot.vitals);
+        let handler = PluginHandler::new(Arc::clone(&slot.name), generation, Arc::clone(&script), vitals);
+        let live = Arc::new(Live { generation, prepared, script, handler: Arc::new(handler) });
+        // From here on other generations that are made aside find this one instead of the running one.
+        let place = self.0.staging.enter(&slot.name, &live);
+        let (state, mut effects) = match &former {
+            Some(former) => self.last_words(former, deadline).await,
+            None => Default::default(),
+        };
+        match self.life_without_effects(&live, Hook::OnLoad, state, deadline).await {
+            Ok((_, more)) => effects.extend(more),
+            Err(failure) => {
+                live.script.retire(Duration::ZERO).await;
+                return Err(LoadFault::of_call(failure).already_logged());
+            }
+        }
+        let took = began.elapsed();
+        Ok(Staged { slot: Arc::clone(slot), live, former, effects, authorship: None, took, _place: place })
+    }
+
+    fn source_of(
+        &self,
+        slot: &Slot,
+        prepared: &Prepared,
+        generation: u64,
+        config: Arc<Value>,
+    ) -> PluginSource {
         let manifest = &prepared.manifest;
-        let source = PluginSource {
+        PluginSource {
             name: Arc::clone(&slot.name),
             version: manifest.version.as_ref().map_or_else(|| "0.0.0".to_owned(), ToString::to_string),
             generation,
@@ -45,60 +82,6 @@ impl Manager {
             requested: manifest.requested.clone(),
             learn: manifest.learn && self.0.settings.learn_permissions,
             limits: manifest.limits,
-        };
-        let begin = Instant::now();
-        let loading = tokio::time::timeout_at(deadline.into(), self.0.host.load(source));
-        let loaded = match loading.await {
-            Ok(loaded) => loaded.map_err(LoadFault::of_call),
-            Err(_) => Err(self.too_late()),
-        };
-        let outcome = loaded.as_ref().map_or_else(|fault| fault.outcome, |_| Outcome::Ok);
-        slot.vitals.stats.count("load", outcome, Some(begin.elapsed()));
-        let script = loaded?;
-        let vitals = Arc::clone(&slot.vitals);
-        let handler = PluginHandler::new(Arc::clone(&slot.name), generation, Arc::clone(&script), vitals);
-        let live = Arc::new(Live { generation, prepared, script, handler: Arc::new(handler) });
-        let state = match former {
-            Some(former) => self.last_words(former, deadline).await,
-            None => Value::Null,
-        };
-        if let Err(failure) = self.life(&live, Hook::OnLoad, state, deadline).await {
-            live.script.retire(Duration::ZERO).await;
-            return Err(LoadFault::of_call(failure).already_logged());
-        }
-        Ok(live)
-    }
-
-    /// Puts a new generation of a running plugin, made from `prepared`, in the place of the running one.
-    /// Calls of the former one may go on for `drain`; without any, this answers when they have ended.
-    pub(super) async fn reload(
-        &self,
-        slot: &Arc<Slot>,
-        prepared: Prepared,
-        drain: Duration,
-    ) -> Result<(), LoadFault> {
-        let former = slot.live();
-        let built = self.build(slot, prepared, former.as_deref(), self.load_deadline()).await;
-        match built {
-            Ok(live) => {
-                log::info!(plugin = &*slot.name, generation = live.generation; "reloaded");
-                let former = self.install(slot, live);
-                self.publish();
-                slot.vitals.reloads.count(Outcome::Ok.as_str());
-                self.tell(slot, "plugin.reloaded").await;
-                match former {
-                    Some(former) if drain.is_zero() => former.script.retire(drain).await,
-                    Some(former) => _ = self.spawn(former.script.retire(drain)),
-                    None => {}
-                }
-                Ok(())
-            }
-            Err(fault) => {
-                slot.note(&fault, slot.read(|it| it.generation));
-                slot.vitals.reloads.count(fault.outcome.as_str());
-                self.tell(slot, "plugin.reload_failed").await;
-                Err(fault)
-            }
         }
     }
 

@@ -133,7 +133,7 @@ impl Manager {
         };
         if !live.script.registrations().iter().any(|it| it.hook == Hook::OnConfigChanged) {
             // Its chunk may have read the config: only running it again is sure to bring the change in.
-            let _ = self.reload(slot, live.prepared.clone(), DRAIN).await;
+            let _ = self.renew(slot, live.prepared.clone(), DRAIN).await;
             return;
         }
         let config = slot.config(&live.prepared.layers);

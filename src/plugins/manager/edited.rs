@@ -1,70 +1,110 @@
-//! Running plugins whose folder has changed: the new version is made aside and takes over, or the old one stays.
+//! Which running plugins have new files, and with whom they take over: those that need one another in one step.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use futures_util::future::join_all;
 
+use crate::error::Result;
 use crate::model::plugin::PluginState;
-use crate::plugins::order::{self, Nodes, Standing, Verdict};
+use crate::model::plugin_version::Authorship;
+use crate::plugins::order::{self, Nodes, Standing};
 use crate::plugins::problem::LoadFault;
 
-use super::settle::set;
+use super::Manager;
+use super::group::{Group, TakenUp};
 use super::slot::{Prepared, Slot};
-use super::{DRAIN, Manager};
+
+/// New files of a plugin that were read and make sense, and who made them.
+pub(super) struct Edit {
+    pub(super) prepared: Prepared,
+    pub(super) authorship: Authorship,
+}
+
+/// New files of running plugins, or why they cannot be read.
+pub(super) type Edits = BTreeMap<Arc<str>, Result<Edit, LoadFault>>;
 
 impl Manager {
-    /// Takes up what was edited, in the order of dependencies, and reloads those that depend on it; answers the
-    /// plugins that have a new version or were reloaded, and those for which that failed.
-    pub(super) async fn take_up_edits(&self) -> (Vec<String>, Vec<String>) {
-        let (mut edits, mut nodes) = (BTreeMap::new(), self.nodes());
+    /// Takes up what was edited in the folders of running plugins (all, or those of these names), and makes those
+    /// anew that depend on it.
+    pub(super) async fn take_up_edits(&self, names: Option<&BTreeSet<Arc<str>>>) -> TakenUp {
+        let mut edits = Edits::new();
         for slot in self.slots() {
-            if let Some(edit) = self.edit_of(&slot).await {
-                if let (Some(node), Ok(prepared)) = (nodes.get_mut(&slot.name), &edit) {
-                    node.manifest = Some(Arc::clone(&prepared.manifest));
-                }
-                edits.insert(Arc::clone(&slot.name), edit);
+            if names.is_some_and(|it| !it.contains(&slot.name)) {
+                continue;
             }
-        }
-        let needs = concerned(edits.keys().cloned().collect(), &nodes);
-        let (edits, renewed) = (Mutex::new(edits), Mutex::new(BTreeSet::new()));
-        let results = order::in_order(needs.clone(), |name| {
-            let (edits, renewed, needs) = (&edits, &renewed, &needs);
-            async move {
-                let slot = self.named(&name)?;
-                let edit = edits.lock().remove(&name);
-                let done = match edit {
-                    Some(edit) => self.take_up_edit(&slot, edit).await,
-                    None => {
-                        let cause = needs.get(&name)?.intersection(&renewed.lock()).next().cloned()?;
-                        self.reload_after(&slot, &cause).await
-                    }
-                };
-                if done == Some(true) {
-                    renewed.lock().insert(name);
+            match self.edit_of(&slot).await {
+                Some(Ok(prepared)) if self.is_to_stop(&slot, &prepared) => {
+                    self.stop_edited(&slot, prepared).await
                 }
-                done
-            }
-        });
-        let (mut reloaded, mut failed) = (Vec::new(), Vec::new());
-        for (name, done) in results.await {
-            match done {
-                Some(true) => reloaded.push(name.to_string()),
-                Some(false) => failed.push(name.to_string()),
+                Some(Ok(prepared)) => {
+                    let edit = Edit { prepared, authorship: Authorship::disk() };
+                    edits.insert(Arc::clone(&slot.name), Ok(edit));
+                }
+                Some(Err(fault)) => _ = edits.insert(Arc::clone(&slot.name), Err(fault)),
                 None => {}
             }
         }
-        reloaded.sort();
-        failed.sort();
-        (reloaded, failed)
+        self.take_up_all(edits).await
+    }
+
+    /// Lets edits take over, each together with those that depend on it; a failure of some is none of others.
+    async fn take_up_all(&self, edits: Edits) -> TakenUp {
+        let groups = self.groups(edits).into_iter().map(|group| self.take_up_group(group, None));
+        join_all(groups).await.into_iter().fold(TakenUp::default(), TakenUp::and)
+    }
+
+    /// Lets one edit take over, whose files are written into the folder by `write` just before.
+    pub(super) async fn take_up_one(
+        &self,
+        slot: &Slot,
+        edit: Edit,
+        write: impl FnOnce() -> Result<Undo> + Send + 'static,
+    ) -> TakenUp {
+        let edits = Edits::from([(Arc::clone(&slot.name), Ok(edit))]);
+        match self.groups(edits).pop() {
+            Some(group) => self.take_up_group(group, Some(Box::new(write))).await,
+            None => TakenUp::default(),
+        }
+    }
+
+    /// The edited plugins with the running ones that need them, in groups that have nothing to do with each other.
+    fn groups(&self, edits: Edits) -> Vec<Group> {
+        let mut nodes = self.nodes();
+        for (name, edit) in &edits {
+            if let (Some(node), Ok(edit)) = (nodes.get_mut(name), edit) {
+                node.manifest = Some(Arc::clone(&edit.prepared.manifest));
+            }
+        }
+        let mut left = concerned(edits.keys().cloned().collect(), &nodes);
+        let (mut edits, mut groups) = (edits, Vec::new());
+        while let Some((first, _)) = left.first_key_value() {
+            let mut reached = BTreeSet::from([Arc::clone(first)]);
+            let mut needs = BTreeMap::new();
+            while let Some(name) = reached.pop_first() {
+                let Some(own) = left.remove(&name) else { continue };
+                reached.extend(own.iter().filter(|it| left.contains_key(*it)).cloned());
+                reached.extend(
+                    left.iter().filter(|(_, theirs)| theirs.contains(&name)).map(|(it, _)| Arc::clone(it)),
+                );
+                needs.insert(name, own);
+            }
+            let own = needs.keys().filter_map(|name| edits.remove_entry(name)).collect();
+            groups.push(Group { needs, edits: own });
+        }
+        groups
     }
 
     /// Nothing when the plugin does not run or its folder is as it was; else what the folder holds now.
     async fn edit_of(&self, slot: &Slot) -> Option<Result<Prepared, LoadFault>> {
-        let (live, folder) = (slot.live()?, slot.read(|it| it.folder.clone())?);
+        let (live, folder): (_, PathBuf) = (slot.live()?, slot.read(|it| it.folder.clone())?);
         match self.prepare(slot, folder).await {
             Ok(prepared) if prepared.snapshot.hash == live.prepared.snapshot.hash => {
-                if slot.change(|it| std::mem::take(&mut it.kept_old)) {
+                if slot.change(|it| {
+                    it.pending = None;
+                    std::mem::take(&mut it.kept_old)
+                }) {
                     log::info!(plugin = &*slot.name, generation = live.generation; "its files are again those that run");
                     slot.vitals.forget_error();
                 }
@@ -74,79 +114,28 @@ impl Manager {
         }
     }
 
-    /// Nothing when the plugin is not meant to run any more; else whether the new version runs.
-    async fn take_up_edit(&self, slot: &Arc<Slot>, edit: Result<Prepared, LoadFault>) -> Option<bool> {
-        let prepared = match edit {
-            Ok(prepared) => prepared,
-            Err(fault) => return Some(self.keep_the_old(slot, &fault).await),
-        };
-        let declares = Arc::clone(&prepared.manifest);
-        let wanted = slot.read(|it| it.row.enabled).unwrap_or(declares.enabled);
-        if !wanted || declares.plugin_type != "lua" {
-            let why = if wanted { "is not a Lua plugin" } else { "is disabled" };
-            self.take_down_with_dependents(slot, why).await;
-            slot.change(|it| {
-                it.prepared = Some(prepared);
-                it.state = if wanted { PluginState::Unsupported } else { PluginState::Disabled };
-            });
-            self.sync_row(slot).await;
-            return None;
-        }
-        if let Some(fault) = self.what_stands_in_its_way(slot, &prepared) {
-            return Some(self.keep_the_old(slot, &fault).await);
-        }
-        let done = self.reload(slot, prepared.clone(), DRAIN).await.is_ok();
-        slot.change(|it| it.kept_old = !done);
-        if done {
-            // What was held against the old version is not the new one's fault.
-            slot.vitals.reset_breaker();
-            slot.change(|it| it.prepared = Some(prepared));
-            self.sync_row(slot).await;
-        }
-        Some(done)
+    /// Whether new files say that the plugin is not to run any more.
+    pub(super) fn is_to_stop(&self, slot: &Slot, prepared: &Prepared) -> bool {
+        !wanted(slot, prepared) || prepared.manifest.plugin_type != "lua"
     }
 
-    /// Reloads a plugin because one that it depends on has a new version: what it took from that one is new, too.
-    async fn reload_after(&self, slot: &Arc<Slot>, cause: &str) -> Option<bool> {
-        let prepared = slot.live()?.prepared.clone();
-        // Whoever cannot run beside the new version is stopped afterwards, with the reason.
-        if self.what_stands_in_its_way(slot, &prepared).is_some() {
-            return None;
-        }
-        log::info!(plugin = &*slot.name; "reloads, for `{cause}` has a new version");
-        Some(self.reload(slot, prepared, DRAIN).await.is_ok())
+    async fn stop_edited(&self, slot: &Arc<Slot>, prepared: Prepared) {
+        let wanted = wanted(slot, &prepared);
+        let why = if wanted { "is not a Lua plugin" } else { "is disabled" };
+        self.take_down_with_dependents(slot, why).await;
+        slot.change(|it| {
+            it.prepared = Some(prepared);
+            it.state = if wanted { PluginState::Unsupported } else { PluginState::Disabled };
+        });
+        self.sync_row(slot).await;
     }
+}
 
-    async fn keep_the_old(&self, slot: &Slot, fault: &LoadFault) -> bool {
-        slot.note(fault, slot.read(|it| it.generation));
-        slot.change(|it| it.kept_old = true);
-        slot.vitals.reloads.count(fault.outcome.as_str());
-        self.tell(slot, "plugin.reload_failed").await;
-        false
-    }
+/// Takes written files back.
+pub(super) type Undo = Box<dyn FnOnce() + Send>;
 
-    /// Why a new version could not run where the others stand.
-    fn what_stands_in_its_way(&self, slot: &Slot, prepared: &Prepared) -> Option<LoadFault> {
-        let mut nodes = self.nodes();
-        if let Some(node) = nodes.get_mut(&slot.name) {
-            node.manifest = Some(Arc::clone(&prepared.manifest));
-        }
-        if let Verdict::Never(fault) = order::judge(&slot.name, &nodes) {
-            return Some(*fault);
-        }
-        // A circle shows among those that wait for one another.
-        let running: Vec<Arc<str>> = nodes
-            .iter()
-            .filter(|(_, node)| node.standing == Standing::Running)
-            .map(|(name, _)| Arc::clone(name))
-            .collect();
-        for name in &running {
-            set(&mut nodes, name, Standing::Waiting);
-        }
-        order::cycle(&nodes)
-            .filter(|it| it.iter().any(|name| **name == *slot.name))
-            .map(|it| order::cycle_fault(&it))
-    }
+fn wanted(slot: &Slot, prepared: &Prepared) -> bool {
+    slot.read(|it| it.row.enabled).unwrap_or(prepared.manifest.enabled)
 }
 
 /// The edited plugins and all running ones that need them, each with what it needs.

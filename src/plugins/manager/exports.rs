@@ -9,6 +9,7 @@ use crate::hooks::{Answer, HookCall, HookHandler, Offer, Target};
 use crate::lua::exports::{Exported, Exports};
 use crate::model::call::{CallContext, Caller, EXPORT, PluginEffects};
 
+use super::slot::Live;
 use super::{Manager, Shared};
 
 /// The plugins' door to each other; opened when there is a manager.
@@ -25,16 +26,19 @@ impl Exporter {
 impl Exports for Exporter {
     fn call(
         &self,
+        from: (&str, u64),
         plugin: &str,
         name: &str,
         arguments: Vec<Value>,
         caller: Caller,
     ) -> BoxFuture<'static, Exported> {
         let manager = self.0.get().and_then(Weak::upgrade).map(Manager);
+        // Of two that take over together, the one finds the other already.
+        let staged = manager.as_ref().and_then(|it| it.0.staging.beside(from, plugin));
         let (plugin, name) = (plugin.to_owned(), name.to_owned());
         Box::pin(async move {
             match manager {
-                Some(manager) => manager.call_export(&plugin, &name, arguments, caller).await,
+                Some(manager) => manager.call_export(staged, &plugin, &name, arguments, caller).await,
                 None => not_running(&plugin),
             }
         })
@@ -42,8 +46,16 @@ impl Exports for Exporter {
 }
 
 impl Manager {
-    async fn call_export(&self, plugin: &str, name: &str, arguments: Vec<Value>, caller: Caller) -> Exported {
-        let Some(live) = self.named(plugin).and_then(|it| it.live()) else { return not_running(plugin) };
+    async fn call_export(
+        &self,
+        staged: Option<Arc<Live>>,
+        plugin: &str,
+        name: &str,
+        arguments: Vec<Value>,
+        caller: Caller,
+    ) -> Exported {
+        let running = || self.named(plugin).and_then(|it| it.live());
+        let Some(live) = staged.or_else(running) else { return not_running(plugin) };
         let exports: Vec<_> = live
             .script
             .offers()

@@ -1,5 +1,6 @@
 //! A script host for tests: a script is a list of words, each a hook it registers or a way to fail.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,9 +29,13 @@ use super::{Manager, Parts};
 /// What scripts were asked to do, in order: `plugin.hook` or `plugin.load`.
 pub(super) type Log = Arc<Mutex<Vec<String>>>;
 
+/// Plugins that do not load, whatever their files say.
+pub(super) type Failing = Arc<Mutex<BTreeSet<String>>>;
+
 #[derive(Default)]
 pub(super) struct FakeHost {
     pub(super) log: Log,
+    pub(super) failing: Failing,
 }
 
 struct FakeScript {
@@ -44,9 +49,12 @@ struct FakeScript {
 
 impl ScriptHost for FakeHost {
     fn load(&self, source: PluginSource) -> BoxFuture<'static, Result<Arc<dyn Script>, CallFailure>> {
-        let log = Arc::clone(&self.log);
+        let (log, failing) = (Arc::clone(&self.log), Arc::clone(&self.failing));
         Box::pin(async move {
             log.lock().push(format!("{}.load", source.name));
+            if failing.lock().contains(&*source.name) {
+                return Err(failure(&source.name, "load", Outcome::Syntax));
+            }
             let text = String::from_utf8(source.files[&source.entry].to_vec()).unwrap();
             let (mut hooks, mut fails) = (Vec::new(), None);
             for word in text.split_whitespace() {
@@ -145,6 +153,7 @@ fn failure(plugin: &str, hook: &str, outcome: Outcome) -> CallFailure {
 pub(super) struct World {
     pub(super) folder: tempfile::TempDir,
     pub(super) log: Log,
+    pub(super) failing: Failing,
     pub(super) manager: Manager,
     pub(super) store: Store,
     /// What the scripts of the real host reach; lives as long as they may.
@@ -155,8 +164,10 @@ impl World {
     /// Writes files (`plugin/file`, text) and puts a manager over them, not yet started.
     pub(super) fn new(files: &[(&str, &str)]) -> Self {
         let host = FakeHost::default();
-        let log = Arc::clone(&host.log);
-        Self::with_host(files, Arc::new(host), log)
+        let (log, failing) = (Arc::clone(&host.log), Arc::clone(&host.failing));
+        let mut world = Self::with_host(files, Arc::new(host), log);
+        world.failing = failing;
+        world
     }
 
     /// The same over the real Lua host.
@@ -174,7 +185,7 @@ impl World {
         let store = StoreOptions { ballast_bytes: 0, ..StoreOptions::at(folder.path().join("test.db")) };
         let store = Store::open(&store).unwrap();
         let manager = manager(&folder, &store, host);
-        let world = World { folder, log, manager, store, _product: None };
+        let world = World { folder, log, failing: Failing::default(), manager, store, _product: None };
         world.put(files);
         world
     }

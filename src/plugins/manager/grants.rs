@@ -1,5 +1,6 @@
 //! What an admin grants a plugin: stored with what its manifest asked for, in force at once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::error::{Error, Result};
 use crate::lua::permission::{Grant, Permissions};
+use crate::model::call::Outcome;
 use crate::model::plugin::{GrantRow, PluginState};
 use crate::model::time::Timestamp;
 use crate::plugins::permissions;
@@ -112,7 +114,7 @@ impl Manager {
                 slot.change(|it| it.grant = row);
             }
             let after = manager.grants_of(&slot);
-            if after.in_force != before.in_force {
+            if after.in_force != before.in_force || slot.read(|it| it.pending.is_some()) {
                 // Calls under way may finish with more than they had, and not with what was taken from them.
                 let is_less = !before.in_force.without(&after.in_force).0.is_empty();
                 manager.put_in_force(&slot, if is_less { Duration::ZERO } else { DRAIN }).await?;
@@ -166,7 +168,8 @@ impl Manager {
 
     fn grants_of(&self, slot: &Slot) -> GrantsView {
         let (requested, learns) = slot.read(|it| {
-            let manifest = it.manifest();
+            // What a new version asks for is what there is to grant.
+            let manifest = it.pending.as_deref().or(it.manifest());
             (manifest.map(|it| it.requested.clone()).unwrap_or_default(), manifest.is_some_and(|it| it.learn))
         });
         let (granted, row) = slot.read(|it| (over_http(it.grant.as_ref()), it.grant.clone()));
@@ -190,9 +193,17 @@ impl Manager {
     /// Makes a plugin anew with what it may do now.
     async fn put_in_force(&self, slot: &Arc<Slot>, drain: Duration) -> Result<()> {
         if let Some(live) = slot.live() {
+            if slot.read(|it| it.pending.is_some()) {
+                let names = BTreeSet::from([Arc::clone(&slot.name)]);
+                let done = self.take_up_edits(Some(&names)).await;
+                // Without all it asks for it waits on.
+                let failed = done.failed.into_values().find(|it| it.outcome != Outcome::Denied);
+                return failed.map_or(Ok(()), |fault| Err(fault.into_error(&slot.name)));
+            }
             return self
-                .reload(slot, live.prepared.clone(), drain)
+                .renew(slot, live.prepared.clone(), drain)
                 .await
+                .map(drop)
                 .map_err(|fault| fault.into_error(&slot.name));
         }
         if slot.read(|it| it.state == PluginState::Failed && it.wanted()) && self.look_at(slot).await {

@@ -23,29 +23,52 @@ impl Manager {
         payload: Value,
         deadline: Instant,
     ) -> Result<Vec<Reply>, CallFailure> {
-        let member = live.member();
-        let mut replies = Dispatcher::call_life(&member, hook, payload, Some(deadline)).await?;
-        let effects =
-            replies.iter_mut().map(|it| std::mem::take(&mut it.effects)).filter(|it| !it.is_empty());
-        let plugin = live.handler.plugin();
-        let effects: Vec<PluginEffects> =
-            effects.map(|effects| PluginEffects { plugin: Arc::clone(plugin), effects }).collect();
+        let (replies, effects) = self.life_without_effects(live, hook, payload, deadline).await?;
         if !effects.is_empty() {
             self.0.registry.commit(effects).await;
         }
         Ok(replies)
     }
 
-    /// What the plugin returns from `on_unload`, for the next generation.
-    pub(super) async fn last_words(&self, live: &Live, deadline: Instant) -> Value {
-        let replies = self.life(live, Hook::OnUnload, Value::Null, deadline).await;
-        let answers = replies.unwrap_or_default().into_iter().map(|it| it.answer);
+    /// The same; what it leaves behind is for the caller to commit.
+    ///
+    /// # Errors
+    /// As [`Manager::life`].
+    pub(super) async fn life_without_effects(
+        &self,
+        live: &Live,
+        hook: Hook,
+        payload: Value,
+        deadline: Instant,
+    ) -> Result<(Vec<Reply>, Vec<PluginEffects>), CallFailure> {
+        let member = live.member();
+        let mut replies = Dispatcher::call_life(&member, hook, payload, Some(deadline)).await?;
+        let effects =
+            replies.iter_mut().map(|it| std::mem::take(&mut it.effects)).filter(|it| !it.is_empty());
+        let plugin = live.handler.plugin();
+        let effects = effects.map(|effects| PluginEffects { plugin: Arc::clone(plugin), effects }).collect();
+        Ok((replies, effects))
+    }
+
+    /// What the plugin returns from `on_unload`, for the next generation, and what that leaves behind.
+    pub(super) async fn last_words(&self, live: &Live, deadline: Instant) -> (Value, Vec<PluginEffects>) {
+        let said = self.life_without_effects(live, Hook::OnUnload, Value::Null, deadline).await;
+        let (replies, effects) = said.unwrap_or_default();
+        let answers = replies.into_iter().map(|it| it.answer);
         let states = answers.filter_map(|it| match it {
             // The host hands a snapshot over as the details of a health answer.
             Answer::Health { details, .. } if !details.is_null() => Some(details),
             _ => None,
         });
-        states.reduce(|_, last| last).unwrap_or(Value::Null)
+        (states.reduce(|_, last| last).unwrap_or(Value::Null), effects)
+    }
+
+    /// Has a generation say its last words before nothing takes its place.
+    pub(super) async fn say_goodbye(&self, live: &Live, deadline: Instant) {
+        let (_, effects) = self.last_words(live, deadline).await;
+        if !effects.is_empty() {
+            self.0.registry.commit(effects).await;
+        }
     }
 
     /// What `on_startup` and `on_shutdown` are told.

@@ -17,6 +17,7 @@ use crate::plugins::problem::LoadFault;
 use super::Manager;
 use super::settle::set;
 use super::slot::{Live, Slot};
+use super::staging::Staged;
 
 impl Manager {
     /// Loads plugins in the order of their dependencies, publishes them, then calls `on_startup`.
@@ -90,8 +91,11 @@ impl Manager {
         };
         slot.change(|it| it.state = PluginState::Loading);
         let begin = Instant::now();
-        match self.build(&slot, prepared, None, deadline).await {
-            Ok(live) => {
+        match self.build(&slot, prepared, deadline).await {
+            Ok(Staged { live, effects, .. }) => {
+                if !effects.is_empty() {
+                    self.0.registry.commit(effects).await;
+                }
                 log::info!(
                     plugin = &*slot.name, generation = live.generation, hash = &*live.prepared.snapshot.hash;
                     "loaded in {} ms", begin.elapsed().as_millis()

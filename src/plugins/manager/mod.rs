@@ -5,11 +5,13 @@ mod build;
 mod config;
 mod database;
 mod dependents;
+mod edit;
 mod edited;
 mod exports;
 mod files;
 mod gauges;
 mod grants;
+mod group;
 mod life;
 mod load;
 mod registry;
@@ -18,7 +20,9 @@ mod scan;
 mod schedules;
 mod settle;
 mod slot;
+mod staging;
 mod start;
+mod swap;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -41,6 +45,7 @@ use crate::store::Store;
 
 use self::registry::Registry;
 use self::slot::Slot;
+use self::staging::Staging;
 use super::discovery::Rejected;
 use super::env::PluginEnv;
 use super::script::ScriptHost;
@@ -49,6 +54,7 @@ use super::status::{PluginFilter, PluginStatus, PluginView};
 pub use self::admin::{NewPlugin, PluginPatch};
 pub use self::database::MigrationView;
 pub use self::dependents::DependencyView;
+pub use self::edit::{Edited, SourceChange};
 pub use self::exports::Exporter;
 pub use self::gauges::PluginGauges;
 pub use self::grants::{Granting, GrantsView, read_granting};
@@ -99,6 +105,8 @@ struct Shared {
     env: PluginEnv,
     slots: RwLock<BTreeMap<Arc<str>, Arc<Slot>>>,
     rejected: RwLock<Vec<Rejected>>,
+    /// Generations that are about to take over.
+    staging: Staging,
     /// Held by whoever changes which plugins run.
     changing: tokio::sync::Mutex<()>,
     /// Held while the table is made, so that a later one never gives way to an earlier one.
@@ -132,6 +140,7 @@ impl Manager {
             env,
             slots: RwLock::default(),
             rejected: RwLock::default(),
+            staging: Staging::default(),
             changing: tokio::sync::Mutex::default(),
             publishing: Mutex::default(),
             schedules: Arc::default(),

@@ -8,9 +8,13 @@ use crate::error::{Code, Error, Result};
 use crate::events::{EventDraft, Journal};
 use crate::model::call::{Caller, PluginEffects};
 use crate::model::plugin::{ConfigRow, GrantRow, PluginRow};
+use crate::model::plugin_version::Authorship;
 use crate::model::schedule::{ScheduleRow, ScheduleRun};
 use crate::model::time::Timestamp;
+use crate::plugins::discovery::Snapshot;
 use crate::store::{AuditEntry, Store, Tx};
+
+use super::versions::GoesLive;
 
 /// An administrative act.
 #[derive(Debug, Clone)]
@@ -25,6 +29,21 @@ pub(super) struct Act {
     pub(super) plugin: String,
     /// Anything else; never a secret.
     pub(super) detail: Value,
+}
+
+/// A generation that is about to take over.
+pub(super) struct TakeOver {
+    /// The number of the plugin's row.
+    pub(super) id: i64,
+    pub(super) plugin: String,
+    pub(super) snapshot: Snapshot,
+    pub(super) generation: u64,
+    /// Who made its files, when they are new.
+    pub(super) authorship: Option<Authorship>,
+    /// What `on_unload` and `on_load` left behind.
+    pub(super) effects: Vec<PluginEffects>,
+    /// What `plugin.reloaded` tells besides.
+    pub(super) event: Value,
 }
 
 /// The manager's door to the store.
@@ -138,6 +157,38 @@ impl Registry {
         if let Err(fault) = told {
             log::error!(plugin = plugin; "the event {event} could not be stored: {fault}");
         }
+    }
+
+    /// Stores that generations take over, all or none; answers the numbers of new versions.
+    pub(super) async fn take_over(&self, rows: Vec<TakeOver>) -> Result<Vec<Option<i64>>> {
+        let (mut parts, mut live) = (Vec::new(), Vec::new());
+        for row in rows {
+            parts.push((row.plugin, row.effects, row.event, row.authorship.is_some()));
+            live.extend(row.authorship.map(|authorship| GoesLive {
+                plugin: row.id,
+                snapshot: row.snapshot,
+                generation: row.generation,
+                authorship,
+            }));
+        }
+        let mut new = self.packed(live).await?.into_iter();
+        let (journal, most) = (self.journal.clone(), self.most_versions);
+        let written = self.store.write(move |tx| {
+            let mut versions = Vec::with_capacity(parts.len());
+            for (plugin, effects, mut event, is_new) in parts {
+                if !effects.is_empty() {
+                    journal.commit_effects(tx, effects, &Caller::server())?;
+                }
+                let new = if is_new { new.next() } else { None };
+                let version = new.map(|it| tx.keep_version(&it, most)).transpose()?;
+                let version = version.map(|it| it.number);
+                event["version_number"] = json!(version);
+                versions.push(version);
+                journal.publish(tx, draft("plugin.reloaded", &plugin, event), &Caller::server())?;
+            }
+            Ok(versions)
+        });
+        written.await
     }
 
     /// Commits what a call of the host left behind; a failure is for the log alone.

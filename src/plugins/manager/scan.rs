@@ -13,7 +13,7 @@ use crate::config::LimitRules;
 use crate::error::{Error, Result};
 use crate::model::plugin::{PluginRow, PluginState};
 use crate::model::time::Timestamp;
-use crate::plugins::discovery::{self, Rejected};
+use crate::plugins::discovery::{self, Rejected, Snapshot};
 use crate::plugins::env::PluginEnv;
 use crate::plugins::handler::Vitals;
 use crate::plugins::manifest;
@@ -60,29 +60,41 @@ impl Manager {
     /// # Errors
     /// The rows cannot be stored.
     pub async fn rescan(&self) -> Result<Rescan> {
-        self.alone(move |manager| async move {
-            let before = manager.running();
-            let (mut rescan, candidates) = manager.scan().await?;
-            for slot in manager.slots() {
-                if slot.read(|it| it.folder.is_none() && it.live.is_some()) {
-                    manager.take_down_with_dependents(&slot, "has lost its folder").await;
-                    slot.change(|it| it.state = PluginState::Missing);
-                }
+        self.take_up(None).await
+    }
+
+    /// The same for the plugins of these names alone; all without names.
+    ///
+    /// # Errors
+    /// As [`Manager::rescan`].
+    pub async fn take_up(&self, names: Option<BTreeSet<Arc<str>>>) -> Result<Rescan> {
+        self.alone(move |manager| async move { manager.look_again(names.as_ref()).await }).await
+    }
+
+    pub(super) async fn look_again(&self, names: Option<&BTreeSet<Arc<str>>>) -> Result<Rescan> {
+        let before = self.running();
+        let (mut rescan, candidates) = self.scan(names).await?;
+        for slot in self.slots() {
+            if slot.read(|it| it.folder.is_none() && it.live.is_some()) {
+                self.take_down_with_dependents(&slot, "has lost its folder").await;
+                slot.change(|it| it.state = PluginState::Missing);
             }
-            manager.bring_up(candidates, manager.load_deadline()).await;
-            (rescan.reloaded, rescan.failed) = manager.take_up_edits().await;
-            manager.settle().await;
-            rescan.started = manager.running().difference(&before).cloned().collect();
-            let down = manager.slots().into_iter();
-            let down = down.filter(|it| {
-                matches!(it.read(|it| it.state), PluginState::Failed | PluginState::Quarantined)
-            });
-            rescan.failed.extend(down.map(|it| it.name.to_string()));
-            rescan.failed.sort();
-            rescan.failed.dedup();
-            Ok(rescan)
-        })
-        .await
+        }
+        self.bring_up(candidates, self.load_deadline()).await;
+        let done = self.take_up_edits(names).await;
+        rescan.reloaded = done.taken.into_iter().map(|it| it.plugin).collect();
+        rescan.failed = done.failed.keys().map(ToString::to_string).collect();
+        self.settle().await;
+        rescan.started = self.running().difference(&before).cloned().collect();
+        let down = self.slots().into_iter();
+        let down = down
+            .filter(|it| matches!(it.read(|it| it.state), PluginState::Failed | PluginState::Quarantined))
+            .filter(|it| names.is_none_or(|names| names.contains(&it.name)));
+        rescan.failed.extend(down.map(|it| it.name.to_string()));
+        rescan.reloaded.sort();
+        rescan.failed.sort();
+        rescan.failed.dedup();
+        Ok(rescan)
     }
 
     /// Names of the plugins that run.
@@ -96,7 +108,8 @@ impl Manager {
     }
 
     /// Brings slots and folders together; answers the plugins that should run and do not.
-    pub(super) async fn scan(&self) -> Result<(Rescan, Vec<Arc<Slot>>)> {
+    /// Of those that do not run, only the named ones are read again, if there are names.
+    pub(super) async fn scan(&self, names: Option<&BTreeSet<Arc<str>>>) -> Result<(Rescan, Vec<Arc<Slot>>)> {
         let roots = self.roots().to_vec();
         let found = blocking(move || discovery::scan(&roots)).await?;
         self.tell_rejected(&found.rejected);
@@ -119,7 +132,8 @@ impl Manager {
                 rescan.missing.push(slot.name.to_string());
             }
             slot.change(|it| it.folder = folder);
-            if self.look_at(&slot).await {
+            let named = names.is_none_or(|it| it.contains(&slot.name));
+            if named && self.look_at(&slot).await {
                 candidates.push(slot);
             }
         }
@@ -154,7 +168,7 @@ impl Manager {
         let state = slot.read(|it| match () {
             () if !it.row.registered => Some(PluginState::Discovered),
             () if it.plugin_type() != "lua" => Some(PluginState::Unsupported),
-            () if !it.wanted() => Some(PluginState::Disabled),
+            () if !it.wanted() || it.unloaded => Some(PluginState::Disabled),
             () => None,
         });
         match (state, fault) {
@@ -246,7 +260,16 @@ fn read_folder(
     env: &PluginEnv,
     limits: &LimitRules,
 ) -> Result<Prepared, LoadFault> {
-    let snapshot = discovery::snapshot(folder)?;
+    read_snapshot(name, discovery::snapshot(folder)?, env, limits)
+}
+
+/// The same for files at hand.
+pub(super) fn read_snapshot(
+    name: &str,
+    snapshot: Snapshot,
+    env: &PluginEnv,
+    limits: &LimitRules,
+) -> Result<Prepared, LoadFault> {
     let manifest = manifest::read(name, &snapshot, env, limits)?;
     // What the host does not run needs no script.
     let entry = if manifest.plugin_type == "lua" { discovery::entry(&snapshot)? } else { String::new() };

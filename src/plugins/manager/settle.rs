@@ -8,7 +8,7 @@ use crate::model::plugin::PluginState;
 use crate::plugins::order::{self, Node, Nodes, Standing, Verdict};
 
 use super::slot::Slot;
-use super::{DRAIN, Manager};
+use super::{DRAIN, Manager, swap};
 
 /// How long a change waits for the calls of the generation it stops before it goes on without them.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -33,13 +33,13 @@ impl Manager {
             // A failure is logged where the call ends; the plugin goes all the same.
             let _ = self.life(&live, Hook::OnShutdown, app, self.load_deadline()).await;
         }
-        self.last_words(&live, self.load_deadline()).await;
+        self.say_goodbye(&live, self.load_deadline()).await;
         log::info!(plugin = &*slot.name, generation = live.generation; "stopped");
         // The loads so far, also those that failed: another one since then, and this is not for us to say.
         let (slot, generation) = (Arc::clone(slot), slot.read(|it| it.generation));
         let database = self.0.databases.of(&slot.name);
         let drained = self.spawn(async move {
-            live.script.retire(DRAIN).await;
+            swap::let_go(live, DRAIN).await;
             // The admin may want to copy or replace the file of a plugin that is off.
             database.close().await;
             slot.change(|it| {

@@ -45,6 +45,10 @@ pub(super) struct Inner {
     pub(super) wants_others: bool,
     /// True when a new version of it was not taken and the old one runs on.
     pub(super) kept_old: bool,
+    /// What a new version asks for that was not granted yet: it takes over when it is.
+    pub(super) pending: Option<Arc<Manifest>>,
+    /// True when it was stopped until it is loaded again.
+    pub(super) unloaded: bool,
     /// Why it failed, when it has.
     pub(super) fault: Option<LoadFault>,
     pub(super) health: Option<HealthView>,
@@ -95,6 +99,8 @@ impl Slot {
             generation: 0,
             wants_others: false,
             kept_old: false,
+            pending: None,
+            unloaded: false,
             fault: None,
             health: None,
             watcher: None,

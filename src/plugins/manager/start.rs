@@ -35,7 +35,7 @@ impl Manager {
                 slot.change(|it| it.grant = Some(grant));
             }
         }
-        let (_, candidates) = self.scan().await?;
+        let (_, candidates) = self.scan(None).await?;
         self.sweep_folders().await;
         self.check_grants();
         // A deleted plugin without a folder is nobody's concern any more.
@@ -86,7 +86,7 @@ impl Manager {
         }
         let ends = live.values().map(|live| async move {
             let left = || deadline.saturating_duration_since(Instant::now());
-            let _ = tokio::time::timeout(left(), self.last_words(live, deadline)).await;
+            let _ = tokio::time::timeout(left(), self.say_goodbye(live, deadline)).await;
             let drained = live.script.retire(left());
             let _ = tokio::time::timeout(left() + Duration::from_millis(200), drained).await;
         });

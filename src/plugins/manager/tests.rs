@@ -307,17 +307,73 @@ async fn what_depends_on_an_edited_plugin_reloads_after_it_with_its_state() {
     assert_eq!(world.manager.rescan().await.unwrap().reloaded, ["a", "z"]);
     assert_eq!((state(&world, "m"), state(&world, "a")), (PluginState::Failed, PluginState::Running));
     assert!(last_error(&world, "m").contains("`z >=2.0`, and that plugin has 1.5.0"));
-    // A dependent that fails to reload keeps its old version.
+    // A dependent whose new files are broken is made anew of the old ones.
     world.put(&[("m/plugin.yaml", "dependencies: [z]"), ("m/init.lua", "on_load")]);
     world.manager.rescan().await.unwrap();
-    let before = world.manager.get("m").unwrap().generation;
+    let before = world.manager.get("m").unwrap();
     world.put(&[("m/init.lua", "syntax"), ("z/init.lua", "on_load")]);
     let rescan = world.manager.rescan().await.unwrap();
-    assert_eq!((rescan.reloaded, rescan.failed), (vec!["a".to_owned(), "z".into()], vec!["m".to_owned()]));
     assert_eq!(
-        (state(&world, "m"), world.manager.get("m").unwrap().generation > before),
-        (PluginState::Running, false)
+        (rescan.reloaded, rescan.failed),
+        (vec!["a".to_owned(), "m".into(), "z".into()], vec!["m".to_owned()])
     );
+    let after = world.manager.get("m").unwrap();
+    assert_eq!((after.state, &after.hash), (PluginState::Running, &before.hash));
+    assert!(after.generation > before.generation);
+}
+
+#[tokio::test]
+async fn an_edit_that_a_dependent_cannot_live_with_is_not_taken() {
+    let world = started(&[
+        ("z/init.lua", "on_load"),
+        ("m/init.lua", "on_load"),
+        ("m/plugin.yaml", "dependencies: [z]"),
+        ("other/init.lua", "on_load"),
+    ])
+    .await;
+    let hashes = || ["m", "z", "other"].map(|it| world.manager.get(it).unwrap().hash);
+    let before = hashes();
+    // The files of m do not change; it fails at being made anew.
+    world.failing.lock().insert("m".into());
+    world.put(&[("z/init.lua", "on_load health"), ("other/init.lua", "on_load health")]);
+    let rescan = world.manager.rescan().await.unwrap();
+    assert_eq!((rescan.reloaded, rescan.failed), (vec!["other".to_owned()], vec!["z".to_owned()]));
+    let after = hashes();
+    assert_eq!((&after[0], &after[1]), (&before[0], &before[1]));
+    assert_ne!(after[2], before[2]);
+    let why = last_error(&world, "z");
+    assert!(
+        why.contains("`m`, which depends on it, does not load with it: init.lua:1: m is broken"),
+        "{why}"
+    );
+    let events = world.store.read(|it| it.events_after(0, 100)).unwrap();
+    let failed: Vec<_> =
+        events.iter().map(|it| &it.1).filter(|it| it.kind == "plugin.reload_failed").collect();
+    assert_eq!((failed.len(), &failed[0].data["error"]["outcome"]), (1, &json!("syntax")));
+    world.failing.lock().clear();
+    assert_eq!(world.manager.rescan().await.unwrap().reloaded, ["m", "z"]);
+    assert!(world.manager.get("z").unwrap().last_error.is_none());
+}
+
+#[tokio::test]
+async fn a_version_that_asks_for_more_waits_for_the_grant() {
+    let world = started(&[("a/init.lua", "on_load")]).await;
+    world.put(&[
+        ("a/init.lua", "on_load health"),
+        ("a/plugin.yaml", "version: 2.0.0\npermissions: { http: [api.example] }"),
+    ]);
+    assert_eq!(world.manager.rescan().await.unwrap().failed, ["a"]);
+    let view = world.manager.get("a").unwrap();
+    assert_eq!((view.generation, view.version), (1, None));
+    let fault = view.last_error.unwrap();
+    assert_eq!((fault.file.as_deref(), fault.line), (Some("plugin.yaml"), Some(2)));
+    assert!(fault.message.contains("panotti grants allow a"), "{}", fault.message);
+    let grants = world.manager.grants("a").unwrap();
+    assert_eq!(json!(grants.waiting), json!({ "http": ["api.example"] }));
+    let granted = world.manager.grant("a", Granting::All, "t").await.unwrap();
+    assert!(granted.waiting.0.is_empty());
+    let view = world.manager.get("a").unwrap();
+    assert_eq!((view.generation, view.version.as_deref(), view.last_error), (2, Some("2.0.0"), None));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::model::kept_version::{NewVersion, VersionRow};
+use crate::model::kept_version::NewVersion;
 use crate::model::plugin_version::Authorship;
 use crate::plugins::discovery::Snapshot;
 use crate::plugins::manager::Manager;
@@ -46,28 +46,8 @@ impl Manager {
 }
 
 impl Registry {
-    /// Keeps the files of a plugin that go live; those of its last version make no other one, and cost no commit.
-    #[allow(dead_code, reason = "a reload calls it")]
-    pub(in crate::plugins::manager) async fn keep_version(
-        &self,
-        plugin: i64,
-        snapshot: &Snapshot,
-        generation: u64,
-        authorship: &Authorship,
-    ) -> Result<VersionRow> {
-        let hash = Arc::clone(&snapshot.hash);
-        let last = self.store.read_async(move |it| it.last_version(plugin)).await?;
-        if let Some(last) = last.filter(|it| it.hash == *hash) {
-            return Ok(last);
-        }
-        let (snapshot, authorship) = (snapshot.clone(), authorship.clone());
-        let live = GoesLive { plugin, snapshot, generation, authorship };
-        let new = self.packed(vec![live]).await?.remove(0);
-        let most = self.most_versions;
-        self.store.write(move |tx| tx.keep_version(&new, most)).await
-    }
-
-    /// The same for many plugins, in few transactions; a plugin whose files are those of its last version costs nothing.
+    /// Keeps the files of plugins that go live, in few transactions; a plugin whose files are those of its last version
+    /// costs nothing.
     pub(in crate::plugins::manager) async fn keep_versions(&self, all: Vec<GoesLive>) -> Result<()> {
         let last = self.store.read_async(|it| it.last_versions()).await?;
         let is_new = |it: &GoesLive| last.get(&it.plugin).is_none_or(|last| last.hash != *it.snapshot.hash);
@@ -84,7 +64,7 @@ impl Registry {
         }
     }
 
-    async fn packed(&self, all: Vec<GoesLive>) -> Result<Vec<NewVersion>> {
+    pub(in crate::plugins::manager) async fn packed(&self, all: Vec<GoesLive>) -> Result<Vec<NewVersion>> {
         let at = self.now();
         blocking(move || {
             all.into_iter()
