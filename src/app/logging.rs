@@ -26,6 +26,8 @@ pub fn init(settings: &Settings) {
         // What cannot be decoded stands in the track's `probe_error`; a head that cannot be read is its client's fault.
         .filter_module("symphonia", log::LevelFilter::Off)
         .filter_module("actix_http", log::LevelFilter::Off)
+        // A folder that is gone cannot be let go of any more; that is as it should be.
+        .filter_module("notify", log::LevelFilter::Off)
         .parse_filters(&settings.log)
         .target(Target::Stderr)
         .format(move |out, record| {

@@ -19,6 +19,7 @@ use crate::lua::{HostOptions, LuaHost};
 use crate::model::plugin::PluginState;
 use crate::model::time::Timestamp;
 use crate::plugins::manager::{Exporter, Manager, Parts as PluginParts};
+use crate::plugins::watch::{ManagedPlugins, WatchOptions, Watcher};
 use crate::plugins::{LastError, PluginFilter};
 use crate::process;
 use crate::services::{Services, assets, tokens, tracks, webhooks};
@@ -56,10 +57,16 @@ pub async fn run(settings: Settings) -> Result<()> {
     let _lock = lock::lock_data_dir(&settings.data_dir).map_err(|err| cannot("use the data folder", &err))?;
     process::take_in_orphans(&settings.data_dir);
     let parts = Parts::build(&settings).await?;
+    // It looks while the plugins start: what is edited meanwhile is not missed.
+    let watcher = parts.watch(&settings)?;
     let served = match parts.manager.start().await {
-        Ok(()) if !stop.is_asked() => parts.serve(&settings, stop).await,
+        Ok(()) if !stop.is_asked() => {
+            watcher.iter().for_each(Watcher::open);
+            parts.serve(&settings, stop).await
+        }
         started => started.map(|()| stop_until(&settings)),
     };
+    drop(watcher);
     ServerFile::remove(&settings.data_dir);
     parts.stop(served.as_ref().copied().unwrap_or_else(|_| stop_until(&settings))).await;
     drop(tokio::task::spawn_blocking(process::end_all).await);
@@ -171,6 +178,13 @@ impl Parts {
             task.abort();
         }
         Ok(deadline)
+    }
+
+    fn watch(&self, settings: &Settings) -> Result<Option<Watcher>> {
+        let plugins =
+            ManagedPlugins { manager: self.manager.clone(), runtime: tokio::runtime::Handle::current() };
+        Watcher::start(WatchOptions::of(settings), plugins)
+            .map_err(|err| cannot("watch the plugin folders", &err))
     }
 
     fn deliver(&self) -> JoinHandle<()> {

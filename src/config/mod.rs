@@ -69,6 +69,12 @@ pub struct Settings {
     /// What plugins are granted, as under `permissions:` of a manifest, by plugin; the file alone sets it.
     #[serde(default)]
     pub grants: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
+    /// Whether edits of plugins' files are taken up of themselves.
+    pub watch: WatchMode,
+    /// Milliseconds for which nothing must have changed in a plugin's folder before an edit is taken up.
+    pub watch_quiet_ms: u64,
+    /// Milliseconds between two looks at folders that the operating system tells nothing of.
+    pub watch_poll_ms: u64,
     /// Threads that run Lua.
     pub lua_threads: usize,
     /// Threads that serve HTTP.
@@ -119,6 +125,18 @@ pub enum LogFormat {
     Text,
     /// For machines: one JSON object a line.
     Json,
+}
+
+/// How edits of plugins' files are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WatchMode {
+    /// The operating system tells; where it cannot, the files are looked at at intervals.
+    Auto,
+    /// The files are looked at at intervals.
+    Poll,
+    /// Not at all: a rescan takes them up.
+    Off,
 }
 
 impl Settings {

@@ -77,6 +77,15 @@ pub fn scan(roots: &[PathBuf]) -> Found {
     found
 }
 
+/// The folder that counts of those with this name; none when there is none, or only a link that leads out of its root.
+pub fn folder_of(roots: &[PathBuf], name: &str) -> Option<PathBuf> {
+    let is_there = |root: &&PathBuf| {
+        let root = Dir::open_ambient_dir(root, ambient_authority());
+        root.and_then(|it| it.metadata(name)).is_ok_and(|it| it.is_dir())
+    };
+    roots.iter().find(is_there).map(|it| it.join(name))
+}
+
 /// Reads a plugin's files once.
 ///
 /// # Errors

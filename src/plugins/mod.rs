@@ -3,7 +3,7 @@
 //! `discovery` finds folders, `sources` changes what is in them, `manifest` reads what they declare, `settings`
 //! settles their values; the `manager` loads them in order and puts them into the dispatcher's table; `handler`
 //! stands between the dispatcher and a running generation, with the `breaker` that leaves a harmful plugin alone
-//! for a while.
+//! for a while. `watch` notices edits of their files.
 
 pub mod breaker;
 pub mod discovery;
@@ -24,6 +24,7 @@ mod slow;
 pub mod sources;
 pub mod stats;
 pub mod status;
+pub mod watch;
 #[cfg(test)]
 mod fuzz;
 

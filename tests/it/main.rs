@@ -38,6 +38,7 @@ mod sounds;
 mod start_stop;
 mod strays;
 mod tracks;
+mod watch;
 mod webhooks;
 mod world;
 mod zoo;

@@ -109,6 +109,8 @@ impl Server {
             .env("PANOTTI_DATA_DIR", &data)
             .env("PANOTTI_PLUGIN_DIRS", std::env::join_paths(plugin_dirs).unwrap())
             .env("PANOTTI_LOG_FORMAT", "json")
+            // A test that edits files says itself when they are looked at.
+            .env("PANOTTI_WATCH", "off")
             .envs(builder.env.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
