@@ -12,6 +12,8 @@ pub struct Banner {
     pub version: &'static str,
     /// The address listened on, the port being the real one.
     pub address: SocketAddr,
+    /// Whether it is reached by HTTPS.
+    pub has_tls: bool,
     /// Folder of the server's data.
     pub data_dir: PathBuf,
     /// The database, as in `database_url`.
@@ -35,25 +37,28 @@ pub struct PluginLine {
 
 /// The banner's six lines, each ended.
 pub fn banner(about: &Banner) -> String {
-    let url = base_url(about.address);
+    let url = base_url(about.address, about.has_tls);
     let key_file = shell_word(&about.key_file);
+    // curl seldom knows who signed it, or the name it is for; the server is on the same machine.
+    let trusting = if about.has_tls { " -k" } else { "" };
     let lines = [
         format!("panotti {}  {url}/api/v1", about.version),
         format!("docs      {url}/api/docs"),
         format!("data      {}  ({})", about.data_dir.display(), about.database_url),
         format!("plugins   {}", plugins(&about.plugins)),
         format!("key       {}", about.key_file.display()),
-        format!("try       curl -H \"X-API-Key: $(cat {key_file})\" {url}/api/v1/plugins"),
+        format!("try       curl{trusting} -H \"X-API-Key: $(cat {key_file})\" {url}/api/v1/plugins"),
     ];
     lines.into_iter().flat_map(|line| [escaped(&line), "\n".to_owned()]).collect()
 }
 
 /// The URL under which a client on this machine reaches the server.
-pub fn base_url(address: SocketAddr) -> String {
+pub fn base_url(address: SocketAddr, has_tls: bool) -> String {
+    let scheme = if has_tls { "https" } else { "http" };
     match address.ip() {
-        ip if ip.is_unspecified() && ip.is_ipv4() => format!("http://127.0.0.1:{}", address.port()),
-        ip if ip.is_unspecified() => format!("http://[::1]:{}", address.port()),
-        _ => format!("http://{address}"),
+        ip if ip.is_unspecified() && ip.is_ipv4() => format!("{scheme}://127.0.0.1:{}", address.port()),
+        ip if ip.is_unspecified() => format!("{scheme}://[::1]:{}", address.port()),
+        _ => format!("{scheme}://{address}"),
     }
 }
 
@@ -109,6 +114,7 @@ mod tests {
         Banner {
             version: "0.1.0",
             address: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            has_tls: false,
             data_dir: PathBuf::from("data"),
             database_url: "sqlite:data/panotti.db".to_owned(),
             plugins,
@@ -143,9 +149,16 @@ mod tests {
     }
 
     #[test]
+    fn with_tls_the_command_to_try_trusts_the_certificate() {
+        let told = banner(&Banner { has_tls: true, ..about(Vec::new()) });
+        assert!(told.contains("try       curl -k -H \"X-API-Key: "), "{told}");
+        assert!(told.contains("\" https://127.0.0.1:8000/api/v1/plugins\n"), "{told}");
+    }
+
+    #[test]
     fn an_address_for_everybody_is_shown_as_one_to_call() {
-        assert_eq!(base_url(SocketAddr::from(([0, 0, 0, 0], 80))), "http://127.0.0.1:80");
-        assert_eq!(base_url("[::]:80".parse().expect("an address")), "http://[::1]:80");
+        assert_eq!(base_url(SocketAddr::from(([0, 0, 0, 0], 80)), false), "http://127.0.0.1:80");
+        assert_eq!(base_url("[::]:80".parse().expect("an address"), true), "https://[::1]:80");
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::clock::{SharedClock, SystemClock};
-use crate::config::Settings;
+use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::config::{Settings, Tls};
 use crate::error::{Code, Error, Result};
 use crate::events::{Deliverer, DelivererOptions, Journal, Retention, Sabotage};
 use crate::hooks::Dispatcher;
@@ -131,6 +131,7 @@ impl Parts {
                 );
             }
         }
+        let tls = certified(settings)?;
         let address = settings.address();
         let listener =
             TcpListener::bind(address).map_err(|err| cannot(&format!("listen on {address}"), &err))?;
@@ -138,13 +139,15 @@ impl Parts {
         let (host, store) = (self.host.clone(), self.services.store.clone());
         let ready = Arc::new(move || host.still_stuck() < STUCK_IS_UNFIT && store.waiting() < QUEUE_IS_UNFIT);
         let state = HttpState::new(self.services.clone(), self.manager.clone(), ready);
-        let server = http::serve(state, listener).map_err(Error::internal)?;
+        let certificate = tls.as_ref().map(|tls| tls.fingerprint.clone());
+        let server = http::serve(state, listener, tls).map_err(Error::internal)?;
         let door = server.handle();
         let replays = self.services.replays.clone();
         let replaying = tokio::spawn(async move { replays.run().await });
         let background =
             [self.deliver(), replaying, tokio::spawn(sweep(self.services.clone())), self.keep(settings)];
-        ServerFile::write(&settings.data_dir, &base_url(address)).map_err(Error::internal)?;
+        let url = base_url(address, settings.has_tls());
+        ServerFile::write(&settings.data_dir, &url, certificate.as_deref()).map_err(Error::internal)?;
         self.greet(settings, address);
         let mut server = pin!(server);
         let mut deadline = stop_until(settings);
@@ -234,14 +237,28 @@ impl Parts {
         let about = Banner {
             version: env!("CARGO_PKG_VERSION"),
             address,
+            has_tls: settings.has_tls(),
             data_dir: settings.data_dir.clone(),
             database_url: settings.database_url.clone(),
             plugins: plugins.collect(),
             key_file: settings.data_dir.join(KEY_FILE),
         };
         print!("{}", banner(&about));
-        log::info!("listening on {}", base_url(address));
+        log::info!("listening on {}", base_url(address, settings.has_tls()));
     }
+}
+
+/// What HTTPS is answered with; what clients will say of it goes to the log.
+fn certified(settings: &Settings) -> Result<Option<Tls>> {
+    let told = |(key, why)| format!("{key}: {why}");
+    let tls = Tls::of(settings).map_err(|wrong| {
+        let wrong: Vec<String> = wrong.into_iter().map(told).collect();
+        Error::new(Code::Internal, format!("cannot serve HTTPS: {}", wrong.join("; ")))
+    })?;
+    if let Some(doubt) = tls.as_ref().and_then(|it| it.doubt(Timestamp(SystemClock.now_us()))) {
+        log::warn!("tls_cert: {}: {doubt}", settings.tls_cert.display());
+    }
+    Ok(tls)
 }
 
 /// The promise that a development build is to break, so that a test is seen to fail.

@@ -12,6 +12,9 @@ pub struct ServerFile {
     pub url: String,
     /// The process.
     pub pid: u32,
+    /// SHA-256 of the certificate it answers HTTPS with, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
 }
 
 impl ServerFile {
@@ -19,8 +22,12 @@ impl ServerFile {
     ///
     /// # Errors
     /// The data folder cannot be written.
-    pub fn write(data_dir: &Path, url: &str) -> io::Result<()> {
-        let about = Self { url: url.to_owned(), pid: std::process::id() };
+    pub fn write(data_dir: &Path, url: &str, certificate: Option<&str>) -> io::Result<()> {
+        let about = Self {
+            url: url.to_owned(),
+            pid: std::process::id(),
+            certificate: certificate.map(str::to_owned),
+        };
         let part = data_dir.join("server.json.part");
         std::fs::write(&part, serde_json::to_vec(&about)?)?;
         std::fs::rename(&part, path(data_dir))
@@ -50,7 +57,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_until_it_is_removed() {
         let folder = tempfile::tempdir().expect("a folder");
-        ServerFile::write(folder.path(), "http://127.0.0.1:8000").expect("written");
+        ServerFile::write(folder.path(), "http://127.0.0.1:8000", None).expect("written");
         let read = ServerFile::read(folder.path()).expect("there");
         assert_eq!((read.url.as_str(), read.pid), ("http://127.0.0.1:8000", std::process::id()));
         ServerFile::remove(folder.path());

@@ -11,6 +11,8 @@ use super::flags::ClientFlags;
 use crate::app::banner::base_url;
 use crate::app::logging::escaped;
 use crate::app::server_file::ServerFile;
+use crate::config::Tls;
+use crate::net::Pinned;
 
 /// How long the server may take for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -20,6 +22,8 @@ const MAX_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
 /// A running server.
 pub(super) struct Client {
     agent: Agent,
+    /// SHA-256 of the one certificate that is trusted, in hex; none for plain HTTP.
+    certificate: Option<String>,
     url: String,
     key: String,
 }
@@ -29,7 +33,17 @@ impl Client {
     pub(super) fn find(flags: &ClientFlags) -> Result<Self, Failure> {
         let settings = flags.settings()?;
         let told = ServerFile::read(&settings.data_dir).filter(|_| !flags.names_address());
-        let url = told.map_or_else(|| base_url(settings.address()), |server| server.url);
+        let (url, certificate) = match told {
+            Some(server) => (server.url, server.certificate),
+            None => {
+                let wrong = |(key, why)| format!("{key}: {why}");
+                let tls = Tls::of(&settings).map_err(|faults| {
+                    let faults: Vec<String> = faults.into_iter().map(wrong).collect();
+                    Failure::Failed(faults.join("\n"))
+                })?;
+                (base_url(settings.address(), tls.is_some()), tls.map(|tls| tls.fingerprint))
+            }
+        };
         let key_file = settings.data_dir.join("admin.token");
         let key = std::fs::read_to_string(&key_file).map_err(|fault| {
             Failure::Failed(format!(
@@ -45,12 +59,19 @@ impl Client {
             .max_redirects(0)
             .timeout_global(Some(TIMEOUT))
             .build();
-        Ok(Self { agent: config.into(), url, key: key.trim().to_owned() })
+        Ok(Self { agent: config.into(), certificate, url, key: key.trim().to_owned() })
     }
 
     /// Sends one request to a route under `/api/v1`; the answer's JSON, null when it has none.
     pub(super) fn call(&self, method: &str, route: &str, body: Option<&Value>) -> Result<Value, Failure> {
         let body = body.map(Value::to_string);
+        if let Some(certificate) = &self.certificate {
+            let url = format!("{}/api/v1{route}", self.url);
+            let sent = Pinned { certificate, timeout: TIMEOUT, answer_max_bytes: MAX_ANSWER_BYTES };
+            let (status, text) =
+                sent.send(method, &url, &self.key, body).map_err(|fault| self.unreachable(&fault))?;
+            return told(status, &text);
+        }
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}/api/v1{route}", self.url))
@@ -67,7 +88,7 @@ impl Client {
         read(sent.map_err(|fault| self.unreachable(&fault))?)
     }
 
-    fn unreachable(&self, fault: &ureq::Error) -> Failure {
+    fn unreachable(&self, fault: &dyn std::fmt::Display) -> Failure {
         Failure::Failed(format!(
             "no server answers at {} ({fault}): start it with `panotti serve`, or say where it is with --data-dir \
              or --host and --port",
@@ -77,18 +98,22 @@ impl Client {
 }
 
 fn read(mut answer: Response<Body>) -> Result<Value, Failure> {
-    let status = answer.status();
+    let status = answer.status().as_u16();
     let text = answer
         .body_mut()
         .with_config()
         .limit(MAX_ANSWER_BYTES)
         .read_to_string()
         .map_err(|fault| Failure::Failed(format!("the server's answer broke off: {fault}")))?;
-    let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-    if status.is_success() {
+    told(status, &text)
+}
+
+fn told(status: u16, text: &str) -> Result<Value, Failure> {
+    let json = serde_json::from_str(text).unwrap_or(Value::Null);
+    if (200..300).contains(&status) {
         return Ok(json);
     }
-    Err(Failure::Failed(problem(status.as_u16(), &json)))
+    Err(Failure::Failed(problem(status, &json)))
 }
 
 /// A problem document in one or more lines.
@@ -140,7 +165,7 @@ mod tests {
     /// A client whose data folder says that the server is at `url`.
     fn client_of(url: &str) -> Client {
         let folder = tempfile::tempdir().expect("a folder");
-        ServerFile::write(folder.path(), url).expect("written");
+        ServerFile::write(folder.path(), url, None).expect("written");
         std::fs::write(folder.path().join("admin.token"), "pnt_id_secret\n").expect("written");
         Client::find(&ClientFlags::of_data_dir(folder.path())).expect("found")
     }

@@ -135,6 +135,7 @@ fn a_public_address_needs_a_proxy() {
     let told = faults_of(Sources { env: public.clone(), ..Sources::default() });
     assert!(told[0].starts_with("PANOTTI_HOST: 0.0.0.0 can be reached from other machines"), "{told:?}");
     assert!(told[0].contains("behind_proxy"), "{told:?}");
+    assert!(told[0].contains("tls_cert and tls_key"), "{told:?}");
     let behind = [public, env(&[("PANOTTI_BEHIND_PROXY", "yes")])].concat();
     let settings = load(Sources { env: behind, ..Sources::default() }).expect("accepted");
     assert_eq!(settings.host, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
@@ -154,5 +155,43 @@ fn hosts_of_webhooks_are_names_and_addresses_without_scheme_and_port() {
     for wrong in ["nas.lan:8123", "http://nas.lan", "me@nas.lan", "10.0.0.0/8"] {
         let fault = with(wrong).expect_err(wrong).0[0].to_string();
         assert!(fault.contains("without scheme and port"), "{fault}");
+    }
+}
+
+#[test]
+fn certificate_and_key_go_together_and_must_be_there() {
+    let told = |pairs: &[(&str, &str)]| faults_of(Sources { env: env(pairs), ..Sources::default() });
+    let half = told(&[("PANOTTI_TLS_KEY", "key.pem")]);
+    assert_eq!(half, ["PANOTTI_TLS_KEY: tls_key is set without tls_cert: set both for HTTPS, or none"]);
+    let gone = told(&[
+        ("PANOTTI_TLS_CERT", "/no/cert.pem"),
+        ("PANOTTI_TLS_KEY", "/no/key.pem"),
+        ("PANOTTI_HOST", "0.0.0.0"),
+    ]);
+    assert!(
+        gone.len() == 2
+            && gone[0].starts_with("PANOTTI_TLS_CERT: /no/cert.pem cannot be read: ")
+            && gone[1].starts_with("PANOTTI_TLS_KEY: /no/key.pem cannot be read: "),
+        "{gone:?}"
+    );
+}
+
+#[test]
+fn origins_of_cors_are_exact_and_never_all() {
+    let with =
+        |origins| load(Sources { env: env(&[("PANOTTI_CORS_ORIGINS", origins)]), ..Sources::default() });
+    let settings =
+        with("https://app.example, http://localhost:3000,http://[::1]:5173").expect("all are origins");
+    assert_eq!(settings.cors_origins.len(), 3);
+    for (wrong, why) in [
+        ("*", "any page"),
+        ("https://*.example", "any page"),
+        ("https://app.example/", "did you mean https://app.example?"),
+        ("https://App.example:443", "did you mean https://app.example?"),
+        ("app.example", "is not an origin such as"),
+        ("null", "is not an origin such as"),
+    ] {
+        let fault = with(wrong).expect_err(wrong).0[0].to_string();
+        assert!(fault.contains(why), "{fault}");
     }
 }

@@ -3,12 +3,14 @@
 //! One table (`table.rs`) says for each setting its key, default, unit, bounds and meaning; from it come the loading,
 //! the fault messages, the help text and `panotti.example.yaml`. A new setting is one field here and one row there.
 
+mod certificate;
 mod check;
 mod docs;
 mod fault;
 mod limits;
 mod load;
 mod table;
+mod tls;
 mod value;
 mod yaml;
 #[cfg(test)]
@@ -25,6 +27,7 @@ pub use fault::{ConfigFaults, Fault, did_you_mean};
 pub use limits::{Breaker, LimitRules, PluginLimits, Retention, Rollback};
 pub use load::{FlagValue, Sources, load};
 pub use table::{Row, SETTINGS};
+pub use tls::Tls;
 pub use yaml::{YAML_MAX_BYTES, YamlFault, line_of, parse_yaml, to_yaml};
 
 /// Every setting of the server, as it is in force.
@@ -52,6 +55,12 @@ pub struct Settings {
     pub config_file: Option<PathBuf>,
     /// True when a proxy with TLS stands before the server.
     pub behind_proxy: bool,
+    /// PEM file of the certificate and those above it; empty for plain HTTP.
+    pub tls_cert: PathBuf,
+    /// PEM file of the certificate's private key; empty for plain HTTP.
+    pub tls_key: PathBuf,
+    /// Web origins whose pages may call the server; none when empty.
+    pub cors_origins: Vec<String>,
     /// Host names clients may use besides localhost and the address listened on.
     pub allowed_hosts: Vec<String>,
     /// Names of variables, besides `PANOTTI_PLUGIN_*`, that manifests of plugins may read.
@@ -143,6 +152,11 @@ impl Settings {
     /// Address and port to listen on.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::new(self.host, self.port)
+    }
+
+    /// True when the server speaks HTTPS, and nothing else.
+    pub fn has_tls(&self) -> bool {
+        !self.tls_cert.as_os_str().is_empty() && !self.tls_key.as_os_str().is_empty()
     }
 
     /// What plugins may use, and what they may ask for.

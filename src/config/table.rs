@@ -75,7 +75,7 @@ macro_rules! most {
 /// All settings.
 #[rustfmt::skip] // a row a line
 pub const SETTINGS: &[Row] = &[
-    row("host", Kind::Address, "127.0.0.1", "", "Address to listen on; one that other machines reach needs behind_proxy."),
+    row("host", Kind::Address, "127.0.0.1", "", "Address to listen on; one that other machines reach needs tls_cert and tls_key, or behind_proxy."),
     row("port", whole(0, 65_535), "8000", "", "Port to listen on; 0 takes a free one and prints it."),
     row("data_dir", Kind::Path, "data", "", "Folder of everything the server writes: database, keys, media."),
     row("plugin_dirs", Kind::Paths, "user_plugins", "", "Folders whose subfolders are plugins."),
@@ -84,6 +84,9 @@ pub const SETTINGS: &[Row] = &[
     row("log", Kind::Filter, "info", "", "Level of the log, for everything or by target."),
     row("log_format", Kind::Choice(&["text", "json"]), "text", "", "Shape of the log lines."),
     row("behind_proxy", Kind::Flag, "false", "", "True when a proxy with TLS stands before the server."),
+    row("tls_cert", Kind::File, "", "", "PEM file of the certificate and those above it; with tls_key the server speaks HTTPS alone. Read at the start."),
+    row("tls_key", Kind::File, "", "", "PEM file of the certificate's private key."),
+    row("cors_origins", Kind::Names, "", "", "Web origins, such as https://app.example, whose pages may call the server with a key; none without."),
     row("allowed_hosts", Kind::Names, "", "", "Host names clients may use besides localhost and the address listened on."),
     row("plugin_env", Kind::Names, "", "", "Variables, besides PANOTTI_PLUGIN_*, that plugins' manifests may read."),
     row("http_hosts", Kind::Names, "", "", "Addresses of names for HTTP of plugins and webhooks, as name=address or name=address:port, before DNS is asked."),

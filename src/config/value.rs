@@ -26,6 +26,8 @@ pub enum Kind {
     Names,
     /// An absolute path, or nothing.
     Program,
+    /// A path, or nothing.
+    File,
     /// A log filter.
     Filter,
     /// One of some words.
@@ -45,6 +47,7 @@ impl Kind {
             Self::Paths => "a list of folders".to_owned(),
             Self::Names => "a list of names".to_owned(),
             Self::Program => "an absolute path, or nothing".to_owned(),
+            Self::File => "a path, or nothing".to_owned(),
             Self::Filter => {
                 "a level (off, error, warn, info, debug, trace) or target=level pairs, separated by commas"
                     .to_owned()
@@ -94,6 +97,7 @@ impl Kind {
                     trimmed.is_empty() || (is_path(trimmed) && std::path::Path::new(trimmed).is_absolute());
                 fits.then(|| Value::from(trimmed))
             }
+            Self::File => (trimmed.is_empty() || is_path(text)).then(|| Value::from(text)),
             Self::Filter => is_filter(trimmed).then(|| Value::from(trimmed)),
             Self::Choice(words) => words.iter().find(|word| **word == trimmed).map(|word| Value::from(*word)),
             Self::Database => sqlite_path(trimmed).map(|_| Value::from(trimmed)),

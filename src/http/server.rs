@@ -5,9 +5,11 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, web};
+
+use crate::config::Tls;
 
 use super::state::HttpState;
 use super::{middleware, route, routes};
@@ -16,15 +18,19 @@ use super::{middleware, route, routes};
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// The head of a request must be complete within this.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Before it, TLS must be agreed on within this.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves on a listener that is bound already; runs once it is awaited, and stops by its handle.
+/// Serves on a listener that is bound already, HTTPS alone when there is a certificate; runs once it is awaited, and
+/// stops by its handle.
 ///
 /// # Errors
 /// The listener cannot be used.
-pub fn serve(state: HttpState, listener: TcpListener) -> io::Result<Server> {
+pub fn serve(state: HttpState, listener: TcpListener, tls: Option<Tls>) -> io::Result<Server> {
     let workers = state.settings.http_workers;
     let connections = state.settings.max_connections.div_ceil(workers);
     let shutdown_s = state.settings.shutdown_s;
+    let origins = state.settings.cors_origins.clone();
     let state = Data::new(state);
     let table = routes();
     state.set_routes(&table);
@@ -32,6 +38,8 @@ pub fn serve(state: HttpState, listener: TcpListener) -> io::Result<Server> {
         App::new()
             .app_data(state.clone())
             .wrap(from_fn(middleware::lead))
+            .wrap(middleware::cors::allow(&origins))
+            .wrap(Condition::new(!origins.is_empty(), from_fn(middleware::cors::guard)))
             .configure(|app| route::register(&table, app))
             .default_service(web::to(route::not_found))
     });
@@ -39,11 +47,15 @@ pub fn serve(state: HttpState, listener: TcpListener) -> io::Result<Server> {
         .workers(workers)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_TIMEOUT)
+        .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
         .max_connections(connections)
         // A client that goes away cancels what it asked for, the plugins' questions included.
         .h1_allow_half_closed(false)
         .shutdown_timeout(shutdown_s)
-        .disable_signals()
-        .listen(listener)?;
+        .disable_signals();
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls.config)?,
+        None => server.listen(listener)?,
+    };
     Ok(server.run())
 }

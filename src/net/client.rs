@@ -313,7 +313,7 @@ fn response(answer: &reqwest::Response, body: Vec<u8>, url: &Url) -> Response {
 }
 
 /// The cause at the bottom: what stands above only repeats the address.
-fn innermost(error: &reqwest::Error) -> String {
+pub(super) fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(it) = cause.source() {
         cause = it;

@@ -2,11 +2,13 @@
 //! its route, their question after it, the headers every answer carries, the line in the log.
 
 pub(super) mod ask;
+pub mod cors;
 mod host;
 pub mod limiter;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -49,17 +51,21 @@ pub async fn lead(
         }
     };
     dress(response.headers_mut(), &meta);
-    let status = response.status().as_u16();
+    note(&state, &meta, &method, &path, response.status().as_u16());
+    Ok(response)
+}
+
+/// Counts a request that is answered, and writes its line to the log.
+fn note(state: &HttpState, meta: &Meta, method: &Method, path: &str, status: u16) {
     let took = std::time::Duration::from_secs_f64(meta.seconds());
     meta.times().unwrap_or(&state.unrouted).record(status, took);
     let duration_ms = (meta.seconds() * 1e6).round() / 1e3;
     let request_id = &*meta.request_id();
     log::info!(
         target: "panotti::access",
-        request_id, method = method.as_str(), path = path.as_str(), status, duration_ms;
+        request_id, method = method.as_str(), path, status, duration_ms;
         "{method} {} {status}", path.escape_debug()
     );
-    Ok(response)
 }
 
 /// A place among the requests being worked on; probes always get one.

@@ -43,11 +43,12 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("diesel_migrations", &["store"]),
     ("actix_web", &["http", "app"]),
+    ("actix_cors", &["http"]),
     ("serde_yaml", &["config"]),
     ("clap", &["cli"]),
     ("symphonia", &["media"]),
     ("reqwest", &["net"]),
-    ("rustls", &["net"]),
+    ("rustls", &["net", "config"]),
 ];
 
 const MAX_LINES: usize = 400;
