@@ -21,6 +21,7 @@ mod grants;
 mod guide;
 mod history;
 mod hooks;
+mod hot_edit;
 mod keys;
 mod library;
 mod limits;
