@@ -58,9 +58,12 @@ fn lines(server: &Server, plugin: &str, text: &str) -> usize {
     server.log_lines().iter().filter(is_it).count()
 }
 
-/// Longer than an edit takes.
-fn settle(_server: &Server) {
-    std::thread::sleep(std::time::Duration::from_millis(700));
+/// Lets an edit of another plugin go live: what came before it has been looked at.
+#[track_caller]
+fn settle(server: &Server) {
+    let generation = status(server, "probe")["generation"].as_u64().unwrap_or(0);
+    write(server, "probe/init.lua", &format!("-- {generation}"));
+    wait_for("the probe", || status(server, "probe")["generation"].as_u64().filter(|it| *it > generation));
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl Manager {
     /// Nothing when the plugin does not run or its folder is as it was; else what the folder holds now.
     async fn edit_of(&self, slot: &Slot) -> Option<Result<Prepared, LoadFault>> {
         let (live, folder): (_, PathBuf) = (slot.live()?, slot.read(|it| it.folder.clone())?);
-        match self.prepare(slot, folder).await {
+        match self.prepare(slot, folder.clone()).await {
             Ok(prepared) if prepared.snapshot.hash == live.prepared.snapshot.hash => {
                 if slot.change(|it| {
                     it.pending = None;
@@ -110,6 +110,8 @@ impl Manager {
                 }
                 None
             }
+            // Gone since it was found: that is for the next look to say.
+            Err(_) if tokio::fs::metadata(&folder).await.is_err() => None,
             edit => Some(edit),
         }
     }

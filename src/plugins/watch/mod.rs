@@ -61,11 +61,12 @@ pub trait Keeper: Send {
     /// The hash of what is known of each plugin's files, by name; none where they could not be read or are not there.
     fn known(&self) -> BTreeMap<Arc<str>, Option<Arc<str>>>;
 
-    /// Looks at the folders of these plugins, and at what else is in the roots; returns when that is done.
+    /// Looks at the folders of these plugins, and at what else is in the roots; answers, when that is done, those of
+    /// them that do not load.
     ///
     /// # Errors
     /// It could not be done; it is asked again later.
-    fn take_up(&self, names: BTreeSet<Arc<str>>) -> Result<()>;
+    fn take_up(&self, names: BTreeSet<Arc<str>>) -> Result<BTreeSet<Arc<str>>>;
 }
 
 /// A running watcher; it ends when it is dropped.
@@ -113,8 +114,9 @@ impl Keeper for ManagedPlugins {
         all.map(|it| (it.name.into(), it.hash.map(Arc::from))).collect()
     }
 
-    fn take_up(&self, _names: BTreeSet<Arc<str>>) -> Result<()> {
-        self.runtime.block_on(self.manager.rescan()).map(drop)
+    fn take_up(&self, names: BTreeSet<Arc<str>>) -> Result<BTreeSet<Arc<str>>> {
+        let rescan = self.runtime.block_on(self.manager.take_up(Some(names)))?;
+        Ok(rescan.failed.into_iter().map(Arc::from).collect())
     }
 }
 
@@ -139,13 +141,11 @@ struct State {
 }
 
 impl State {
-    fn mark(&mut self, name: Arc<str>, is_reshaped: bool) {
-        if is_reshaped && self.reshaped.insert(Arc::clone(&name)) {
-            self.is_woken = true;
+    fn mark(&mut self, name: Arc<str>, is_reshaped: bool, is_whole: bool) {
+        if is_reshaped {
+            self.is_woken |= self.reshaped.insert(Arc::clone(&name));
         }
-        // One that was pending is only due later than it was.
-        self.is_woken |= self.pending.is_clear(&name);
-        self.pending.mark(name, Instant::now());
+        self.is_woken |= self.pending.mark(name, is_whole, Instant::now());
     }
 }
 

@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A folder that is never quiet is taken up after so many quiet times all the same.
+/// A folder that is never quiet is taken up after so many quiet times, when a file has just been completed; after
+/// twice as many in any case.
 const PATIENCE: u32 = 20;
-/// Who is quiet waits for others for so many quiet times: a burst is one take-up.
+/// Who is quiet waits for others for so many quiet times: a burst is one take-up. Where the last version did not load
+/// a moment ago the author is likely to be still at it: quiet is so many times as long.
 const COMPANY: u32 = 5;
+/// That moment, in quiet times.
+const LATELY: u32 = 10;
 
 /// The changed folders.
 #[derive(Debug)]
@@ -16,35 +20,72 @@ pub(super) struct Pending {
     marks: BTreeMap<Arc<str>, Mark>,
     /// Those that were taken up while they still changed: nobody waits for them.
     restless: BTreeSet<Arc<str>>,
+    /// When those were taken up whose new version did not load.
+    failed: BTreeMap<Arc<str>, Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     first: Instant,
     last: Instant,
+    /// The last change left a file complete.
+    is_whole: bool,
+    /// How long this one must be quiet.
+    quiet: Duration,
+}
+
+impl Mark {
+    fn is_quiet(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last) >= self.quiet
+    }
+
+    fn is_overdue(&self, now: Instant, patience: Duration) -> bool {
+        let waits = now.saturating_duration_since(self.first);
+        let is_calm = now.saturating_duration_since(self.last) >= self.quiet / 2;
+        waits >= patience && (self.is_whole || is_calm) || waits >= patience * 2
+    }
 }
 
 impl Pending {
     pub(super) fn new(quiet: Duration) -> Self {
-        Pending { quiet, marks: BTreeMap::new(), restless: BTreeSet::new() }
+        Pending { quiet, marks: BTreeMap::new(), restless: BTreeSet::new(), failed: BTreeMap::new() }
     }
 
-    /// Something has changed in a folder at `now`.
-    pub(super) fn mark(&mut self, name: Arc<str>, now: Instant) {
-        self.marks.entry(name).or_insert(Mark { first: now, last: now }).last = now;
+    /// Something has changed in a folder at `now`; `is_whole` when that has left a file complete. True when it may be
+    /// due earlier for that.
+    pub(super) fn mark(&mut self, name: Arc<str>, is_whole: bool, now: Instant) -> bool {
+        let (patience, mut quiet) = (self.quiet * PATIENCE, self.quiet);
+        match self.marks.get_mut(&name) {
+            Some(mark) => {
+                (mark.last, mark.is_whole) = (now, is_whole);
+                mark.is_overdue(now, patience)
+            }
+            None => {
+                let failed = self.failed.get(&name);
+                if failed.is_some_and(|at| now.saturating_duration_since(*at) < quiet * LATELY) {
+                    quiet *= COMPANY;
+                }
+                self.marks.insert(name, Mark { first: now, last: now, is_whole, quiet });
+                true
+            }
+        }
+    }
+
+    /// What was taken up: those whose new version did not load have failed.
+    pub(super) fn note(&mut self, taken: &BTreeSet<Arc<str>>, failed: &BTreeSet<Arc<str>>, now: Instant) {
+        self.failed.retain(|name, _| !taken.contains(name));
+        self.failed.extend(failed.iter().map(|it| (Arc::clone(it), now)));
     }
 
     /// Takes out those that are quiet, or have waited for too long.
     pub(super) fn due(&mut self, now: Instant) -> BTreeSet<Arc<str>> {
         let (patience, company) = (self.quiet * PATIENCE, self.quiet * COMPANY);
-        let for_long = |since: Instant, time: Duration| now.saturating_duration_since(since) >= time;
-        let is_quiet = |it: &Mark| for_long(it.last, self.quiet);
-        let is_due = |it: &Mark| is_quiet(it) || for_long(it.first, patience);
+        let for_long = |since: Instant| now.saturating_duration_since(since) >= company;
+        let is_due = |it: &Mark| it.is_quiet(now) || it.is_overdue(now, patience);
         let waits = self.marks.iter().any(|(name, it)| {
-            !is_due(it) && !self.restless.contains(name) && it.first <= now && !for_long(it.first, company)
+            !is_due(it) && !self.restless.contains(name) && it.first <= now && !for_long(it.first)
         });
-        let in_a_hurry =
-            |it: &Mark| is_due(it) && (for_long(it.first, patience) || for_long(it.last, company));
+        let in_a_hurry = |it: &Mark| is_due(it) && (it.is_overdue(now, patience) || for_long(it.last));
         if waits && !self.marks.values().any(in_a_hurry) {
             return BTreeSet::new();
         }
@@ -52,7 +93,7 @@ impl Pending {
             .marks
             .iter()
             .filter(|(_, it)| is_due(it))
-            .map(|(name, it)| (Arc::clone(name), is_quiet(it)))
+            .map(|(name, it)| (Arc::clone(name), it.is_quiet(now)))
             .collect();
         for (name, is_quiet) in &due {
             self.marks.remove(name);
@@ -66,15 +107,12 @@ impl Pending {
 
     /// When to ask again whether any are due, asked at `now`.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+        let patience = self.quiet * PATIENCE;
         let moments = |it: &Mark| {
-            [it.last + self.quiet, it.last + self.quiet * COMPANY, it.first + self.quiet * PATIENCE]
+            let since_last = [it.quiet / 2, it.quiet, self.quiet * COMPANY].map(|time| it.last + time);
+            since_last.into_iter().chain([it.first + patience, it.first + patience * 2])
         };
         self.marks.values().flat_map(moments).filter(|it| *it > now).min()
-    }
-
-    /// Whether nothing has changed in the folder since it was taken up.
-    pub(super) fn is_clear(&self, name: &str) -> bool {
-        !self.marks.contains_key(name)
     }
 }
 
@@ -99,8 +137,12 @@ mod tests {
         }
 
         fn mark(&mut self, name: &str, ms: u64) {
+            self.mark_half(name, ms, true);
+        }
+
+        fn mark_half(&mut self, name: &str, ms: u64, is_whole: bool) {
             let at = self.at(ms);
-            self.pending.mark(name.into(), at);
+            self.pending.mark(name.into(), is_whole, at);
         }
 
         fn due(&mut self, ms: u64) -> String {
@@ -131,6 +173,46 @@ mod tests {
             })
             .collect();
         assert_eq!(due, [2000, 4010]);
+    }
+
+    #[test]
+    fn a_folder_that_is_never_quiet_is_not_read_in_the_middle_of_a_file() {
+        let mut rig = Rig::new();
+        let due: Vec<u64> = (0..3_000)
+            .step_by(10)
+            .filter(|ms| {
+                rig.mark_half("a", *ms, ms % 70 == 0);
+                rig.due(*ms) == "a"
+            })
+            .collect();
+        assert_eq!(due, [2_030], "the first multiple of 70");
+        let mut rig = Rig::new();
+        let due: Vec<u64> = (0..5_000)
+            .step_by(10)
+            .filter(|ms| {
+                rig.mark_half("a", *ms, false);
+                rig.due(*ms) == "a"
+            })
+            .collect();
+        assert_eq!(due, [4_000], "not for ever");
+    }
+
+    #[test]
+    fn right_after_a_version_that_did_not_load_more_is_waited_for() {
+        let mut rig = Rig::new();
+        rig.mark("a", 0);
+        assert_eq!(rig.due(100), "a");
+        let at = rig.at(110);
+        rig.pending.note(&BTreeSet::new(), &BTreeSet::from(["a".into()]), at);
+        rig.mark("a", 200);
+        assert_eq!((rig.due(300), rig.due(690)), (String::new(), String::new()));
+        assert_eq!(rig.due(700), "a");
+        rig.mark("a", 2_000);
+        assert_eq!(rig.due(2_100), "a", "a mend some time later is live as fast as any edit");
+        let at = rig.at(2_110);
+        rig.pending.note(&BTreeSet::from(["a".into()]), &BTreeSet::new(), at);
+        rig.mark("a", 2_200);
+        assert_eq!(rig.due(2_300), "a");
     }
 
     #[test]

@@ -203,7 +203,7 @@ impl Run {
     }
 
     fn mark(&self, plugins: BTreeSet<Arc<str>>) {
-        self.shared.change(|it| plugins.into_iter().for_each(|name| it.mark(name, false)));
+        self.shared.change(|it| plugins.into_iter().for_each(|name| it.mark(name, false, true)));
     }
 
     /// Compares what was loaded with what is there now: an edit may have come before its folder was watched.
@@ -244,14 +244,19 @@ impl Run {
             return;
         }
         log::debug!("edited: {}", changed.iter().map(|it| &**it).collect::<Vec<_>>().join(", "));
-        let Err(fault) = self.keeper.take_up(changed.clone()) else { return };
+        let fault = match self.keeper.take_up(changed.clone()) {
+            Ok(failed) => {
+                return self.shared.change(|it| it.pending.note(&changed, &failed, Instant::now()));
+            }
+            Err(fault) => fault,
+        };
         if self.shared.change(|it| it.is_over) {
             return;
         }
         log::error!("edits of plugins could not be taken up and are tried again: {fault}");
         self.taken.retain(|name, _| !changed.contains(name));
         let later = Instant::now() + AGAIN;
-        self.shared.change(|it| changed.into_iter().for_each(|name| it.pending.mark(name, later)));
+        self.shared.change(|it| changed.into_iter().for_each(|name| _ = it.pending.mark(name, true, later)));
     }
 
     fn paths(&self) -> Vec<PathBuf> {
@@ -269,7 +274,9 @@ fn hear(shared: &Shared, table: &Mutex<Table>, event: notify::Result<Event>) {
                 let is_root = |path: &PathBuf| table.is_root(path) && !event.kind.is_access();
                 (table.read(event), event.paths.iter().any(is_root))
             };
-            shared.change(|it| meanings.into_iter().for_each(|told| it.mark(told.plugin, told.is_reshaped)));
+            shared.change(|it| {
+                meanings.into_iter().for_each(|told| it.mark(told.plugin, told.is_reshaped, told.is_whole))
+            });
             // Only what happens to a root itself is told under its own path.
             is_root && (event.kind.is_remove() || is_renamed(event))
         }

@@ -34,6 +34,8 @@ pub(super) struct Meaning {
     pub(super) plugin: Arc<str>,
     /// Whether folders may have come or gone.
     pub(super) is_reshaped: bool,
+    /// Whether a file is complete now; one that is being written is not.
+    pub(super) is_whole: bool,
 }
 
 impl Table {
@@ -97,26 +99,30 @@ impl Table {
             return Vec::new();
         }
         let is_folder = || match change {
-            Change::Content => false,
-            Change::Entry { is_folder: Some(is_folder) } => is_folder,
+            Change::Content | Change::Closed => false,
+            Change::Entry { is_folder: Some(is_folder), .. } => is_folder,
             // What is gone was a folder if it was watched.
-            Change::Entry { is_folder: None } | Change::About => self.0.contains_key(path) || path.is_dir(),
+            Change::Entry { is_folder: None, .. } | Change::About => {
+                self.0.contains_key(path) || path.is_dir()
+            }
         };
+        let is_whole = change.leaves_files_whole();
         let mut meanings = Vec::new();
         for owner in &watched.owners {
             let is_folder = is_folder();
             if is_folder || belongs(&format!("{}{name}", owner.prefix)) {
-                meanings.push(Meaning { plugin: Arc::clone(&owner.plugin), is_reshaped: is_folder });
+                let plugin = Arc::clone(&owner.plugin);
+                meanings.push(Meaning { plugin, is_reshaped: is_folder, is_whole });
             }
         }
         let is_of_root = match change {
-            Change::Content => false,
+            Change::Content | Change::Closed => false,
             Change::Entry { .. } => true,
             Change::About => is_folder(),
         };
         if watched.is_root && is_of_root {
             let plugin = if is_plugin_name(name) { name } else { "" };
-            meanings.push(Meaning { plugin: plugin.into(), is_reshaped: !plugin.is_empty() });
+            meanings.push(Meaning { plugin: plugin.into(), is_reshaped: !plugin.is_empty(), is_whole });
         }
         meanings
     }
@@ -125,29 +131,36 @@ impl Table {
 /// Kinds of change, as far as they are told apart.
 #[derive(Debug, Clone, Copy)]
 enum Change {
-    /// What stands in a file.
+    /// Something was written into a file.
     Content,
+    /// A file that was written is complete.
+    Closed,
     /// Its mode or time.
     About,
     /// It has come or gone.
-    Entry { is_folder: Option<bool> },
+    Entry { is_folder: Option<bool>, is_made: bool },
 }
 
 impl Change {
     fn of(kind: &EventKind) -> Option<Self> {
+        let entry = |is_folder, is_made| Some(Change::Entry { is_folder, is_made });
         match kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write))
-            | EventKind::Modify(ModifyKind::Data(_)) => Some(Change::Content),
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Closed),
+            EventKind::Modify(ModifyKind::Data(_)) => Some(Change::Content),
             // Both halves of a rename have been told one by one.
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
-            EventKind::Create(CreateKind::File) | EventKind::Remove(RemoveKind::File) => {
-                Some(Change::Entry { is_folder: Some(false) })
-            }
-            EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder) => {
-                Some(Change::Entry { is_folder: Some(true) })
-            }
+            EventKind::Create(CreateKind::File) => entry(Some(false), true),
+            EventKind::Create(CreateKind::Folder) => entry(Some(true), true),
+            EventKind::Create(_) => entry(None, true),
+            EventKind::Remove(RemoveKind::File) => entry(Some(false), false),
+            EventKind::Remove(RemoveKind::Folder) => entry(Some(true), false),
             EventKind::Modify(ModifyKind::Metadata(_)) => Some(Change::About),
-            _ => Some(Change::Entry { is_folder: None }),
+            _ => entry(None, false),
         }
+    }
+
+    /// What was made is still to be written.
+    fn leaves_files_whole(self) -> bool {
+        !matches!(self, Change::Content | Change::Entry { is_made: true, .. })
     }
 }

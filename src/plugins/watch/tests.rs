@@ -26,14 +26,14 @@ impl Keeper for Notes {
         self.known.clone()
     }
 
-    fn take_up(&self, names: BTreeSet<Arc<str>>) -> Result<()> {
+    fn take_up(&self, names: BTreeSet<Arc<str>>) -> Result<BTreeSet<Arc<str>>> {
         self.told.lock().push(names.iter().map(ToString::to_string).collect());
         let mut faults = self.faults.lock();
         if *faults > 0 {
             *faults -= 1;
             return Err(Error::new(Code::Internal, "not now"));
         }
-        Ok(())
+        Ok(BTreeSet::new())
     }
 }
 
