@@ -116,6 +116,7 @@ codes! {
     ScheduleNotFound 404 "schedule_not_found" "No schedule has this id" "GET /api/v1/schedules lists them.";
     PluginNotRunning 409 "plugin_not_running" "The plugin does not run" "Enable it, or look at its status for what keeps it from running.";
     PluginNotFound 404 "plugin_not_found" "No plugin has this id or name" "GET /api/v1/plugins lists them.";
+    VersionNotFound 404 "version_not_found" "The plugin has no such version" "GET /api/v1/plugins/{id}/versions lists them; the oldest go by `plugin_versions_keep`.";
     ConfigNotFound 404 "config_not_found" "The plugin has no such config row" "GET /api/v1/plugins/{id}/config lists them.";
     HookNotFound 404 "hook_not_found" "No hook has this name" "GET /api/v1/hooks lists them.";
     TokenNotFound 404 "token_not_found" "No key has this id" "`panotti token list` lists them.";

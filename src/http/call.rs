@@ -54,7 +54,7 @@ pub mod scope {
     }
 
     types!(RecordingsRead RecordingsWrite ClipsRead ClipsWrite EventsRead EventsWrite PluginsRead PluginsManage
-        TokensManage Admin);
+        PluginsCode TokensManage Admin);
 }
 
 /// A request whose key opens the route and whose query is in order.

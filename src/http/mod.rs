@@ -28,6 +28,7 @@ mod openapi;
 mod plugin_config;
 mod plugin_database;
 mod plugin_routes;
+mod plugin_versions;
 mod plugins;
 mod problem;
 mod query;
@@ -49,6 +50,7 @@ use crate::model::schedule::ScheduleRun;
 use crate::model::token::Token;
 use crate::model::webhook::{Webhook, WebhookAttempt};
 use crate::plugins::manager::{DependencyView, Edited, GrantsView, ScheduleView};
+use crate::plugins::manager::{RollbackDone, VersionDetail, VersionDiff, VersionView};
 use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
 use crate::services::event_schemas::EventSchemaRow;
 use crate::services::events::trace::Trace;
@@ -199,6 +201,17 @@ fn routes() -> Vec<Route> {
             .takes(Takes::Json(config_change)).gives(200, Json(of::<ConfigItem>)).fails(&[PluginNotFound, ConfigNotFound, Conflict]),
         delete("/api/v1/plugins/{id}/config/{config_id}", "deletePluginConfig", plugin_config::delete, "Drops a stored value: the manifest's or the schema's counts again.")
             .gives(204, Nothing).fails(&[PluginNotFound, ConfigNotFound, Conflict]),
+
+        get("/api/v1/plugins/{id}/versions", "listPluginVersions", plugin_versions::list, "Lists the versions of a plugin's files that went live, newest first; `live` marks the one that runs.")
+            .query(PAGING).headers(IF_NONE).gives(200, Json(page::<VersionView>)).fails(&[PluginNotFound]),
+        get("/api/v1/plugins/{id}/versions/{version}", "getPluginVersion", plugin_versions::get, "Gives a version with the paths, hashes and sizes of its files.")
+            .headers(IF_NONE).gives(200, Json(of::<VersionDetail>)).gives(304, Nothing).fails(&[PluginNotFound, VersionNotFound]),
+        get("/api/v1/plugins/{id}/versions/{version}/files/{path:.*}", "getPluginVersionFile", plugin_versions::file, "Gives the bytes of one file of a version; the ETag is its hash.")
+            .headers(IF_NONE).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, VersionNotFound, NotFound]),
+        get("/api/v1/plugins/{id}/diff", "diffPluginVersions", plugin_versions::compare, "Tells how two versions of a plugin's files differ, file by file; `Accept: text/x-diff` gives one unified diff. Without sides: what runs against the version before.")
+            .query(plugin_versions::SIDES).headers(&["If-None-Match", "Accept"]).gives(200, Json(of::<VersionDiff>)).gives(304, Nothing).fails(&[PluginNotFound, VersionNotFound, NoSuchFolder]),
+        post("/api/v1/plugins/{id}/rollback", "rollBackPlugin", plugin_versions::roll_back, "Puts the files of a former version (the one before the one that runs, without a number) into the plugin's folder as a new version; they are made sure to load first.")
+            .takes(JsonOrNothing(rollback)).gives(200, Json(of::<RollbackDone>)).fails(&[PluginNotFound, VersionNotFound, NoSuchFolder, Conflict, PreconditionFailed, PluginLoadFailed]),
 
         get("/api/v1/plugins/{id}/migrations", "listPluginMigrations", plugin_database::list, "Gives the migrations of a plugin's own database, and which are applied.")
             .headers(IF_NONE).gives(200, Json(items::<MigrationView>)).fails(&[PluginNotFound, MigrationFailed]),

@@ -14,6 +14,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("plugin.quarantined", "A plugin was put aside because it kept failing."),
     ("plugin.reload_failed", "A new version of a plugin did not load; the former one runs on."),
     ("plugin.reloaded", "A new version of a plugin took the place of the former one."),
+    (
+        "plugin.rolled_back",
+        "A plugin went back to a former version; the data has both, why, and whether the server did it by itself.",
+    ),
     ("recording.deleted", "A recording was deleted; the data is the recording as it was."),
     ("recording.ended", "A recording ended; the data is the recording."),
     ("recording.started", "A recording started; the data is the recording."),

@@ -18,6 +18,7 @@ use super::script::Script;
 use super::slow::SlowGuard;
 use super::stats::Stats;
 use super::status::LastError;
+use super::versions::trial::Record;
 
 /// What is known of a plugin beyond one generation of it.
 pub struct Vitals {
@@ -99,6 +100,8 @@ pub struct PluginHandler {
     generation: u64,
     script: Arc<dyn Script>,
     vitals: Arc<Vitals>,
+    /// Of the version that it runs.
+    record: Arc<Record>,
     /// A gate that fails closed would shut everybody out if it were not asked: it may be slow.
     is_gate: bool,
 }
@@ -110,7 +113,17 @@ impl PluginHandler {
             .registrations()
             .iter()
             .any(|it| it.hook == Hook::BeforeRequest && it.on_error == OnError::Deny);
-        PluginHandler { plugin, generation, script, vitals, is_gate }
+        PluginHandler { plugin, generation, script, vitals, record: Arc::default(), is_gate }
+    }
+
+    /// The same, going on with the record of a generation that ran the same files.
+    pub fn with_record(self, record: Arc<Record>) -> Self {
+        PluginHandler { record, ..self }
+    }
+
+    /// What is counted of the version that it runs.
+    pub fn record(&self) -> &Arc<Record> {
+        &self.record
     }
 
     fn shut(&self, ctx: &CallContext, why: &str, left: std::time::Duration) -> CallFailure {
@@ -184,6 +197,7 @@ impl HookHandler for PluginHandler {
         }
         let ctx = call.ctx.clone();
         let passed = Passed { vitals: Arc::clone(&self.vitals), pass, slow_pass, done: false };
+        let record = (!is_life).then(|| Arc::clone(&self.record));
         let begin = Instant::now();
         let answer = self.script.call(call);
         Box::pin(async move {
@@ -218,6 +232,10 @@ impl HookHandler for PluginHandler {
                     plugin = &*vitals.plugin, hook = hook;
                     "too slow around most requests (breaker.slow_request_ms): it is not asked around them for a while"
                 );
+            }
+            // Last: what the call showed is kept by now, and what follows from it may begin.
+            if let Some(record) = record {
+                record.count(outcome);
             }
             passed.finish();
             result

@@ -3,7 +3,8 @@
 //! `discovery` finds folders, `sources` changes what is in them, `manifest` reads what they declare, `settings`
 //! settles their values; the `manager` loads them in order and puts them into the dispatcher's table; `handler`
 //! stands between the dispatcher and a running generation, with the `breaker` that leaves a harmful plugin alone
-//! for a while. `watch` notices edits of their files.
+//! for a while; `versions` tells how two versions of its files differ, and whether a new one is worse. `watch` notices
+//! edits of their files.
 
 pub mod breaker;
 pub mod discovery;
@@ -24,6 +25,7 @@ mod slow;
 pub mod sources;
 pub mod stats;
 pub mod status;
+pub mod versions;
 pub mod watch;
 #[cfg(test)]
 mod fuzz;

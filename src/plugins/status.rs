@@ -13,7 +13,7 @@ use crate::lua::GenerationStats;
 use crate::lua::quota::{Quota, Quotas};
 use crate::model::plugin::PluginState;
 use crate::model::time::Timestamp;
-use crate::plugins::manager::RouteView;
+use crate::plugins::manager::{HeldBack, RouteView};
 
 use super::breaker::BreakerView;
 use super::health::HealthView;
@@ -145,6 +145,8 @@ pub struct PluginStatus {
     pub last_error: Option<LastError>,
     /// What is odd but does no harm.
     pub warnings: Vec<String>,
+    /// That its folder holds a version that was rolled back by the server, and does not run; null when that is not so.
+    pub held_back: Option<HeldBack>,
     /// Calls that wait for it.
     pub queue_depth: usize,
     /// Calls that have begun and not ended.

@@ -41,6 +41,7 @@ mod start_stop;
 mod strays;
 mod tls;
 mod tracks;
+mod versions;
 mod watch;
 mod webhooks;
 mod world;

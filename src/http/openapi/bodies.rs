@@ -283,6 +283,18 @@ fn event() -> Value {
     })
 }
 
+/// Which version a plugin goes back to.
+pub fn rollback(components: &mut Components) -> Value {
+    let version = json!({
+        "type": ["integer", "null"], "minimum": 1,
+        "description": "The number of the version; without it the one before the one that runs."
+    });
+    let note = json!({ "type": ["string", "null"], "maxLength": 1000, "description": "Why; kept with the new version." });
+    components.named("PluginRollback", |_| {
+        json!({ "type": "object", "additionalProperties": false, "properties": { "version": version, "note": note } })
+    })
+}
+
 /// How far the migrations of a plugin are taken back.
 pub fn migration_rollback(components: &mut Components) -> Value {
     let to = json!({ "type": "integer", "minimum": 0, "description": "The number of the last migration to keep; 0 keeps none." });

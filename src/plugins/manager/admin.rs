@@ -231,6 +231,7 @@ impl Manager {
                 it.stored.clear();
                 it.grant = None;
                 it.wants_others = false;
+                it.held = it.held.take().filter(|_| !purge);
                 it.state = PluginState::Discovered;
                 it.folder.is_some()
             });

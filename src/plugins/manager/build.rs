@@ -43,6 +43,11 @@ impl Manager {
         let script = loaded?;
         let vitals = Arc::clone(&slot.vitals);
         let handler = PluginHandler::new(Arc::clone(&slot.name), generation, Arc::clone(&script), vitals);
+        let same = former.as_ref().filter(|it| it.prepared.snapshot.hash == prepared.snapshot.hash);
+        let handler = same
+            .map(|it| Arc::clone(it.handler.record()))
+            .into_iter()
+            .fold(handler, PluginHandler::with_record);
         let live = Arc::new(Live { generation, prepared, script, handler: Arc::new(handler) });
         // From here on other generations that are made aside find this one instead of the running one.
         let place = self.0.staging.enter(&slot.name, &live);

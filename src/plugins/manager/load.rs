@@ -118,6 +118,8 @@ impl Manager {
         let former = slot.change(|it| {
             it.state = PluginState::Running;
             it.wants_others = false;
+            it.held = it.held.take().filter(|held| held.holds_beside(&live.prepared.snapshot.hash));
+            it.is_held &= it.held.is_some();
             it.live.replace(Arc::clone(&live))
         });
         let watcher = self.spawn(watch(self.clone(), Arc::downgrade(slot), live, known)).abort_handle();

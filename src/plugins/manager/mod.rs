@@ -32,6 +32,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::clock::SharedClock;
 use crate::config::Settings;
@@ -61,6 +62,7 @@ pub use self::grants::{Granting, GrantsView, read_granting};
 pub use self::routes::{Answered, RouteView};
 pub use self::scan::Rescan;
 pub use self::schedules::{ScheduleFilter, ScheduleView};
+pub use self::versions::{HeldBack, RollbackDone, Side, VersionDetail, VersionDiff, VersionView};
 
 /// How long calls under way may go on after their plugin was let go.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -113,6 +115,8 @@ struct Shared {
     publishing: Mutex<()>,
     /// What is kept of schedules beside the store.
     schedules: Arc<schedules::Schedules>,
+    /// Where versions are told that are worse than the former ones, and who listens until the start.
+    worse: (UnboundedSender<versions::Worse>, Mutex<Option<UnboundedReceiver<versions::Worse>>>),
     stopping: AtomicBool,
     /// The runtime the plugins were started on.
     runtime: OnceLock<tokio::runtime::Handle>,
@@ -128,6 +132,8 @@ impl Manager {
             clock: Arc::clone(&parts.clock),
             most_versions: parts.settings.plugin_versions_keep.into(),
         };
+        // Each version is told of once.
+        let worse = unbounded_channel();
         Manager(Arc::new(Shared {
             settings: parts.settings,
             clock: parts.clock,
@@ -144,6 +150,7 @@ impl Manager {
             changing: tokio::sync::Mutex::default(),
             publishing: Mutex::default(),
             schedules: Arc::default(),
+            worse: (worse.0, Mutex::new(Some(worse.1))),
             stopping: AtomicBool::new(false),
             runtime: OnceLock::new(),
         }))

@@ -181,8 +181,20 @@ impl Manager {
 
     pub(super) async fn prepare(&self, slot: &Slot, folder: PathBuf) -> Result<Prepared, LoadFault> {
         let (name, env, limits) = (Arc::clone(&slot.name), self.0.env.clone(), self.0.settings.limit_rules());
-        let read = move || read_folder(&name, &folder, &env, &limits);
-        let read = blocking(read).await;
+        let held = slot.read(|it| it.held.clone());
+        let read = blocking(move || {
+            let found = discovery::snapshot(&folder)?;
+            let (snapshot, is_held) = match held {
+                Some(held) => held.in_place_of(found),
+                None => (found, false),
+            };
+            read_snapshot(&name, snapshot, &env, &limits).map(|it| (it, is_held))
+        });
+        let read = read.await.map(|read| {
+            let (prepared, is_held) = read?;
+            self.note_held(slot, is_held);
+            Ok(prepared)
+        });
         read.unwrap_or_else(|fault| {
             log::error!(plugin = &*slot.name; "reading the folder failed: {fault}");
             Err(LoadFault::of_folder(
@@ -253,17 +265,7 @@ impl From<&Rejected> for RejectedView {
     }
 }
 
-/// Everything about a folder that can be told without running it.
-fn read_folder(
-    name: &str,
-    folder: &std::path::Path,
-    env: &PluginEnv,
-    limits: &LimitRules,
-) -> Result<Prepared, LoadFault> {
-    read_snapshot(name, discovery::snapshot(folder)?, env, limits)
-}
-
-/// The same for files at hand.
+/// Everything about a plugin's files that can be told without running them.
 pub(super) fn read_snapshot(
     name: &str,
     snapshot: Snapshot,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::task::AbortHandle;
 
 use super::routes::routes_of;
+use super::versions::Held;
 use crate::error::{Code, Error};
 use crate::hooks::Member;
 use crate::model::plugin::{ConfigRow, GrantRow, PluginRow, PluginState};
@@ -49,6 +50,10 @@ pub(super) struct Inner {
     pub(super) pending: Option<Arc<Manifest>>,
     /// True when it was stopped until it is loaded again.
     pub(super) unloaded: bool,
+    /// Files that do not run although the folder may hold them.
+    pub(super) held: Option<Arc<Held>>,
+    /// Whether the folder held them when it was last read.
+    pub(super) is_held: bool,
     /// Why it failed, when it has.
     pub(super) fault: Option<LoadFault>,
     pub(super) health: Option<HealthView>,
@@ -101,6 +106,8 @@ impl Slot {
             kept_old: false,
             pending: None,
             unloaded: false,
+            held: None,
+            is_held: false,
             fault: None,
             health: None,
             watcher: None,
@@ -235,6 +242,7 @@ impl Slot {
                     .collect(),
                 last_error,
                 warnings: it.warnings(),
+                held_back: it.held().map(Held::view),
                 queue_depth: usage.queue_depth,
                 in_flight: usage.in_flight,
                 memory_bytes: usage.memory_bytes,
@@ -287,6 +295,11 @@ impl Inner {
         }
     }
 
+    /// What the folder holds and does not run.
+    fn held(&self) -> Option<&Held> {
+        self.held.as_deref().filter(|_| self.is_held)
+    }
+
     /// The one that runs, else the last one tried.
     fn shown_generation(&self) -> u64 {
         self.live.as_ref().map_or(self.generation, |it| it.generation)
@@ -301,6 +314,7 @@ impl Inner {
         let live = self.live.as_ref().map(|it| &it.prepared);
         let Some(prepared) = live.or(self.prepared.as_ref()) else { return Vec::new() };
         let told = prepared.manifest.warnings.iter().chain(&prepared.snapshot.warnings);
-        told.map(ToString::to_string).collect()
+        let held = self.held().map(|it| it.sentence(&self.row.name));
+        told.map(ToString::to_string).chain(held).collect()
     }
 }

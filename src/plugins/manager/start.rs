@@ -15,6 +15,7 @@ use crate::plugins::health;
 use crate::plugins::order;
 
 use super::slot::{Live, Slot};
+use super::versions::keep_watch;
 use super::{Manager, schedules};
 
 impl Manager {
@@ -35,6 +36,7 @@ impl Manager {
                 slot.change(|it| it.grant = Some(grant));
             }
         }
+        self.recall_held().await?;
         let (_, candidates) = self.scan(None).await?;
         self.sweep_folders().await;
         self.check_grants();
@@ -45,6 +47,10 @@ impl Manager {
         }
         self.bring_up(candidates, deadline).await;
         self.spawn(ask_health(Arc::downgrade(&self.0)));
+        let worse = self.0.worse.1.lock().take();
+        if let Some(worse) = worse {
+            self.spawn(keep_watch(Arc::downgrade(&self.0), worse));
+        }
         self.spawn(schedules::keep_time(Arc::downgrade(&self.0)));
         Ok(())
     }

@@ -96,6 +96,7 @@ impl Manager {
         self.leave_a_gap(&staged).await;
         let mut formers = Vec::new();
         for it in &staged {
+            self.watch_version(it);
             formers.extend(self.install(&it.slot, Arc::clone(&it.live)));
         }
         self.publish();

@@ -68,8 +68,8 @@ fn version_of(row: Row) -> Result<VersionRow> {
 }
 
 impl Tx {
-    /// Keeps a version under the plugin's next number; none is made when its last one has the same files. Beyond
-    /// `most` the plugin's oldest ones go, never the last one and never the last good one before it.
+    /// Keeps a version under the plugin's next number; none is made when its last one has the same files. A rollback
+    /// marks the last one as gone back from. Beyond `most` the plugin's oldest ones go, never the last two and never the last good one before the last.
     ///
     /// # Errors
     /// The database's.
@@ -80,8 +80,11 @@ impl Tx {
             Some(last) => last.number + 1,
             None => 1,
         };
-        let restores = match new.authorship.origin {
+        let by = &new.authorship;
+        let restores = match by.origin {
             VersionOrigin::Rollback | VersionOrigin::AutomaticRollback => {
+                let why = by.note.clone().unwrap_or_else(|| format!("by {}", by.author));
+                self.mark_rolled_back(new.plugin_id, number - 1, new.at, &why)?;
                 self.version_with_hash(new.plugin_id, &new.hash)?.map(|it| it.number)
             }
             _ => None,
@@ -114,22 +117,10 @@ impl Tx {
     }
 
     /// Notes that a version was gone back from.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn mark_rolled_back(&mut self, plugin: i64, number: i64, at: Timestamp, why: &str) -> Result<()> {
+    fn mark_rolled_back(&mut self, plugin: i64, number: i64, at: Timestamp, why: &str) -> Result<()> {
         let row = versions::table.filter(versions::plugin_id.eq(plugin)).filter(versions::number.eq(number));
         let said = (versions::rolled_back_at.eq(at.0), versions::rolled_back_why.eq(why));
         diesel::update(row).set(said).execute(&mut self.conn).or_fail().map(drop)
-    }
-
-    /// Notes which version's files a version has again.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn set_restores(&mut self, plugin: i64, number: i64, restores: i64) -> Result<()> {
-        let row = versions::table.filter(versions::plugin_id.eq(plugin)).filter(versions::number.eq(number));
-        diesel::update(row).set(versions::restores.eq(restores)).execute(&mut self.conn).or_fail().map(drop)
     }
 
     /// Removes all versions of a plugin, and the bytes that nobody else has.
@@ -155,7 +146,7 @@ impl Tx {
             .select(max(versions::number));
         let good: Option<i64> = good.get_result(&mut self.conn).or_fail()?;
         let old = own()
-            .filter(versions::number.lt(last))
+            .filter(versions::number.lt(last - 1))
             .filter(versions::number.ne(good.unwrap_or_default()))
             .order(versions::number)
             .limit(over)
