@@ -27,8 +27,11 @@ mod middleware;
 mod openapi;
 mod plugin_config;
 mod plugin_database;
+mod plugin_drafts;
+mod plugin_files;
 mod plugin_routes;
 mod plugin_versions;
+mod plugin_upload;
 mod plugins;
 mod problem;
 mod query;
@@ -42,15 +45,17 @@ mod tokens;
 mod tracks;
 mod webhooks;
 
-use crate::error::Code::*;
+use crate::error::Code::{self, *};
 use crate::model::clip::{Clip, ClipStats};
 use crate::model::recording::Recording;
 use crate::model::replay::Replay;
 use crate::model::schedule::ScheduleRun;
 use crate::model::token::Token;
 use crate::model::webhook::{Webhook, WebhookAttempt};
-use crate::plugins::manager::{DependencyView, Edited, GrantsView, ScheduleView};
+use crate::plugins::drafts::{DraftCheck, DraftView};
+use crate::plugins::manager::{DependencyView, Edited, GrantsView, ScheduleView, Uploaded};
 use crate::plugins::manager::{RollbackDone, VersionDetail, VersionDiff, VersionView};
+use crate::plugins::sources::SourceFile;
 use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
 use crate::services::event_schemas::EventSchemaRow;
 use crate::services::events::trace::Trace;
@@ -75,8 +80,26 @@ pub fn openapi() -> serde_json::Value {
 
 const IF_MATCH: &[&str] = &["If-Match"];
 const IF_NONE: &[&str] = &["If-None-Match"];
+const IF_EITHER: &[&str] = &["If-Match", "If-None-Match"];
 const ONCE: &[&str] = &["Idempotency-Key"];
 const RANGE: &[&str] = &["Range", "If-Range", "If-None-Match"];
+
+const FILE_FAULTS: &[Code] = &[
+    PluginNotFound,
+    NotFound,
+    Conflict,
+    PreconditionFailed,
+    TooLarge,
+    PluginLoadFailed,
+    PreconditionRequired,
+    DiskFull,
+];
+const DRAFT_FAULTS: &[Code] =
+    &[PluginNotFound, NotFound, Conflict, PreconditionFailed, TooLarge, PreconditionRequired, DiskFull];
+const DRAFT_PUBLISH_FAULTS: &[Code] =
+    &[PluginNotFound, NotFound, Conflict, PreconditionFailed, TooLarge, PluginLoadFailed, DiskFull];
+const UPLOAD_FAULTS: &[Code] =
+    &[PluginExists, Conflict, PreconditionFailed, PluginLoadFailed, PreconditionRequired, DiskFull];
 
 /// The table of routes. Of two that fit a path, the first one is taken.
 #[rustfmt::skip] // a route a paragraph
@@ -143,6 +166,8 @@ fn routes() -> Vec<Route> {
             .takes(Takes::Json(plugin_create)).headers(ONCE).gives(201, Json(of::<PluginView>)).fails(&[PluginExists, NoSuchFolder]),
         post("/api/v1/plugins/rescan", "rescanPlugins", plugins::rescan, "Looks through the plugin folders again: new plugins are loaded, edited ones replaced, failed ones tried again, gone ones stopped.")
             .gives(200, Json(of::<Rescan>)),
+        post("/api/v1/plugins/upload", "uploadPlugin", plugin_upload::upload, "Takes up a plugin that comes as one zip file (application/zip, 4 MiB): a new one gets its folder, is registered and loaded; with ?replace=true and If-Match a known one gets these files as one change, and those that are not among them go.")
+            .query(plugin_upload::UPLOAD).query(plugin_files::NOTE).takes(Takes::Media).headers(IF_MATCH).gives(201, Json(of::<Uploaded>)).gives(200, Json(of::<Uploaded>)).fails(UPLOAD_FAULTS),
         get("/api/v1/plugins/{id}", "getPlugin", plugins::get, "Gives a plugin by its number or name.")
             .headers(IF_NONE).gives(200, Json(of::<PluginView>)).gives(304, Nothing).fails(&[PluginNotFound]),
         patch("/api/v1/plugins/{id}", "updatePlugin", plugins::patch, "Changes what is said of a plugin (a merge patch); enabled starts or stops it.")
@@ -165,6 +190,32 @@ fn routes() -> Vec<Route> {
             .gives(200, Json(of::<PluginStatus>)).fails(&[PluginNotFound]),
         post("/api/v1/plugins/{id}/breaker/reset", "resetPluginBreaker", plugins::reset_breaker, "Lets a plugin be called again that was left alone.")
             .gives(200, Json(of::<PluginStatus>)).fails(&[PluginNotFound]),
+        get("/api/v1/plugins/{id}/files", "listPluginFiles", plugin_files::list, "Lists the files of a plugin by path.")
+            .headers(IF_NONE).gives(200, Json(items::<SourceFile>)).gives(304, Nothing).fails(&[PluginNotFound, Conflict]),
+        post("/api/v1/plugins/{id}/files/rename", "renamePluginFile", plugin_files::rename, "Gives a file of a plugin another name: {from, to}; If-Match names the ETag of the one that is there. The plugin runs with it when this is answered.")
+            .query(plugin_files::DRAFT).query(plugin_files::NOTE).takes(Takes::Json(rename_file)).headers(IF_MATCH).gives(200, Json(saved)).fails(FILE_FAULTS),
+        get("/api/v1/plugins/{id}/files/{path:.*}", "getPluginFile", plugin_files::get, "Gives the bytes of a file of a plugin.")
+            .headers(IF_NONE).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, NotFound, Conflict]),
+        put("/api/v1/plugins/{id}/files/{path:.*}", "savePluginFile", plugin_files::put, "Writes a file of a plugin: the body is its bytes, If-Match the ETag of the one that is there, or If-None-Match: * for a new one. The new version is made aside and runs when this is answered; one that does not load changes nothing.")
+            .query(plugin_files::DRAFT).query(plugin_files::NOTE).takes(Takes::Anything).headers(IF_EITHER).gives(200, Json(saved)).gives(201, Json(saved)).fails(FILE_FAULTS),
+        delete("/api/v1/plugins/{id}/files/{path:.*}", "deletePluginFile", plugin_files::delete, "Deletes a file of a plugin; If-Match names its ETag. The plugin runs without it when this is answered.")
+            .query(plugin_files::DRAFT).query(plugin_files::NOTE).headers(IF_MATCH).gives(200, Json(saved)).fails(FILE_FAULTS),
+        get("/api/v1/plugins/{id}/archive", "getPluginArchive", plugin_files::archive, "Gives all files of a plugin as one zip file.")
+            .headers(IF_NONE).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, Conflict]),
+        get("/api/v1/plugins/{id}/draft", "getPluginDraft", plugin_drafts::get, "Gives the draft of a plugin: what it changes, and what somebody else has changed meanwhile.")
+            .headers(IF_NONE).gives(200, Json(of::<DraftView>)).gives(304, Nothing).fails(&[PluginNotFound, NotFound, Conflict]),
+        delete("/api/v1/plugins/{id}/draft", "deletePluginDraft", plugin_drafts::delete, "Drops the draft of a plugin.")
+            .gives(204, Nothing).fails(&[PluginNotFound, NotFound]),
+        get("/api/v1/plugins/{id}/draft/files/{path:.*}", "getPluginDraftFile", plugin_drafts::get_file, "Gives the bytes of a file as the draft would have it: its own, else the live one.")
+            .headers(IF_NONE).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, NotFound, Conflict]),
+        put("/api/v1/plugins/{id}/draft/files/{path:.*}", "savePluginDraftFile", plugin_drafts::put_file, "Writes a file in the draft of a plugin, which is begun when there is none; nothing of it is live. If-Match names the ETag the file has in the draft.")
+            .takes(Takes::Anything).headers(IF_EITHER).gives(200, Json(of::<DraftView>)).gives(201, Json(of::<DraftView>)).fails(DRAFT_FAULTS),
+        delete("/api/v1/plugins/{id}/draft/files/{path:.*}", "deletePluginDraftFile", plugin_drafts::delete_file, "Deletes a file in the draft of a plugin; with ?revert=true the draft leaves the file alone again.")
+            .query(plugin_drafts::REVERT).headers(IF_MATCH).gives(200, Json(of::<DraftView>)).fails(DRAFT_FAULTS),
+        post("/api/v1/plugins/{id}/draft/check", "checkPluginDraft", plugin_drafts::check, "Loads the draft of a plugin aside and throws it away again: whether it would run, and what for it would be called.")
+            .gives(200, Json(of::<DraftCheck>)).fails(&[PluginNotFound, NotFound, Conflict]),
+        post("/api/v1/plugins/{id}/draft/publish", "publishPluginDraft", plugin_drafts::publish, "Makes the draft of a plugin live, all its files at once; it is gone then. Refused when somebody else has changed the same files, and when it does not load.")
+            .query(plugin_drafts::FORCE).query(plugin_files::NOTE).gives(200, Json(of::<Edited>)).fails(DRAFT_PUBLISH_FAULTS),
         get("/api/v1/plugins/{id}/x/{path:.*}", "getPluginRoute", plugin_routes::read, "Is answered by a route of a plugin.")
             .any_query().gives(200, Media).fails(&[PluginNotFound, NotFound, MethodNotAllowed, HookDenied, PluginFailed, PluginUnavailable, PluginTimeout]),
         post("/api/v1/plugins/{id}/x/{path:.*}", "postPluginRoute", plugin_routes::change, "Is answered by a route of a plugin.")

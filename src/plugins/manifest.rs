@@ -159,6 +159,15 @@ pub fn read(
     }
 }
 
+/// The name that a manifest says, whatever else is wrong with it.
+pub fn declared_name(snapshot: &Snapshot) -> Option<String> {
+    let own = ["plugin.yaml", "plugin.yaml.example"].iter().find_map(|it| snapshot.files.get(*it))?;
+    let Value::Object(root) = parse_yaml(std::str::from_utf8(own).ok()?).ok()? else { return None };
+    let (under, root) = unwrap_named(root);
+    let said = root.get("name").and_then(Value::as_str).map(str::to_owned);
+    said.or(under)
+}
+
 /// The older form `<name>: {version, settings: {…}}`: its name and what is in it.
 fn unwrap_named(mut root: Map<String, Value>) -> (Option<String>, Map<String, Value>) {
     let named = match root.iter().next() {

@@ -6,9 +6,11 @@
 //! for a while; `versions` tells how two versions of its files differ, and whether a new one is worse. `watch` notices
 //! edits of their files.
 
+pub mod archive;
 pub mod breaker;
 pub mod discovery;
 pub mod env;
+pub mod drafts;
 mod fields;
 pub mod handler;
 pub mod health;

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use crate::http::plugins;
 use crate::model::recording::Track;
 use crate::model::token::Token;
+use crate::plugins::drafts::DraftView;
+use crate::plugins::manager::Edited;
 use crate::services::events::DeliveryView;
 use crate::services::fields::{Purpose, Rule, schema};
 use crate::services::{clips, recordings, tokens, webhooks};
@@ -103,6 +105,23 @@ pub fn new_token(components: &mut Components) -> Value {
         let key = json!({ "type": "string", "description": "The key itself, shown this once: `pnt_<id>_<secret>`." });
         json!({ "allOf": [row, { "type": "object", "required": ["token"], "properties": { "token": key } }] })
     })
+}
+
+/// What gives a file another name.
+pub fn rename_file(components: &mut Components) -> Value {
+    components.named("RenameFile", |_| {
+        let path = |doc: &str| json!({ "type": "string", "description": doc });
+        json!({
+            "type": "object", "required": ["from", "to"], "additionalProperties": false,
+            "properties": { "from": path("The file's path."), "to": path("The path that it is to have.") },
+        })
+    })
+}
+
+/// What came of a change of files; with `?draft=true` the draft.
+pub fn saved(components: &mut Components) -> Value {
+    let (edited, draft) = (of::<Edited>(components), of::<DraftView>(components));
+    components.named("Saved", |_| json!({ "oneOf": [edited, draft] }))
 }
 
 /// Which past events are told again, and to whom.

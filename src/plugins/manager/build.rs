@@ -66,7 +66,7 @@ impl Manager {
         Ok(Staged { slot: Arc::clone(slot), live, former, effects, authorship: None, took, _place: place })
     }
 
-    fn source_of(
+    pub(super) fn source_of(
         &self,
         slot: &Slot,
         prepared: &Prepared,
@@ -90,7 +90,7 @@ impl Manager {
         }
     }
 
-    fn too_late(&self) -> LoadFault {
+    pub(super) fn too_late(&self) -> LoadFault {
         let message = format!(
             "it was not loaded within the {} s that all plugins have together",
             self.0.settings.startup_s
@@ -100,7 +100,7 @@ impl Manager {
 }
 
 /// The whole config against the schema, each fault where its value stands.
-fn check_config(prepared: &Prepared, config: &Value) -> Result<(), LoadFault> {
+pub(super) fn check_config(prepared: &Prepared, config: &Value) -> Result<(), LoadFault> {
     let Some(config) = config.as_object() else { return Ok(()) };
     let faults = prepared.manifest.schema.check(config);
     if faults.is_empty() {

@@ -187,7 +187,10 @@ fn writing(folder: PathBuf, change: SourceChange) -> impl FnOnce() -> Result<Und
 }
 
 /// Holds files against what a client believes them to be.
-fn expect(files: &BTreeMap<String, Arc<[u8]>>, expects: &[(String, Option<Arc<str>>)]) -> Result<()> {
+pub(super) fn expect(
+    files: &BTreeMap<String, Arc<[u8]>>,
+    expects: &[(String, Option<Arc<str>>)],
+) -> Result<()> {
     for (path, wanted) in expects {
         let has = files.get(path).map(|it| sources::hash(it));
         if has.as_deref() == wanted.as_deref() {

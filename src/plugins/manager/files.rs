@@ -3,10 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::json;
+
 use crate::error::{Code, Error, Result};
+use crate::model::plugin_version::Authorship;
+use crate::plugins::archive;
 use crate::plugins::sources::{self, SourceFile};
 
 use super::Manager;
+use super::drafts::what_changed;
+use super::edit::{Edited, SourceChange};
 use super::scan::blocking;
 use super::slot::Slot;
 
@@ -34,8 +40,44 @@ impl Manager {
         })
     }
 
+    /// Changes files of a plugin as [`Manager::edit`] does, and notes who did it.
+    ///
+    /// # Errors
+    /// As [`Manager::edit`].
+    pub async fn save_files(&self, id: &str, change: SourceChange, by: Authorship) -> Result<Edited> {
+        let (manager, slot) = (self.clone(), self.registered(id)?);
+        self.to_its_end(async move {
+            let folder = folder_of(&slot)?;
+            let before = blocking(move || sources::read_all(&folder)).await??;
+            let (mut detail, author) = (what_changed(&before, &change), by.author.clone());
+            let edited = manager.edit(&number_of(&slot), change, by).await?;
+            detail["generation"] = json!(edited.generation);
+            detail["hash"] = json!(edited.hash);
+            detail["live"] = json!(edited.live);
+            manager.note(&slot, "plugin.files.change", &author, detail).await?;
+            Ok(edited)
+        })
+        .await
+    }
+
+    /// All files of a plugin as one zip file, and its name.
+    ///
+    /// # Errors
+    /// [`Code::PluginNotFound`]; the folder is gone or cannot be read.
+    pub async fn archive(&self, id: &str) -> Result<(String, Vec<u8>)> {
+        let slot = self.slot(id)?;
+        let folder = folder_of(&slot)?;
+        let name = slot.name.to_string();
+        blocking(move || Ok((name.clone(), archive::pack(&name, &sources::read_all(&folder)?)?))).await?
+    }
+
     /// Removes what changes of files left that were cut off with the process.
     pub(super) async fn sweep_folders(&self) {
+        for root in self.roots().to_vec() {
+            if let Ok(Err(fault)) = blocking(move || sources::sweep_root(&root)).await {
+                log::warn!("what an unfinished upload left was not removed: {fault}");
+            }
+        }
         for slot in self.slots() {
             let Ok(folder) = folder_of(&slot) else { continue };
             match blocking(move || sources::sweep(&folder)).await {
@@ -49,6 +91,11 @@ impl Manager {
             }
         }
     }
+}
+
+/// A plugin as a change finds it again: its name may be another one's number.
+pub(super) fn number_of(slot: &Slot) -> String {
+    slot.read(|it| it.row.id).to_string()
 }
 
 /// The folder of a plugin.

@@ -182,6 +182,12 @@ impl Manager {
         }
     }
 
+    /// Why a new version could not take over now, as far as can be told without running it.
+    pub(super) fn what_keeps_it_back(&self, slot: &Slot, prepared: &Prepared) -> Option<LoadFault> {
+        self.what_stands_in_its_way(slot, prepared, &Mutex::default())
+            .or_else(|| self.what_waits_for_a_grant(slot, prepared))
+    }
+
     /// Why a new version could not run where the others stand, and those that take over with it.
     fn what_stands_in_its_way(
         &self,

@@ -2,9 +2,11 @@
 
 mod admin;
 mod build;
+mod check;
 mod config;
 mod database;
 mod dependents;
+mod drafts;
 mod edit;
 mod edited;
 mod exports;
@@ -23,6 +25,7 @@ mod slot;
 mod staging;
 mod start;
 mod swap;
+mod upload;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -48,6 +51,7 @@ use self::registry::Registry;
 use self::slot::Slot;
 use self::staging::Staging;
 use super::discovery::Rejected;
+use super::drafts::Drafts;
 use super::env::PluginEnv;
 use super::script::ScriptHost;
 use super::status::{PluginFilter, PluginStatus, PluginView};
@@ -62,6 +66,7 @@ pub use self::grants::{Granting, GrantsView, read_granting};
 pub use self::routes::{Answered, RouteView};
 pub use self::scan::Rescan;
 pub use self::schedules::{ScheduleFilter, ScheduleView};
+pub use self::upload::{Upload, Uploaded};
 pub use self::versions::{HeldBack, RollbackDone, Side, VersionDetail, VersionDiff, VersionView};
 
 /// How long calls under way may go on after their plugin was let go.
@@ -104,6 +109,7 @@ struct Shared {
     dispatcher: Dispatcher,
     databases: Databases,
     files: PluginFiles,
+    drafts: Drafts,
     env: PluginEnv,
     slots: RwLock<BTreeMap<Arc<str>, Arc<Slot>>>,
     rejected: RwLock<Vec<Rejected>>,
@@ -125,6 +131,7 @@ struct Shared {
 impl Manager {
     /// A manager that has not looked at any folder yet.
     pub fn new(parts: Parts) -> Self {
+        let drafts = Drafts::new(&parts.settings.data_dir);
         let env = PluginEnv::new(parts.env, &parts.settings.plugin_env);
         let registry = Registry {
             store: parts.store,
@@ -143,6 +150,7 @@ impl Manager {
             dispatcher: parts.dispatcher,
             databases: parts.databases,
             files: parts.files,
+            drafts,
             env,
             slots: RwLock::default(),
             rejected: RwLock::default(),
@@ -233,12 +241,20 @@ impl Manager {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let manager = self.clone();
-        let work = self.spawn(async move {
+        self.to_its_end(async move {
             let _changing = manager.0.changing.lock().await;
             manager.not_stopping()?;
             change(manager.clone()).await
-        });
-        work.await.unwrap_or_else(|fault| Err(Error::internal(fault)))
+        })
+        .await
+    }
+
+    /// Does `work` to its end, even when whoever asked for it goes away.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.spawn(work).await.unwrap_or_else(|fault| Err(Error::internal(fault)))
     }
 
     /// Runs `work` where the server lives: the runtime of a request may end before it.

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::events::Promise;
 use crate::model::call::Outcome;
 use crate::plugins::problem::LoadFault;
+use crate::plugins::script::Script;
 
 use super::Manager;
 use super::registry::TakeOver;
@@ -141,8 +142,8 @@ pub(super) async fn let_go(former: Arc<Live>, drain: Duration) {
 }
 
 fn taken_of(staged: &Staged) -> Taken {
-    let before = staged.former.as_ref().map(|it| hooks_of(it)).unwrap_or_default();
-    let after = hooks_of(&staged.live);
+    let before = staged.former.as_ref().map(|it| hooks_of(&*it.script)).unwrap_or_default();
+    let after = hooks_of(&*staged.live.script);
     Taken {
         plugin: staged.slot.name.to_string(),
         generation: staged.live.generation,
@@ -154,9 +155,9 @@ fn taken_of(staged: &Staged) -> Taken {
 }
 
 /// What a generation is called for: names of hooks, patterns of events.
-fn hooks_of(live: &Live) -> BTreeSet<String> {
-    let hooks = live.script.registrations().into_iter().map(|it| it.hook.name().to_owned());
-    hooks.chain(live.script.subscriptions().into_iter().map(|it| it.pattern)).collect()
+pub(super) fn hooks_of(script: &dyn Script) -> BTreeSet<String> {
+    let hooks = script.registrations().into_iter().map(|it| it.hook.name().to_owned());
+    hooks.chain(script.subscriptions().into_iter().map(|it| it.pattern)).collect()
 }
 
 fn row_of(staged: &mut Staged, taken: &Taken) -> TakeOver {

@@ -20,7 +20,7 @@ use crate::model::time::Timestamp;
 pub use self::apply::{Undo, apply};
 pub use self::overlay::{EXTRA_MAX_BYTES, overlay, would_be};
 pub use self::path::{Kind, PathFault, check, inside};
-pub use self::sweep::sweep;
+pub use self::sweep::{STAGE_PREFIX, sweep, sweep_root};
 
 /// One file of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -92,8 +92,8 @@ pub fn read(folder: &Path, path: &str) -> Result<Option<Arc<[u8]>>> {
     tree::read(&dir, path).map_err(|fault| io_error(path, fault))
 }
 
-/// What the disk says of a path in a plugin's folder.
-fn io_error(path: &str, fault: std::io::Error) -> Error {
+/// What the disk says of a path in a plugin's folder, as an error of the product.
+pub fn io_error(path: &str, fault: std::io::Error) -> Error {
     use std::io::ErrorKind::{
         DirectoryNotEmpty, IsADirectory, NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
         StorageFull,

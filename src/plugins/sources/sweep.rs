@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use cap_std::fs::DirEntry;
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, DirEntry};
 
 use crate::error::Result;
 
 use super::{io_error, tree};
 
 /// How the hidden folder of a change under way begins.
-pub(super) const STAGE_PREFIX: &str = ".panotti-";
+pub const STAGE_PREFIX: &str = ".panotti-";
 
 /// Removes the hidden folders of changes that did not come to their end; answers how many there were.
 /// Only for a start: a change under way has such a folder, too.
@@ -17,7 +18,22 @@ pub(super) const STAGE_PREFIX: &str = ".panotti-";
 /// # Errors
 /// The folder cannot be read.
 pub fn sweep(folder: &Path) -> Result<usize> {
-    let dir = tree::open(folder)?;
+    sweep_dir(&tree::open(folder)?)
+}
+
+/// Removes the hidden folders of plugins that were on their way into a plugin root; answers how many there were.
+///
+/// # Errors
+/// The root cannot be read.
+pub fn sweep_root(root: &Path) -> Result<usize> {
+    match Dir::open_ambient_dir(root, ambient_authority()) {
+        Ok(dir) => sweep_dir(&dir),
+        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(fault) => Err(io_error("", fault)),
+    }
+}
+
+fn sweep_dir(dir: &Dir) -> Result<usize> {
     let entries = dir.entries().and_then(Iterator::collect::<std::io::Result<Vec<DirEntry>>>);
     let mut swept = 0;
     for entry in entries.map_err(|fault| io_error("", fault))? {

@@ -83,7 +83,7 @@ impl PluginFiles {
     pub fn remove_all(&self, plugin: &str) -> Result<()> {
         self.forget(plugin);
         let folder = self.plugins.join(plugin);
-        for kind in ["files", "assets"] {
+        for kind in ["files", "assets", "draft"] {
             let removed = Dir::open_ambient_dir(&folder, ambient_authority()).and_then(|dir| {
                 match dir.symlink_metadata(kind)?.is_dir() {
                     true => tree::remove(&dir, Path::new(kind)),
