@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a service, a store or a plugin door answers.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -44,7 +44,8 @@ pub struct FieldError {
 }
 
 /// A fault in a script, as its author reads it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ScriptFault {
     /// How the call ended (`runtime`, `deadline`, `memory`, `syntax`, …).
     pub outcome: String,
@@ -64,6 +65,9 @@ pub struct ScriptFault {
     pub hint: Option<String>,
     /// The script's own frames.
     pub traceback: Option<String>,
+    /// The recorded call (`GET /api/v1/traces/{id}`), if it was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
 }
 
 impl fmt::Display for ScriptFault {
@@ -119,6 +123,7 @@ codes! {
     VersionNotFound 404 "version_not_found" "The plugin has no such version" "GET /api/v1/plugins/{id}/versions lists them; the oldest go by `plugin_versions_keep`.";
     ConfigNotFound 404 "config_not_found" "The plugin has no such config row" "GET /api/v1/plugins/{id}/config lists them.";
     HookNotFound 404 "hook_not_found" "No hook has this name" "GET /api/v1/hooks lists them.";
+    TraceNotFound 404 "trace_not_found" "No recorded call has this id" "GET /api/v1/traces lists them; old ones go by the settings under traces.";
     TokenNotFound 404 "token_not_found" "No key has this id" "`panotti token list` lists them.";
     WebhookNotFound 404 "webhook_not_found" "No webhook has this id" "GET /api/v1/webhooks lists them.";
     EventNotFound 404 "event_not_found" "No event has this id" "GET /api/v1/events lists them; old ones go by the settings under retention.";

@@ -67,6 +67,7 @@ impl Rig {
         let source = PluginSource {
             name: name.into(),
             version: "1.0.0".into(),
+            hash: "hash".into(),
             generation: 1,
             entry: "init.lua".into(),
             files: Arc::new(BTreeMap::from([("init.lua".to_owned(), Arc::from(source.as_bytes()))])),

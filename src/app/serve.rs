@@ -144,8 +144,9 @@ impl Parts {
         let door = server.handle();
         let replays = self.services.replays.clone();
         let replaying = tokio::spawn(async move { replays.run().await });
+        let recording = tokio::spawn(self.services.traces.clone().run());
         let background =
-            [self.deliver(), replaying, tokio::spawn(sweep(self.services.clone())), self.keep(settings)];
+            [self.deliver(), replaying, tokio::spawn(sweep(self.services.clone())), self.keep(settings), recording];
         let url = base_url(address, settings.has_tls());
         ServerFile::write(&settings.data_dir, &url, certificate.as_deref()).map_err(Error::internal)?;
         self.greet(settings, address);
@@ -217,6 +218,9 @@ impl Parts {
         self.manager.stop(deadline.into_std()).await;
         within(deadline, "the Lua pool", self.host.shutdown()).await;
         within(deadline, "plugins' own databases", self.services.databases.close()).await;
+        let traces = self.services.traces.clone();
+        let flushed = async move { drop(traces.flush().await) };
+        within(deadline, "recorded calls", flushed).await;
         let store = self.services.store.clone();
         let close = tokio::task::spawn_blocking(move || store.close());
         within(deadline, "the database", async move { drop(close.await) }).await;

@@ -88,6 +88,8 @@ pub struct PluginLimits {
     pub kv_mib: u64,
     /// Schedules the plugin may have.
     pub schedules: usize,
+    /// Of a thousand calls that ended well, so many are kept as traces.
+    pub trace_per_mille: u64,
     /// Routes the plugin may have.
     pub routes: usize,
     /// Notifications of the plugin per minute.

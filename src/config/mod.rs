@@ -11,6 +11,7 @@ mod limits;
 mod load;
 mod table;
 mod tls;
+mod traces;
 mod value;
 mod yaml;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use limits::{Breaker, LimitRules, PluginLimits, Retention, Rollback};
 pub use load::{FlagValue, Sources, load};
 pub use table::{Row, SETTINGS};
 pub use tls::Tls;
+pub use traces::Traces;
 pub use yaml::{YAML_MAX_BYTES, YamlFault, line_of, parse_yaml, to_yaml};
 
 /// Every setting of the server, as it is in force.
@@ -116,6 +118,8 @@ pub struct Settings {
     pub plugin_versions_keep: u32,
     /// What is kept of the journal, and for how long.
     pub retention: Retention,
+    /// What is recorded of calls into plugins.
+    pub traces: Traces,
     /// What one plugin may use, unless its manifest says otherwise.
     pub limits: PluginLimits,
     /// What its manifest may ask for at most; where it is less than `limits`, these count.

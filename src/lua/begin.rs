@@ -1,6 +1,7 @@
 //! How calls begin: time and context are set, arguments cross into the VM, the coroutine starts.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
@@ -13,11 +14,12 @@ use crate::model::event::{OWN_SOURCE, is_reserved_type};
 use super::actor::{Actor, Waiting};
 use super::api;
 use super::budget::{Budget, Meter};
-use super::context::{CallKind, CallState};
+use super::context::{ApiContext, CallKind, CallState};
 use super::convert::{record_to_lua, to_lua};
 use super::effects::Door;
 use super::fault;
 use super::prelude;
+use super::recorder::Record;
 use super::room::{Room, gone};
 use super::strand::{Done, End, Job, QueuedCall};
 use super::supervisor::Run;
@@ -52,7 +54,11 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, queued: QueuedCall) {
     let since = if queued.kind == CallKind::Question { queued.queued_at } else { now };
     let own = since + wall;
     let deadline = queued.deadline.map_or(own, |it| it.min(own));
-    let state = state_of(&vm.context.plugin, &queued, Meter::new(budget, deadline));
+    let random = vm.chance.draw(&vm.context);
+    if let Some(origin) = &vm.context.origin {
+        origin.learn_target(&vm.context, slot);
+    }
+    let state = state_of(&vm.context, &queued, Meter::new(budget, deadline), random);
     let left = deadline.saturating_duration_since(now);
     let wants_ctx = room.wants_ctx(slot, &function);
     let Some(vm) = &room.vm else { return };
@@ -84,7 +90,8 @@ pub(super) fn job(room: &mut Room, actor: &Arc<Actor>, job: Job) {
             match values.chain(made).collect::<mlua::Result<MultiValue>>() {
                 Ok(arguments) => {
                     let runner = vm.runner.clone();
-                    let state = task_state(actor, ctx, None, Some(deadline));
+                    let random = vm.chance.draw(&vm.context);
+                    let state = task_state(actor, ctx, None, Some(deadline), random);
                     room.begin(actor, state, &runner, arguments, End::Run, Some(waiting));
                 }
                 Err(_) => refuse(actor, waiting),
@@ -97,6 +104,9 @@ pub(super) fn job(room: &mut Room, actor: &Arc<Actor>, job: Job) {
         },
         Job::Config(config) => {
             actor.context.secrets.read(&config);
+            if let Some(origin) = &actor.context.origin {
+                origin.new_config(&config);
+            }
             if let Some(vm) = &room.vm
                 && let Err(error) = api::top::fill_config(&vm.lua, &vm.shapes, &config)
             {
@@ -134,7 +144,9 @@ fn load(room: &mut Room, actor: &Arc<Actor>, entry: Option<String>, waiting: Wai
             let budget = Budget::of(&actor.context.limits, CallKind::Load);
             let ctx = CallContext::new("load", Caller::server());
             let meter = Meter::new(budget, Instant::now() + budget.wall);
-            let state = Arc::new(CallState::with_meter(CallKind::Load, ctx, meter));
+            let mut state = CallState::with_meter(CallKind::Load, ctx, meter);
+            remember(&mut state, &vm.context, vm.chance.draw(&vm.context), Arc::default(), None);
+            let state = Arc::new(state);
             room.begin(actor, state, &chunk, MultiValue::new(), End::Load, Some(waiting));
         }
         Err(error) => {
@@ -157,7 +169,8 @@ fn begin_task(
         task.end(Err(("cancelled", "the task was cancelled before it began".to_owned())));
         return;
     }
-    let state = task_state(actor, task.ctx.clone(), task.payload.clone(), None);
+    let random = room.vm.as_ref().map_or(0, |it| it.chance.draw(&it.context));
+    let state = task_state(actor, task.ctx.clone(), task.payload.clone(), None, random);
     task.begin(&state);
     room.begin(actor, state, function, arguments, End::Task(task), None);
 }
@@ -172,6 +185,7 @@ fn task_state(
     mut ctx: CallContext,
     payload: Option<Arc<serde_json::Value>>,
     deadline: Option<Instant>,
+    random: u64,
 ) -> Arc<CallState> {
     let budget = Budget::of(&actor.context.limits, CallKind::Task);
     let own = Instant::now() + budget.wall;
@@ -179,16 +193,25 @@ fn task_state(
     ctx.caller.deadline = Some(deadline);
     let mut state = CallState::with_meter(CallKind::Task, ctx, Meter::new(budget, deadline));
     state.payload = payload;
+    remember(&mut state, &actor.context, random, Arc::default(), None);
     Arc::new(state)
 }
 
-fn state_of(plugin: &Arc<str>, queued: &QueuedCall, meter: Meter) -> Arc<CallState> {
+fn state_of(context: &ApiContext, queued: &QueuedCall, meter: Meter, random: u64) -> Arc<CallState> {
     let mut ctx = queued.call.ctx.clone();
     // What the hook itself starts shares its deadline.
     ctx.caller.deadline = meter.deadline();
     let mut state = CallState::with_meter(queued.kind, ctx, meter);
-    state.payload = opens_sounds(plugin, queued).then(|| Arc::clone(&queued.call.payload));
+    state.payload = opens_sounds(&context.plugin, queued).then(|| Arc::clone(&queued.call.payload));
+    let Target::Slot(slot) = queued.call.target;
+    remember(&mut state, context, random, Arc::clone(&queued.call.payload), Some(slot));
     Arc::new(state)
+}
+
+/// Gives a call its random numbers, and what the flight recorder notes of it.
+fn remember(state: &mut CallState, context: &ApiContext, random: u64, input: Arc<serde_json::Value>, slot: Option<u32>) {
+    state.random = AtomicU64::new(random);
+    state.record = context.origin.as_ref().map(|origin| Record::new(origin, input, slot, random));
 }
 
 /// Whether the files of what the call is given may be heard: the host made it, and not because the plugin itself had
@@ -232,7 +255,7 @@ fn arguments(
         },
     };
     match wants_ctx {
-        true => (payload, ctx_table(vm, door, &state.ctx, left)?).into_lua_multi(&vm.lua),
+        true => (payload, ctx_table(vm, door, state, left)?).into_lua_multi(&vm.lua),
         false => payload.into_lua_multi(&vm.lua),
     }
 }
@@ -251,7 +274,8 @@ fn free_field(hook: Option<Hook>, payload: &serde_json::Value) -> Option<&'stati
 }
 
 /// The second argument of every hook; made by hand because every call pays for it.
-fn ctx_table(vm: &Vm, door: &dyn Door, ctx: &CallContext, left: Duration) -> mlua::Result<Table> {
+fn ctx_table(vm: &Vm, door: &dyn Door, state: &CallState, left: Duration) -> mlua::Result<Table> {
+    let ctx = &state.ctx;
     let table = vm.lua.create_table_with_capacity(0, 12)?;
     table.raw_set("hook", ctx.hook)?;
     table.raw_set("source", &*ctx.caller.source)?;
@@ -259,7 +283,12 @@ fn ctx_table(vm: &Vm, door: &dyn Door, ctx: &CallContext, left: Duration) -> mlu
     table.raw_set("replay", ctx.replay)?;
     table.raw_set("plugin", &*vm.context.plugin)?;
     table.raw_set("generation", vm.context.generation as f64)?;
-    table.raw_set("deadline", door.now_us() as f64 / 1e6 + left.as_secs_f64())?;
+    let recorded = vm.context.replay.as_ref().and_then(|it| it.deadline());
+    let deadline = recorded.unwrap_or_else(|| door.now_us() as f64 / 1e6 + left.as_secs_f64());
+    if let Some(record) = &state.record {
+        record.note_deadline(deadline);
+    }
+    table.raw_set("deadline", deadline)?;
     let optional = [
         ("event_id", &ctx.event_id),
         ("correlation_id", &ctx.caller.correlation_id),

@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::model::call::Outcome;
@@ -26,6 +27,7 @@ pub fn enter<T>(vm: &Vm, call: &Arc<CallState>, part: u64, step: impl FnOnce() -
     let began = Instant::now();
     let limit = began + call.meter.cpu_left().min(MAX_SLICE);
     let limit = call.meter.deadline().map_or(limit, |it| it.min(limit)).max(began);
+    vm.chance.enter(&call.random);
     vm.limit_memory(true);
     vm.gate.begin(began, limit);
     if call.meter.check(began, std::time::Duration::ZERO).is_some() {
@@ -34,9 +36,13 @@ pub fn enter<T>(vm: &Vm, call: &Arc<CallState>, part: u64, step: impl FnOnce() -
     let done = catch_unwind(AssertUnwindSafe(step));
     vm.gate.end();
     vm.limit_memory(false);
+    vm.chance.leave(&call.random);
     vm.context.current.enter_part(part_before);
     vm.context.current.enter(before);
-    call.meter.charge(budget::end_slice_cpu(began.elapsed()));
+    let wall = began.elapsed();
+    let left = began.saturating_duration_since(call.began) + wall;
+    call.left_ns.store(left.as_nanos() as u64, Ordering::Relaxed);
+    call.meter.charge(budget::end_slice_cpu(wall));
     vm.after_slice();
     if done.is_ok() && vm.context.current.has_panicked() {
         return Err(Panicked("a script caught it".to_owned()));

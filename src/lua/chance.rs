@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mlua::Lua;
 
+use super::context::ApiContext;
 use super::effects::Door;
 use super::prelude;
+use super::recorder::Senses;
 
 const GLUE: &str = "local random, seed, now, elapsed = ...
 local floor, type, tonumber, error, date, time = math.floor, type, tonumber, error, os.date, os.time
@@ -43,19 +45,49 @@ end
 os.clock = elapsed
 ";
 
+/// The random numbers of a VM. Each call has a row of its own, so that it can be run again by itself.
+pub(super) struct Chance {
+    /// From which the rows of calls begin.
+    base: AtomicU64,
+    /// The row of the call that runs.
+    running: AtomicU64,
+}
+
+impl Chance {
+    /// Where the row of the next call begins.
+    pub(super) fn draw(&self, context: &ApiContext) -> u64 {
+        match &context.replay {
+            Some(replay) => replay.random(),
+            None => next(&self.base),
+        }
+    }
+
+    /// A call with this row runs now.
+    pub(super) fn enter(&self, row: &AtomicU64) {
+        self.running.store(row.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// It does not run any more.
+    pub(super) fn leave(&self, row: &AtomicU64) {
+        row.store(self.running.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
 /// Replaces the functions in a fresh VM, after the guards and before its sandbox closes.
-pub(super) fn install(lua: &Lua, door: &Arc<dyn Door>) -> mlua::Result<()> {
-    let state = Arc::new(AtomicU64::new(door.seed()));
-    let seeded = Arc::clone(&state);
-    let random = lua.create_function(move |_, ()| Ok(unit(next(&state))))?;
+pub(super) fn install(lua: &Lua, context: &Arc<ApiContext>, door: &Arc<dyn Door>) -> mlua::Result<Arc<Chance>> {
+    let chance = Arc::new(Chance { base: AtomicU64::new(door.seed()), running: AtomicU64::new(0) });
+    let (own, seeded) = (Arc::clone(&chance), Arc::clone(&chance));
+    let random = lua.create_function(move |_, ()| Ok(unit(next(&own.running))))?;
     let seed = lua.create_function(move |_, value: f64| {
-        seeded.store(value.to_bits(), Ordering::Relaxed);
+        seeded.running.store(value.to_bits(), Ordering::Relaxed);
+        seeded.base.store(value.to_bits().rotate_left(32), Ordering::Relaxed);
         Ok(())
     })?;
-    let (clock, stopwatch) = (Arc::clone(door), Arc::clone(door));
+    let (clock, stopwatch) = (Senses::new(context, door), Senses::new(context, door));
     let now = lua.create_function(move |_, ()| Ok(clock.now_us() as f64 / 1e6))?;
-    let elapsed = lua.create_function(move |_, ()| Ok(stopwatch.monotonic().as_secs_f64()))?;
-    prelude::run(lua, "chance", GLUE, (random, seed, now, elapsed))
+    let elapsed = lua.create_function(move |_, ()| Ok(stopwatch.monotonic()))?;
+    prelude::run::<()>(lua, "chance", GLUE, (random, seed, now, elapsed))?;
+    Ok(chance)
 }
 
 /// SplitMix64: small, good enough for scripts, the same numbers for the same seed.

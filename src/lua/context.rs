@@ -25,7 +25,9 @@ use super::learned::Learned;
 use super::permission::{DeniedSink, Permissions};
 use super::quota::Quotas;
 use super::rate::Rate;
+use super::recorder::{Origin, Record};
 use super::registry::Registry;
+use super::replay::Replay;
 use super::secrets::Secrets;
 use super::transactions::Transactions;
 use super::under_way::UnderWay;
@@ -41,7 +43,7 @@ pub struct ApiContext {
     /// The plugin's validated configuration.
     pub config: Arc<Value>,
     /// The values of its configuration that nobody is told.
-    pub secrets: Secrets,
+    pub secrets: Arc<Secrets>,
     /// What the plugin may do.
     pub permissions: Permissions,
     /// What its manifest asks for, granted or not.
@@ -76,6 +78,10 @@ pub struct ApiContext {
     pub exports: Arc<dyn Exports>,
     /// Is told of every door that was shut.
     pub denied: DeniedSink,
+    /// What its recorded calls have in common; none when nothing is recorded.
+    pub origin: Option<Arc<Origin>>,
+    /// What answers it in a replay; none in life.
+    pub replay: Option<Arc<Replay>>,
     /// The call that runs now.
     pub current: CurrentCall,
 }
@@ -212,6 +218,12 @@ pub struct CallState {
     pub began: Instant,
     /// What the host itself told the call of, such as a recording: its files may be heard.
     pub payload: Option<Arc<Value>>,
+    /// What the flight recorder keeps of it; none when it is not recorded.
+    pub record: Option<Record>,
+    /// The state of its random numbers while it does not run.
+    pub random: AtomicU64,
+    /// When it was last left, in nanoseconds since it began.
+    pub left_ns: AtomicU64,
     /// What commits when the call has ended well.
     pub effects: Mutex<Effects>,
     buffered_bytes: AtomicUsize,
@@ -233,6 +245,9 @@ impl CallState {
             ctx,
             began: Instant::now(),
             payload: None,
+            record: None,
+            random: AtomicU64::new(0),
+            left_ns: AtomicU64::new(0),
             effects: Mutex::default(),
             buffered_bytes: AtomicUsize::new(0),
             meter: Meter::unlimited(),
@@ -313,6 +328,16 @@ impl CallState {
     /// Notes what a door did, whatever the script makes of it afterwards.
     pub fn mark(&self, mark: Mark) {
         self.marks.fetch_or(mark as u8, Ordering::Relaxed);
+    }
+
+    /// What doors have noted, as bits.
+    pub(super) fn marks(&self) -> u8 {
+        self.marks.load(Ordering::Relaxed)
+    }
+
+    /// Notes what doors noted in another run of the call.
+    pub(super) fn mark_all(&self, marks: u8) {
+        self.marks.fetch_or(marks, Ordering::Relaxed);
     }
 
     /// The same with what the door said; the first one's words are kept.

@@ -1,12 +1,14 @@
 //! How calls end: the outcome is told, effects are handed on, whoever waits is answered.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use mlua::MultiValue;
 
 use crate::error::ScriptFault;
 use crate::hooks::{Answer, Hook, Reply};
-use crate::model::call::{Outcome, PluginEffects, ROUTE};
+use crate::model::call::{Effects, Outcome, PluginEffects, ROUTE};
+use crate::model::trace::id_of;
 
 use super::actor::{Actor, Waiting};
 use super::answer;
@@ -16,6 +18,7 @@ use super::context::CallState;
 use super::convert::{Budget, ConvertFault, from_lua};
 use super::declared;
 use super::fault;
+use super::recorder::{Ended, Record};
 use super::room::gone;
 use super::strand::{Done, End, Failed};
 use super::vm::Vm;
@@ -39,7 +42,8 @@ pub(super) fn strand(
         }
         other => other,
     };
-    let done = judge(vm, call, result).and_then(|values| take(vm, call, &end, values));
+    let mut done = judge(vm, call, result).and_then(|values| take(vm, call, &end, values));
+    record(call, &mut done);
     let ended = match &done {
         Ok((ended, _)) => *ended,
         Err(failure) => failure.outcome,
@@ -105,6 +109,44 @@ pub(super) fn without_vm(actor: &Arc<Actor>, end: End, waiting: Option<Waiting>)
     if let Some(waiting) = waiting {
         let _ = waiting.send(Err(gone(actor)));
     }
+}
+
+/// Hands the call to the flight recorder; a failure is told with the id of its record.
+fn record(call: &Arc<CallState>, done: &mut Result<(Outcome, Taken), Failed>) {
+    let Some(record) = &call.record else { return };
+    let number = record.origin.next_number();
+    let took_us = call.left_ns.load(Ordering::Relaxed) / 1_000;
+    let ended = |kept, outcome, answer, effects, fault| Ended { number, outcome, answer, effects, fault, took_us, kept };
+    match done {
+        Ok((outcome, taken)) => {
+            let outcome = *outcome;
+            Record::end(call, number, outcome, |kept| {
+                let answer = match taken {
+                    Taken::Answer(answer) => answer.clone(),
+                    Taken::Json(value) => Answer::Value(value.clone()),
+                    Taken::Values(_) => Answer::Nothing,
+                };
+                ended(kept, outcome, answer, left(call), None)
+            });
+        }
+        Err(failure) => {
+            // What was not run to its end for another reason than its own is no call to look at.
+            if failure.outcome != Outcome::Skipped {
+                failure.fault.trace_id = Some(id_of(number));
+            }
+            let fault = Some(Box::new(failure.fault.clone()));
+            Record::end(call, number, failure.outcome, |kept| {
+                ended(kept, failure.outcome, Answer::Nothing, None, fault)
+            });
+        }
+    }
+}
+
+/// What the call leaves to be committed, for the record.
+fn left(call: &CallState) -> Option<Box<Effects>> {
+    let effects = call.effects.lock();
+    let copy = || Effects { kv: effects.kv.clone(), events: effects.events.clone(), ..Effects::default() };
+    (!effects.is_empty()).then(|| Box::new(copy()))
 }
 
 enum Taken {

@@ -10,9 +10,12 @@ use crate::hooks::{CallFailure, Reply};
 use super::LuaHost;
 use super::actor::Actor;
 use super::context::{ApiContext, CurrentCall};
+use super::exports::NoExports;
 use super::generation::PluginSource;
 use super::rate::Rate;
+use super::recorder::Origin;
 use super::registry::Registry;
+use super::replay::Replay;
 use super::require::Modules;
 use super::secrets::Secrets;
 use super::strand::{Done, Failed, Job};
@@ -38,24 +41,29 @@ pub(super) async fn reply_of(
     }
 }
 
-/// A VM of `source`; with its chunk run, or empty for `task.run`.
-pub(super) async fn start(
+/// What a VM of `source` is given; `replay` answers it when it is only to run a recorded call again.
+pub(super) fn context(
     host: &LuaHost,
     source: &PluginSource,
     config: Arc<Value>,
-    with_chunk: bool,
-) -> Result<Arc<Actor>, CallFailure> {
-    let quotas = host.quotas(&source.name);
-    let context = Arc::new(ApiContext {
+    replay: Option<Arc<Replay>>,
+) -> Arc<ApiContext> {
+    // What is run again takes nothing of what the plugin may have, and nobody is told of it.
+    let lives = replay.is_none();
+    let quotas = if lives { host.quotas(&source.name) } else { Arc::default() };
+    let secrets = Arc::new(Secrets::new(Arc::clone(&source.secret_keys), &config));
+    let services = host.services();
+    let origin = lives.then(|| Origin::of(source, &secrets, &config, &services.traces)).flatten();
+    Arc::new(ApiContext {
         plugin: Arc::clone(&source.name),
         generation: source.generation,
         version: source.version.clone(),
-        secrets: Secrets::new(Arc::clone(&source.secret_keys), &config),
+        secrets,
         config,
         permissions: source.permissions.clone(),
         requested: source.requested.clone(),
         limits: source.limits,
-        services: host.services(),
+        services,
         clock: host.clock(),
         runtime: host.runtime().clone(),
         registry: Registry::default(),
@@ -64,13 +72,25 @@ pub(super) async fn start(
         emit_bytes: quotas.emit_bytes(&source.limits),
         quotas,
         resolver: host.resolver(),
-        learning: source.learn.then(|| host.learned(&source.name)),
+        learning: source.learn.then(|| if lives { host.learned(&source.name) } else { Arc::default() }),
         dependencies: Arc::clone(&source.dependencies),
-        tallies: host.tallies(&source.name),
-        exports: host.exports(),
-        denied: host.denied(),
+        tallies: if lives { host.tallies(&source.name) } else { Arc::default() },
+        exports: if lives { host.exports() } else { Arc::new(NoExports) },
+        denied: if lives { host.denied() } else { Arc::new(|_| {}) },
+        origin,
+        replay,
         current: CurrentCall::default(),
-    });
+    })
+}
+
+/// A VM of `source`; with its chunk run, or empty for `task.run`.
+pub(super) async fn start(
+    host: &LuaHost,
+    source: &PluginSource,
+    config: Arc<Value>,
+    with_chunk: bool,
+) -> Result<Arc<Actor>, CallFailure> {
+    let context = context(host, source, config, None);
     let modules = Modules::new(Arc::clone(&source.files), host.library());
     let actor = Actor::new(context, host.pool(), host.shared(), modules);
     let (waiting, answer) = oneshot::channel();

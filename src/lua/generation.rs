@@ -34,6 +34,8 @@ pub struct PluginSource {
     pub version: String,
     /// Counts up with every load.
     pub generation: u64,
+    /// The hash of its files.
+    pub hash: Arc<str>,
     /// The file that is run, below the plugin's folder.
     pub entry: String,
     /// One snapshot of its files by relative path.

@@ -4,7 +4,8 @@
 //! coroutines of its calls (`strand`), kept in a `room` that one thread of the `pool` enters at a time. Calls
 //! `begin`, pass through `call` whenever their script runs, and `finish`; `budget` counts their time, `watchdog`
 //! stops them, `fault` says what went wrong. A `vm` is closed by `guards`, finds modules by `require`, and reaches
-//! the host by `api`; `convert` carries values across, `effects` is the door to time and the world.
+//! the host by `api`; `convert` carries values across, `effects` is the door to time and the world. The `recorder`
+//! notes what each call asks and answers, and `replay` runs it again from that.
 
 pub mod host;
 pub mod generation;
@@ -42,6 +43,8 @@ pub mod guards;
 pub mod surface;
 pub mod require;
 mod library;
+pub mod recorder;
+pub mod replay;
 mod prelude;
 mod chance;
 mod share;

@@ -7,7 +7,10 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 
 /// What stands in the place of a secret.
-const MASK: &str = "***";
+pub const MASK: &str = "***";
+
+/// Secrets of former configs that are still known.
+const MOST_FORMER: usize = 64;
 
 /// Shorter values would blacken every other word.
 const SHORTEST_BYTES: usize = 4;
@@ -18,12 +21,14 @@ pub struct Secrets {
     /// The keys of the config that hold them.
     keys: Arc<[String]>,
     values: ArcSwap<Vec<String>>,
+    /// These and those of former configs.
+    ever: ArcSwap<Vec<String>>,
 }
 
 impl Secrets {
     /// What `config` holds under `keys`.
     pub fn new(keys: Arc<[String]>, config: &Value) -> Self {
-        let secrets = Secrets { keys, values: ArcSwap::default() };
+        let secrets = Secrets { keys, ..Secrets::default() };
         secrets.read(config);
         secrets
     }
@@ -36,7 +41,34 @@ impl Secrets {
         }
         // A secret that contains another one goes first.
         values.sort_by_key(|it: &String| std::cmp::Reverse(it.len()));
+        let mut ever = values.clone();
+        ever.extend(self.ever.load().iter().filter(|it| !values.contains(it)).take(MOST_FORMER).cloned());
+        ever.sort_by_key(|it: &String| std::cmp::Reverse(it.len()));
+        self.ever.store(Arc::new(ever));
         self.values.store(Arc::new(values));
+    }
+
+    /// The keys of the config that hold secrets.
+    pub fn keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// Whether `text` is a secret, or was one.
+    pub fn is_known(&self, text: &str) -> bool {
+        self.ever.load().iter().any(|it| it == text)
+    }
+
+    /// `text` with everything blackened that is or was a secret; none when there is nothing of it.
+    pub fn mask_ever(&self, text: &str) -> Option<String> {
+        let values = self.ever.load();
+        let mut masked: Option<String> = None;
+        for secret in values.iter() {
+            let text = masked.as_deref().unwrap_or(text);
+            if text.contains(secret.as_str()) {
+                masked = Some(text.replace(secret.as_str(), MASK));
+            }
+        }
+        masked
     }
 
     /// `text` with every secret blackened.

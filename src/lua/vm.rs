@@ -12,7 +12,7 @@ use super::actor::Actor;
 use super::api;
 use super::begin;
 use super::budget::{self, SLICE};
-use super::chance;
+use super::chance::{self, Chance};
 use super::context::ApiContext;
 use super::convert::Shapes;
 use super::coroutines;
@@ -59,6 +59,8 @@ pub struct Vm {
     pub modules: Arc<Modules>,
     /// Calls a function of a module, for `task.run`.
     pub runner: Function,
+    /// Its random numbers.
+    pub(super) chance: Arc<Chance>,
     memory: Arc<Memory>,
 }
 
@@ -79,7 +81,7 @@ impl Vm {
         // What one part leaves over makes room for the next: a VM holds fewer pages then, for as long as it lives.
         guards::install(&lua)?;
         lua.gc_collect()?;
-        chance::install(&lua, &actor.host.door)?;
+        let chance = chance::install(&lua, &context, &actor.host.door)?;
         modules.install(&lua)?;
         lua.gc_collect()?;
         api::install(&lua, &context, &shapes)?;
@@ -98,7 +100,7 @@ impl Vm {
         surface::check(&lua)?;
         let memory = Arc::new(Memory::new(context.limits.memory_mib));
         let gate = install_gate(&lua, &context, &memory)?;
-        Ok(Vm { lua, context, shapes, gate, modules, runner, memory })
+        Ok(Vm { lua, context, shapes, gate, modules, runner, chance, memory })
     }
 
     /// Sets or lifts the limit: it costs each host-side push while it is set.

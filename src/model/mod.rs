@@ -19,6 +19,7 @@ pub mod spelling;
 pub mod tally;
 pub mod time;
 pub mod token;
+pub mod trace;
 pub mod webhook;
 #[cfg(test)]
 mod fuzz;

@@ -20,6 +20,7 @@ pub mod once;
 pub mod plugin_files;
 pub mod recordings;
 pub mod tokens;
+pub mod traces;
 pub mod tracks;
 pub mod webhooks;
 #[cfg(test)]
@@ -67,6 +68,8 @@ pub struct Services {
     pub databases: databases::Databases,
     /// Plugins' own files.
     pub plugin_files: plugin_files::PluginFiles,
+    /// Recorded calls into plugins.
+    pub traces: traces::Traces,
     /// Streams of events that are open.
     pub streams: Streams,
     alone: Alone,
@@ -95,6 +98,7 @@ impl Services {
         let replays = Replays::new(store.clone(), journal.clone(), Arc::clone(&clock));
         let (alone, tokens) = (Alone::default(), tokens::Cache::default());
         let webhooks = webhooks::Shared::default();
+        let traces = traces::Traces::new(store.clone(), Arc::clone(&clock), settings.traces);
         let services = Services {
             store,
             journal,
@@ -106,6 +110,7 @@ impl Services {
             blocking,
             databases,
             plugin_files,
+            traces,
             streams,
             alone,
             tokens,

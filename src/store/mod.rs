@@ -5,6 +5,7 @@
 
 mod audit;
 mod ballast;
+mod call_traces;
 mod causes;
 mod clip_query;
 mod clip_row;
@@ -68,6 +69,7 @@ use readers::Readers;
 use writer::{Writer, once};
 
 pub use audit::{AuditEntry, WantedActs};
+pub use call_traces::{TraceBounds, TraceFilter};
 pub use clip_query::{ClipFilter, ClipOrder, ClipSort};
 pub use connection::Reader;
 pub use deliveries::{

@@ -11,9 +11,11 @@ use crate::error::Error;
 use crate::lua::context::{ApiContext, CallState, Mark};
 use crate::lua::convert::{Shapes, record_to_lua, to_lua};
 use crate::lua::prelude;
+use crate::lua::recorder::{Class, Note, class_of};
 
 use super::args::Args;
 use super::permit;
+use super::recorded;
 use super::stubs::{Entry, ModuleDoc, find_similar};
 
 const GLUE: &str = include_str!("../../../scripts/prelude/api.luau");
@@ -114,12 +116,21 @@ impl<'a> Build<'a> {
         name: &'static str,
         body: impl Fn(&Lua, &ApiContext, &mut Args) -> Outcome + Send + 'static,
     ) -> mlua::Result<Function> {
-        let (ctx, shapes) = (self.ctx.clone(), self.shapes.clone());
+        let (ctx, shapes, class) = (self.ctx.clone(), self.shapes.clone(), class(name, false)?);
         let host = self.lua.create_function(move |lua, values: MultiValue| {
+            if let Some(done) = recorded::answer(lua, &ctx, &shapes, name, class, &values)? {
+                return Ok(done);
+            }
+            let note = Note::begin(&ctx, class, &shapes, name, &values);
             let mut args = Args::new(lua, name, &shapes, values);
-            let outcome =
-                noting_panics(&ctx, || body(lua, &ctx, &mut args).and_then(|reply| args.finish(reply)));
-            finish(lua, &ctx, &shapes, name, outcome)
+            let work =
+                || noting_panics(&ctx, || body(lua, &ctx, &mut args).and_then(|reply| args.finish(reply)));
+            let outcome = watched(note.as_ref(), work);
+            let done = finish(lua, &ctx, &shapes, name, outcome);
+            if let Some(note) = note {
+                note.end(&shapes, &done, false);
+            }
+            done
         })?;
         self.wrap.call(host)
     }
@@ -149,25 +160,42 @@ impl<'a> Build<'a> {
     where
         W: Future<Output = Outcome> + Send + 'static,
     {
-        let (ctx, shapes) = (self.ctx.clone(), self.shapes.clone());
+        let (ctx, shapes, class) = (self.ctx.clone(), self.shapes.clone(), class(name, true)?);
         let host = self.lua.create_async_function(move |lua, values: MultiValue| {
+            let replayed = recorded::turn(&lua, &ctx, &shapes, name, class, &values);
+            let note = Note::begin(&ctx, class, &shapes, name, &values);
             let mut args = Args::new(&lua, name, &shapes, values);
-            let work = noting_panics(&ctx, || {
-                body(&ctx, &mut args).and_then(|work| args.check_end().map(|()| work))
-            });
+            let begin = || {
+                noting_panics(&ctx, || {
+                    body(&ctx, &mut args).and_then(|work| args.check_end().map(|()| work))
+                })
+            };
+            // What is answered from a record does not begin.
+            let work = replayed.is_none().then(|| watched(note.as_ref(), begin));
             let (ctx, shapes, lua) = (ctx.clone(), shapes.clone(), lua.weak());
             async move {
-                let outcome = match work {
-                    Ok(work) => {
-                        let mut work = pin!(work);
-                        poll_fn(|cx| noting_panics(&ctx, || work.as_mut().poll(cx))).await
-                    }
-                    Err(raise) => Err(raise),
-                };
-                match lua.try_upgrade() {
-                    Some(lua) => finish(&lua, &ctx, &shapes, name, outcome),
-                    None => Err(mlua::Error::runtime("the plugin was unloaded")),
+                let unloaded = || mlua::Error::runtime("the plugin was unloaded");
+                if let Some(replayed) = replayed {
+                    let step = recorded::wait(&ctx, replayed?).await;
+                    return recorded::made(&lua.try_upgrade().ok_or_else(unloaded)?, &shapes, &step);
                 }
+                let outcome = match work {
+                    Some(Ok(work)) => {
+                        let mut work = pin!(work);
+                        poll_fn(|cx| {
+                            watched(note.as_ref(), || noting_panics(&ctx, || work.as_mut().poll(cx)))
+                        })
+                        .await
+                    }
+                    Some(Err(raise)) => Err(raise),
+                    None => Ok(Reply::Nothing),
+                };
+                let lua = lua.try_upgrade().ok_or_else(unloaded)?;
+                let done = finish(&lua, &ctx, &shapes, name, outcome);
+                if let Some(note) = note {
+                    note.end(&shapes, &done, true);
+                }
+                done
             }
         })?;
         self.wrap.call(host)
@@ -222,6 +250,20 @@ impl<'a> Build<'a> {
         table.set_readonly(true);
         Ok(table)
     }
+}
+
+/// Does a piece of a function's work; what it leaves on the call is noted.
+fn watched<T>(note: Option<&Note>, work: impl FnOnce() -> T) -> T {
+    match note {
+        Some(note) => note.watch(work),
+        None => work(),
+    }
+}
+
+/// What the flight recorder does with a function.
+fn class(name: &str, waits: bool) -> mlua::Result<Class> {
+    let missing = || mlua::Error::runtime(format!("{name} has no class in lua/recorder/class.rs"));
+    class_of(name, waits).ok_or_else(missing)
 }
 
 /// The permission that a function lacks: its name and part.

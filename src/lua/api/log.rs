@@ -24,7 +24,10 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
         let function = build.function(path, move |_, ctx, args| {
             let text = args.bytes("msg")?.to_string_lossy();
             let fields = args.json("fields")?;
-            write(ctx, level, &text, &fields);
+            match &ctx.replay {
+                Some(replay) => replay.log(name, &text, &fields),
+                None => write(ctx, level, &text, &fields),
+            }
             Ok(Reply::Nothing)
         })?;
         module.raw_set(name, function)?;

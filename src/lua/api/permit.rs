@@ -83,7 +83,7 @@ fn how_to_ask(permission: &str) -> String {
 }
 
 /// File and line of the script that is calling.
-fn place(lua: &Lua) -> Option<(String, u32)> {
+pub fn place(lua: &Lua) -> Option<(String, u32)> {
     (0..MAX_FRAMES).find_map(|level| {
         lua.inspect_stack(level, |frame| {
             let file = frame.source().short_src?.into_owned();

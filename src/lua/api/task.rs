@@ -163,7 +163,10 @@ fn spawn(home: &Weak<Actor>, ctx: &ApiContext, args: &mut Args) -> Result<Arc<Ta
     let held = Held::take(&actor.tasks, max)
         .ok_or_else(|| Raise::Limit(format!("{max} tasks are running already (limits.in_flight = {max})")))?;
     let task = task_of(&actor, &*ctx.call()?, held);
-    actor.start(Job::Task { function, arguments, task: Arc::clone(&task) });
+    // In a replay it is only told of: what came of it is recorded where it is asked for.
+    if ctx.replay.is_none() {
+        actor.start(Job::Task { function, arguments, task: Arc::clone(&task) });
+    }
     Ok(task)
 }
 
@@ -183,6 +186,9 @@ fn delay(
     let held = Held::take(&actor.timers, max)
         .ok_or_else(|| Raise::Limit(format!("{max} timers are set already (limits.timers = {max})")))?;
     let task = task_of(&actor, &*ctx.call()?, held);
+    if ctx.replay.is_some() {
+        return Ok(task);
+    }
     // The function stays with the actor: nothing of a VM may be dropped elsewhere.
     let number = actor.parked.put(function, Arc::clone(&task));
     let (wait, waiting) =

@@ -76,6 +76,8 @@ impl Vm {
             learning: None,
             requested: Permissions::default(),
             denied: Arc::new(|_| {}),
+            origin: None,
+            replay: None,
             current: CurrentCall::default(),
         };
         let mut settings = Settings::clone(&world.services.settings);

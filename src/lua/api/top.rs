@@ -12,6 +12,7 @@ use crate::lua::convert::{Budget, Shapes, from_lua, to_lua};
 use crate::lua::declared;
 use crate::lua::effects::{Door, LiveDoor};
 use crate::lua::prelude;
+use crate::lua::recorder::Senses;
 use crate::lua::vm::Home;
 use crate::model::call::ROUTE;
 
@@ -73,6 +74,11 @@ pub(super) fn door(build: &Build) -> Arc<dyn Door> {
         Ok(actor) => Arc::clone(&actor.host.door),
         Err(_) => Arc::new(LiveDoor::new(build.ctx.clock.clone(), build.ctx.runtime.clone())),
     }
+}
+
+/// Clocks and chance of the VM that is being built.
+pub(super) fn senses(build: &Build) -> Senses {
+    Senses::new(build.ctx, &door(build))
 }
 
 /// Puts the values of `config` where scripts read them.

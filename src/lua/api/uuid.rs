@@ -3,12 +3,12 @@
 use mlua::Function;
 
 use super::define::{Build, Reply};
-use super::top::door;
+use super::top::senses;
 
 pub(super) fn build(build: &Build) -> mlua::Result<Function> {
-    let door = door(build);
+    let senses = senses(build);
     build.function("panotti.uuid", move |_, _, _| {
-        let id = uuid::Builder::from_random_bytes(door.random_bytes()).into_uuid();
+        let id = uuid::Builder::from_random_bytes(senses.random_bytes()).into_uuid();
         Ok(Reply::Bytes(id.to_string().into_bytes()))
     })
 }

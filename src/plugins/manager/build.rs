@@ -78,6 +78,7 @@ impl Manager {
             name: Arc::clone(&slot.name),
             version: manifest.version.as_ref().map_or_else(|| "0.0.0".to_owned(), ToString::to_string),
             generation,
+            hash: Arc::from(&*prepared.snapshot.hash),
             entry: prepared.entry.clone(),
             files: Arc::clone(&prepared.snapshot.files),
             config,

@@ -104,6 +104,7 @@ impl Registry {
                 tx.delete_assets(&row.name)?;
                 tx.delete_schedules(&row.name)?;
                 tx.delete_versions(row.id)?;
+                tx.forget_traces(&row.name)?;
                 // Nobody is there any more to be told, and what is owed would hold the journal for ever.
                 tx.delete_deliveries_of(&[&row.name])?;
             }

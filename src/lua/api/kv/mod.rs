@@ -2,7 +2,7 @@
 
 mod overlay;
 
-use mlua::{Table, Value};
+use mlua::{Lua, Table, Value};
 
 use crate::error::Error;
 use crate::lua::context::ApiContext;
@@ -26,9 +26,11 @@ const MAX_LISTED: i64 = 1000;
 pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let module = build.lua.create_table()?;
     let shapes = build.shapes.clone();
-    let get = build.function("panotti.kv.get", move |_, ctx, args| {
+    let get = build.function("panotti.kv.get", move |lua, ctx, args| {
         let key = key(args)?;
-        Ok(match seen(ctx, &key)?.over(|| kv::get(&ctx.services, &ctx.plugin, &key)) {
+        let seen = seen(ctx, &key)?;
+        check_recorded(lua, ctx, "panotti.kv.get", &key, &seen)?;
+        Ok(match seen.over(|| kv::get(&ctx.services, &ctx.plugin, &key)) {
             Ok(Ok(Some(serde_json::Value::Null))) => Reply::Lua(shapes.null()),
             Ok(Ok(Some(value))) => Reply::Json(value),
             Ok(Ok(None)) => Reply::Lua(Value::Nil),
@@ -44,7 +46,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
         Ok(Reply::Nothing)
     })?;
     module.raw_set("delete", delete)?;
-    module.raw_set("incr", build.function("panotti.kv.incr", |_, ctx, args| incr(ctx, args))?)?;
+    module.raw_set("incr", build.function("panotti.kv.incr", |lua, ctx, args| incr(lua, ctx, args))?)?;
     module.raw_set("list", build.waiting("panotti.kv.list", list)?)?;
     let cas = build.waiting("panotti.kv.cas", |ctx, args| {
         let key = key(args)?;
@@ -91,6 +93,14 @@ fn seen(ctx: &ApiContext, key: &str) -> Result<Seen, Raise> {
     Ok(see(&effects.kv, key, ctx.clock.now_us()))
 }
 
+/// A replay knows of the store only what is recorded.
+fn check_recorded(lua: &Lua, ctx: &ApiContext, name: &str, key: &str, seen: &Seen) -> Result<(), Raise> {
+    match (&ctx.replay, seen) {
+        (Some(replay), Seen::Stored(_)) => Err(Raise::Lua(replay.diverge(lua, ctx, name, vec![key.into()]))),
+        _ => Ok(()),
+    }
+}
+
 fn set(ctx: &ApiContext, args: &mut Args) -> Outcome {
     let key = key(args)?;
     let Some(value) = args.optional_json("value")? else {
@@ -107,10 +117,12 @@ fn set(ctx: &ApiContext, args: &mut Args) -> Outcome {
     Ok(Reply::Nothing)
 }
 
-fn incr(ctx: &ApiContext, args: &mut Args) -> Outcome {
+fn incr(lua: &Lua, ctx: &ApiContext, args: &mut Args) -> Outcome {
     let key = key(args)?;
     let by = args.optional_number("by")?.unwrap_or(1.0);
-    let before = match seen(ctx, &key)?.over(|| kv::get(&ctx.services, &ctx.plugin, &key)) {
+    let seen = seen(ctx, &key)?;
+    check_recorded(lua, ctx, "panotti.kv.incr", &key, &seen)?;
+    let before = match seen.over(|| kv::get(&ctx.services, &ctx.plugin, &key)) {
         Ok(Ok(None)) => 0.0,
         Ok(Ok(Some(value))) => match value.as_f64() {
             Some(it) => it,
@@ -149,6 +161,10 @@ fn list(
 
 /// Refuses a write when the plugin keeps too much already, with what its calls under way have written.
 fn check_quota(ctx: &ApiContext, own: &UnderWay, key: &str, value: u64) -> Result<Option<Reply>, Raise> {
+    // In a replay nothing is kept, and what is kept of life is no part of it.
+    if ctx.replay.is_some() {
+        return Ok(None);
+    }
     let limits = &ctx.limits;
     let stored = || {
         let usage = kv::usage(&ctx.services, &ctx.plugin)?;

@@ -1,0 +1,245 @@
+//! Recorded calls run again: the same code comes to the same, and what would reach the world does not.
+
+use serde_json::json;
+
+use crate::lua::permission::Permissions;
+use crate::lua::replay::Replayed;
+use crate::model::call::{CallContext, Caller};
+use crate::model::trace::{Step, StepAnswer, Trace};
+
+use super::*;
+
+/// The last call of `hook`, as it is written out and read again.
+fn last(bench: &Bench, hook: &str) -> Trace {
+    let filter = crate::services::traces::TraceFilter { hook: Some(hook.to_owned()), ..Default::default() };
+    let traces = bench._world.services.traces.clone();
+    let trace = bench.runtime.block_on(async move {
+        let found = traces.list(filter, 1).await.unwrap();
+        traces.get(&found[0].id).await.unwrap()
+    });
+    let text = serde_json::to_string(&trace).unwrap();
+    let again: Trace = serde_json::from_str(&text).unwrap();
+    assert_eq!(again, trace);
+    trace
+}
+
+fn granted(source: &str) -> PluginSource {
+    let permissions = serde_json::from_value::<Permissions>(json!({"db": true, "clips": ["read", "write"], "recordings": ["read"]})).unwrap();
+    PluginSource { permissions, ..plugin(&[("init.lua", source)], json!({})) }
+}
+
+/// Runs `source` once on a clip; its record, and what came of running that again on `again`.
+fn twice(bench: &Bench, source: &str, again: &str) -> (Trace, Replayed) {
+    let generation = bench.runtime.block_on(bench.host.load(granted(source))).unwrap();
+    let _ = bench.ask(&generation, Hook::OnClipCaptured, json!({"id": 7, "title": "Ace"}));
+    let trace = last(bench, "on_clip_captured");
+    let replayed = bench.runtime.block_on(bench.host.replay(granted(again), &trace));
+    (trace, replayed)
+}
+
+fn assert_same(trace: &Trace, replayed: &Replayed) {
+    assert_eq!(trace.why_not_replayable(), None, "{trace:#?}");
+    assert_eq!(replayed.diverged, None, "{trace:#?}");
+    assert_eq!(replayed.outcome.as_deref(), Some(&*trace.outcome), "{replayed:#?}");
+    assert_eq!(replayed.output.to_string(), trace.output.to_string());
+    assert_eq!(replayed.effects.to_string(), trace.effects.to_string());
+    assert_eq!((replayed.made_up, &*replayed.left_over), (0, &[][..]), "{trace:#?}");
+}
+
+fn assert_replays(body: &str) -> Trace {
+    let bench = Bench::new();
+    let source = format!("panotti.on.on_clip_captured(function(clip, ctx)\n{body}\nend)");
+    let (trace, replayed) = twice(&bench, &source, &source);
+    assert_same(&trace, &replayed);
+    trace
+}
+
+#[test]
+fn time_and_chance_come_again() {
+    let trace = assert_replays(
+        "local t = {panotti.time.now(), panotti.time.monotonic(), os.time(), os.clock(), panotti.time.format(),
+            math.random(), math.random(10), panotti.uuid(), panotti.uuid(), ctx.deadline, os.date()}
+        math.randomseed(7)
+        t[#t + 1] = math.random(1000)
+        return {metadata = {seen = t, source = ctx.source}}",
+    );
+    assert_eq!(trace.outcome, "ok");
+    assert_eq!(trace.output["patch"]["metadata"]["seen"].as_array().unwrap().len(), 12);
+}
+
+#[test]
+fn kv_and_events_leave_the_same_effects_and_nothing_in_the_store() {
+    let body = "panotti.kv.set('a', {1, 2, {x = true}}, {ttl = 60})
+        panotti.kv.incr('n', 5)
+        panotti.kv.delete('gone')
+        panotti.events.publish('tests.done', {at = panotti.time.now()}, {subject = 'clip/7'})
+        local keys = panotti.kv.list('')
+        local done = panotti.kv.cas('c', nil, 1)
+        return {metadata = {n = panotti.kv.get('n'), a = panotti.kv.get('a'), keys = keys, done = done,
+            none = panotti.kv.get('none') == nil, incr = panotti.kv.incr('n')}}";
+    let trace = assert_replays(body);
+    assert_eq!(trace.outcome, "ok", "{:?}", trace.fault);
+    assert_eq!(trace.effects["kv"].as_array().unwrap().len(), 4);
+    assert_eq!(trace.effects["events"][0]["type"], "tests.done");
+}
+
+#[test]
+fn a_replay_writes_nothing() {
+    let bench = Bench::new();
+    let source = "panotti.on.on_clip_captured(function() panotti.kv.cas('c', nil, 1); panotti.db.execute('CREATE TABLE t (x)') end)";
+    let (trace, replayed) = twice(&bench, source, source);
+    assert_same(&trace, &replayed);
+    let other = source.replace("'c', nil, 1", "'d', nil, 1");
+    let (_, replayed) = twice(&bench, source, &other);
+    let diverged = replayed.diverged.unwrap();
+    assert_eq!(diverged.function, "panotti.kv.cas");
+    assert_eq!((diverged.file.as_deref(), diverged.line), (Some("init.lua"), Some(1)));
+    let kept = crate::services::kv::get(&bench._world.services, &Arc::from("quiet"), "d").unwrap();
+    assert_eq!(kept, None);
+}
+
+#[test]
+fn sleeps_and_parts_end_in_their_order() {
+    let body = "local order = {}
+        local function part(name, seconds)
+            return function()
+                for i = 1, 3 do
+                    panotti.sleep(seconds)
+                    order[#order + 1] = name .. i .. math.random(100)
+                    panotti.kv.set(name .. i, panotti.time.now())
+                end
+                return name
+            end
+        end
+        local a, b, c = panotti.task.gather(part('a', 0.011), part('b', 0.004), part('c', 0.002))
+        local settled = {panotti.task.gather_settled(part('d', 0.001), function() panotti.sleep(0.002); error('no') end)}
+        order[#order + 1] = a .. b .. c .. tostring(settled[2].ok)
+        return {metadata = {order = order}}";
+    for _ in 0..5 {
+        let trace = assert_replays(body);
+        assert_eq!(trace.outcome, "ok", "{:?}", trace.fault);
+    }
+}
+
+#[test]
+fn failures_and_refusals_come_again() {
+    assert_eq!(assert_replays("error('no ' .. clip.title)").outcome, "runtime");
+    assert_eq!(assert_replays("return {title = 7, x = 0/0}").outcome, "convert");
+    assert_eq!(assert_replays("while true do end").outcome, "deadline");
+    let denied = assert_replays("local ok, why = pcall(panotti.http.get, 'https://a.example/')\nreturn {title = why}");
+    assert_eq!(denied.outcome, "denied");
+    let bench = Bench::new();
+    let source = "panotti.on.before_recording_start(function(it) return panotti.deny('not ' .. it.title, {status = 451}) end)";
+    let generation = bench.load(source);
+    bench.ask(&generation, Hook::BeforeRecordingStart, json!({"id": "a", "title": "this"})).unwrap();
+    let trace = last(&bench, "before_recording_start");
+    let replayed = bench.runtime.block_on(bench.host.replay(granted(source), &trace));
+    assert_same(&trace, &replayed);
+    assert_eq!((&*trace.outcome, &*trace.kept), ("refused", "failure"));
+    assert_eq!(trace.subject.as_deref(), Some("recording/a"));
+}
+
+#[test]
+fn the_plugins_own_database_answers_from_the_record() {
+    let trace = assert_replays(
+        "panotti.db.execute('CREATE TABLE t (x, y)')
+        local sum = panotti.db.transaction(function()
+            panotti.db.execute('INSERT INTO t VALUES (?, ?), (2, NULL)', {clip.id, 'a'})
+            return panotti.db.query('SELECT sum(x) AS s FROM t')[1].s
+        end)
+        local rows = panotti.db.query('SELECT * FROM t ORDER BY x')
+        local none, err = panotti.db.query('SELECT nonsense')
+        return {metadata = {sum = sum, rows = rows, err = err and err.code}}",
+    );
+    assert_eq!(trace.output["patch"]["metadata"]["sum"], 9);
+}
+
+#[test]
+fn a_call_that_waited_for_ever_ends_again_by_its_deadline() {
+    let bench = Bench::new();
+    let source = "panotti.on.on_clip_captured(function() panotti.sleep(3600) end, {timeout = 0.05})";
+    let (trace, replayed) = twice(&bench, source, source);
+    // The limit of the registration is the caller's affair.
+    if trace.outcome == "deadline" {
+        assert_same(&trace, &replayed);
+    }
+    assert!(trace.steps.len() == 1 && matches!(&trace.steps[0], Step::Call(it) if it.answer == StepAnswer::Unfinished));
+}
+
+#[test]
+fn what_the_files_ask_while_they_load_is_recorded_with_each_call() {
+    let bench = Bench::new();
+    let source = "local began = panotti.time.now()
+        local first = panotti.clips.list({page_size = 1})
+        local dice = math.random()
+        panotti.on.on_clip_captured(function() return {metadata = {began = began, n = #first.items, dice = dice}} end)";
+    let (trace, replayed) = twice(&bench, source, source);
+    assert_same(&trace, &replayed);
+    assert_eq!(trace.load.len(), 2);
+}
+
+#[test]
+fn tasks_that_are_started_are_not_started_again() {
+    let trace = assert_replays(
+        "local t = panotti.task.spawn(function() panotti.sleep(0.01); panotti.kv.set('later', 1); return {n = 5} end)
+        panotti.task.delay(100, function() end)
+        local got = t:join()
+        panotti.task.mutex():with(function() panotti.sleep(0.001) end)
+        return {metadata = {got = got.n, again = t:cancel()}}",
+    );
+    assert_eq!(trace.output["patch"]["metadata"]["got"], 5);
+}
+
+#[test]
+fn another_version_shows_what_would_change() {
+    let bench = Bench::new();
+    let old = "panotti.on.on_clip_captured(function(clip) panotti.kv.set('x', 1); return {title = clip.title .. '!'} end)";
+    let new = "local unused = 1
+        panotti.on.on_clip_captured(function(clip) panotti.log.info('hi', {a = 1}); panotti.kv.set('y', 2); return {title = 'new'} end)";
+    let (trace, replayed) = twice(&bench, old, new);
+    assert_eq!(trace.output, json!({"kind": "patch", "patch": {"title": "Ace!"}}));
+    assert_eq!(replayed.output, json!({"kind": "patch", "patch": {"title": "new"}}));
+    assert_eq!(replayed.effects["kv"][0]["key"], "y");
+    assert_eq!(replayed.left_over, ["panotti.kv.set"]);
+    assert_eq!((replayed.log[0].level.as_str(), replayed.log[0].message.as_str()), ("info", "hi"));
+    let (_, replayed) = twice(&bench, old, "panotti.on.on_clip_updated(function() end)");
+    assert!(replayed.fault.unwrap().message.contains("registers no `on_clip_captured`"));
+    let (_, replayed) = twice(&bench, old, "local x = = 1");
+    assert_eq!(replayed.outcome.as_deref(), Some("syntax"));
+}
+
+#[test]
+fn too_much_is_cut_with_a_mark_and_not_run_again() {
+    let bench = Bench::new();
+    let source = "panotti.on.on_clip_captured(function() for i = 1, 2000 do panotti.kv.set('k' .. i, string.rep('x', 100)) end end)";
+    let generation = bench.load(source);
+    bench.ask(&generation, Hook::OnClipCaptured, json!({})).unwrap();
+    let trace = last(&bench, "on_clip_captured");
+    assert!(trace.cut.as_deref().unwrap().contains("traces.call_kib"), "{:?}", trace.cut);
+    assert!(trace.why_not_replayable().is_some());
+    assert!(serde_json::to_string(&trace).unwrap().len() < 600_000);
+}
+
+#[test]
+fn events_and_their_context_come_again() {
+    let bench = Bench::new();
+    let source = "panotti.events.subscribe('tests.**', function(event, ctx)
+        panotti.kv.set(event.id, {event.data.n, ctx.attempt, ctx.correlation_id, ctx.event_id}) end)";
+    let generation = bench.load(source);
+    let caller = Caller { correlation_id: Some("corr".into()), ..Caller::server() };
+    let ctx = CallContext { event_id: Some("e1".into()), attempt: 3, ..CallContext::new("event", caller) };
+    let payload = json!({"id": "e1", "type": "tests.x", "data": {"n": null}, "source": "plugin/x"});
+    let call = HookCall {
+        target: Target::Slot(generation.subscriptions()[0].slot),
+        payload: Arc::new(payload),
+        ctx,
+        timeout: None,
+        deadline: None,
+        is_question: false,
+    };
+    bench.runtime.block_on(generation.call(call)).unwrap();
+    let trace = last(&bench, "event");
+    assert_eq!(trace.target.name, "tests.**");
+    let replayed = bench.runtime.block_on(bench.host.replay(granted(source), &trace));
+    assert_same(&trace, &replayed);
+}
