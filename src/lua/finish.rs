@@ -232,7 +232,7 @@ fn tell(vm: &Vm, call: &CallState, fault: &ScriptFault) {
     log::warn!(
         plugin = &*vm.context.plugin, generation = vm.context.generation, hook = call.ctx.hook,
         outcome = fault.outcome.as_str(), schedule = call.ctx.schedule.as_deref(), request_id = call.ctx.caller.request_id.as_deref(),
-        correlation_id = call.ctx.caller.correlation_id.as_deref();
+        correlation_id = call.ctx.caller.correlation_id.as_deref(), trace_id = fault.trace_id.as_deref();
         "{fault}"
     );
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::error::ScriptFault;
 
@@ -164,7 +165,7 @@ fn is_zero(it: &u8) -> bool {
 }
 
 /// What a list shows of a recorded call.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct TraceHead {
     /// Its place among all calls.
     #[serde(skip)]
@@ -178,6 +179,7 @@ pub struct TraceHead {
     /// The generation that was called.
     pub generation: u64,
     /// When it began (UTC).
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// How long it took, in milliseconds.
     pub took_ms: f64,

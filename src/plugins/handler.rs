@@ -87,7 +87,7 @@ impl Vitals {
             plugin = &*self.plugin, generation = failure.generation, hook = hook,
             outcome = failure.outcome.as_str(), schedule = ctx.schedule.as_deref(),
             request_id = ctx.caller.request_id.as_deref(), event_id = ctx.event_id.as_deref(),
-            attempt = ctx.event_id.is_some().then_some(ctx.attempt);
+            attempt = ctx.event_id.is_some().then_some(ctx.attempt), trace_id = fault.trace_id.as_deref();
             "{fault}"
         );
         self.keep(&fault, failure.generation);

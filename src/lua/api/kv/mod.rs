@@ -46,7 +46,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
         Ok(Reply::Nothing)
     })?;
     module.raw_set("delete", delete)?;
-    module.raw_set("incr", build.function("panotti.kv.incr", |lua, ctx, args| incr(lua, ctx, args))?)?;
+    module.raw_set("incr", build.function("panotti.kv.incr", incr)?)?;
     module.raw_set("list", build.waiting("panotti.kv.list", list)?)?;
     let cas = build.waiting("panotti.kv.cas", |ctx, args| {
         let key = key(args)?;
