@@ -283,9 +283,9 @@ fn routes() -> Vec<Route> {
             .gives(200, Json(of::<Replay>)).fails(&[ReplayNotFound]),
         delete("/api/v1/events/replays/{replay_id}", "cancelReplay", event_replays::cancel, "Ends a replay: what it has queued and what has not begun is taken back.")
             .gives(200, Json(of::<Replay>)).fails(&[ReplayNotFound, Conflict]),
-        get("/api/v1/traces", "listTraces", traces::list, "Lists recorded calls into plugins, newest first: the last ones of each hook, failures, refusals, and samples.")
+        get("/api/v1/traces", "listCallTraces", traces::list, "Lists recorded calls into plugins, newest first: the last ones of each hook, failures, refusals, and samples.")
             .query(traces::FILTERS).gives(200, Json(of::<traces::TracePage>)),
-        get("/api/v1/traces/{id}", "getTrace", traces::get, "Gives a recorded call as one file: what it was given, what the host answered, what it came to; secrets are removed.")
+        get("/api/v1/traces/{trace_id}", "getCallTrace", traces::get, "Gives a recorded call as one file: what it was given, what the host answered, what it came to; secrets are removed.")
             .gives(200, Json(traces::trace)).fails(&[TraceNotFound]),
         get("/api/v1/events/dead", "listDeadDeliveries", event_replays::list_dead, "Lists the deliveries that were given up, newest first.")
             .query(event_replays::PAGE).query(event_replays::FILTERS).gives(200, Json(of::<event_replays::DeadPage>)),

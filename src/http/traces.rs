@@ -66,7 +66,7 @@ pub(super) async fn list(call: Call<scope::PluginsRead>) -> Result<HttpResponse>
 
 /// A recorded call.
 pub(super) async fn get(call: Call<scope::PluginsCode>) -> Result<HttpResponse> {
-    reply::ok(&call.state.services.traces.get(call.part("id")).await?)
+    reply::ok(&call.state.services.traces.get(call.part("trace_id")).await?)
 }
 
 /// A recorded call as a file.

@@ -297,6 +297,7 @@ fn part_doc(name: &str, path: &str) -> &'static str {
         "delivery_id" => "The number of the delivery.",
         "correlation_id" => "The id that the events share: of a request, or of the first event.",
         "event_id" => "The event's id.",
+        "trace_id" => "The id of a recorded call.",
         "type" => "The type of the events.",
         "track" => "The track's name: 1 to 64 of a-z 0-9 _ -.",
         "config_id" => "The number of the config row.",
