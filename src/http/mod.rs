@@ -54,7 +54,7 @@ use crate::model::schedule::ScheduleRun;
 use crate::model::token::Token;
 use crate::model::webhook::{Webhook, WebhookAttempt};
 use crate::plugins::drafts::{DraftCheck, DraftView};
-use crate::plugins::manager::{DependencyView, Edited, GrantsView, ScheduleView, Uploaded};
+use crate::plugins::manager::{DependencyView, Edited, GrantsView, ReplayView, ScheduleView, Uploaded};
 use crate::plugins::manager::{RollbackDone, VersionDetail, VersionDiff, VersionView};
 use crate::plugins::sources::SourceFile;
 use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
@@ -287,6 +287,8 @@ fn routes() -> Vec<Route> {
             .query(traces::FILTERS).gives(200, Json(of::<traces::TracePage>)),
         get("/api/v1/traces/{trace_id}", "getCallTrace", traces::get, "Gives a recorded call as one file: what it was given, what the host answered, what it came to; secrets are removed.")
             .gives(200, Json(traces::trace)).fails(&[TraceNotFound]),
+        post("/api/v1/traces/{trace_id}/replay", "replayCallTrace", traces::replay, "Runs a recorded call again in a VM that is thrown away: nothing of it reaches the world. On the files it was recorded with, or with {\"code\": \"live\"} on those that run, or with {\"files\": {path: text}} on changed ones.")
+            .takes(JsonOrNothing(traces::replay_ask)).gives(200, Json(of::<ReplayView>)).fails(&[TraceNotFound, PluginNotFound, PluginNotRunning, PluginLoadFailed, Conflict]),
         get("/api/v1/events/dead", "listDeadDeliveries", event_replays::list_dead, "Lists the deliveries that were given up, newest first.")
             .query(event_replays::PAGE).query(event_replays::FILTERS).gives(200, Json(of::<event_replays::DeadPage>)),
         post("/api/v1/events/dead/{delivery_id}/replay", "replayDeadDelivery", event_replays::replay_dead, "Lets a delivery that was given up be tried anew.")

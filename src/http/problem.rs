@@ -52,6 +52,9 @@ pub fn document(error: &Error, instance: &str, request_id: &str) -> Value {
     document.insert("code".into(), error.code.name().into());
     document.insert("hint".into(), error.hint().into());
     document.insert("request_id".into(), request_id.into());
+    if let Some(id) = error.script.as_ref().and_then(|it| it.trace_id.as_deref()) {
+        document.insert("trace_id".into(), id.into());
+    }
     if let Some(script) = &error.script {
         document.insert("errors".into(), json!([script]));
     } else if !error.errors.is_empty() {

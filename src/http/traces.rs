@@ -3,13 +3,16 @@
 //! The list tells no content and needs `plugins:read`. A call itself shows what users named their meetings and what
 //! other servers answered: it needs `plugins:code`, whose holder could have a plugin tell him the same.
 
+use std::collections::BTreeMap;
+
 use actix_web::HttpResponse;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::model::trace::{TraceHead, number_of};
+use crate::plugins::manager::ReplayCode;
 use crate::services::traces::TraceFilter;
 
 use super::call::{Call, scope};
@@ -67,6 +70,53 @@ pub(super) async fn list(call: Call<scope::PluginsRead>) -> Result<HttpResponse>
 /// A recorded call.
 pub(super) async fn get(call: Call<scope::PluginsCode>) -> Result<HttpResponse> {
     reply::ok(&call.state.services.traces.get(call.part("trace_id")).await?)
+}
+
+/// Runs a recorded call again.
+pub(super) async fn replay(mut call: Call<scope::PluginsCode>) -> Result<HttpResponse> {
+    let (body, _) = call.json_once().await?;
+    let code = match (body.get("files"), body.get("code")) {
+        (Some(files), None) => ReplayCode::Files(files_of(files)?),
+        (None, None) => ReplayCode::Recorded,
+        (None, Some(Value::String(which))) if which == "live" => ReplayCode::Live,
+        (None, Some(Value::String(which))) if which == "recorded" => ReplayCode::Recorded,
+        (Some(_), Some(_)) => return Err(Error::new(Code::Invalid, "Either `files` or `code` is given.")),
+        (None, Some(_)) => return Err(Error::new(Code::Invalid, "`code` must be `recorded` or `live`.")),
+    };
+    check_fields(&body, &["files", "code"])?;
+    let trace = call.state.services.traces.get(call.part("trace_id")).await?;
+    reply::ok(&call.state.manager.replay(&trace, code).await?)
+}
+
+/// Refuses fields that nobody knows.
+pub(super) fn check_fields(body: &Map<String, Value>, known: &[&str]) -> Result<()> {
+    match body.keys().find(|it| !known.contains(&it.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let detail = format!("There is no field `{}`; there are {}.", name.escape_debug(), known.join(", "));
+            Err(Error::new(Code::Invalid, detail))
+        }
+    }
+}
+
+/// Files by path; null = without that file.
+pub(super) fn files_of(files: &Value) -> Result<BTreeMap<String, Option<String>>> {
+    serde_json::from_value(files.clone()).map_err(|_| {
+        Error::new(Code::Invalid, "`files` must be an object of texts by path; null removes a file.")
+    })
+}
+
+/// On which files a call is run again.
+pub(super) fn replay_ask(components: &mut Components) -> Value {
+    components.named("TraceReplayAsk", |_| {
+        json!({
+            "type": "object", "additionalProperties": false,
+            "properties": {
+                "code": { "type": "string", "enum": ["recorded", "live"], "description": "The files it was recorded with (without this), or those that run now." },
+                "files": { "type": "object", "additionalProperties": { "type": ["string", "null"] }, "description": "Files in the place of those in the plugin's folder, by path; null = without that file." },
+            },
+        })
+    })
 }
 
 /// A recorded call as a file.

@@ -16,7 +16,7 @@ use super::context::ApiContext;
 use super::fault;
 use super::parked::Parked;
 use super::pool::Pool;
-use super::replay::Released;
+use super::replay;
 use super::require::Modules;
 use super::room::Room;
 use super::share::Share;
@@ -305,15 +305,7 @@ impl Actor {
             if sweep {
                 room.sweep(self, Instant::now());
             }
-            if room.todo.is_empty() && !sweep {
-                match self.context.replay.as_ref().map(|it| it.release()) {
-                    Some(Released::Woken) => continue,
-                    Some(Released::Ended) => {
-                        self.sweep();
-                        continue;
-                    }
-                    Some(Released::Nobody) | None => {}
-                }
+            if room.todo.is_empty() && !sweep && !replay::goes_on(self) {
                 self.count_turn(&mut counted);
                 if self.state.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                     return;

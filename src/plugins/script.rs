@@ -8,13 +8,19 @@ use serde_json::Value;
 
 use crate::hooks::{CallFailure, CallFuture, HookCall, HookHandler, Offer, Registration, Subscription};
 use crate::lua::quota::Quotas;
+use crate::lua::replay::Replayed;
 use crate::lua::{Generation, GenerationStats, LuaHost, PluginSource};
 use crate::model::tally::HostTallies;
+use crate::model::trace::Trace;
 
 /// Loads plugins.
 pub trait ScriptHost: Send + Sync + 'static {
     /// Runs a plugin's chunk; what it registers is in the answer.
     fn load(&self, source: PluginSource) -> BoxFuture<'static, Result<Arc<dyn Script>, CallFailure>>;
+    /// Runs a recorded call again on the files of `source`, in a VM that is thrown away.
+    fn replay(&self, _source: PluginSource, _trace: Arc<Trace>) -> BoxFuture<'static, Replayed> {
+        Box::pin(std::future::ready(Replayed::default()))
+    }
     /// The lines of a manifest that ask for what a plugin was seen to need.
     fn learned(&self, _plugin: &Arc<str>) -> String {
         String::new()
@@ -66,6 +72,11 @@ impl ScriptHost for LuaHost {
             let generation = LuaHost::load(&host, source).await?;
             Ok(Arc::new(Loaded(generation)) as Arc<dyn Script>)
         })
+    }
+
+    fn replay(&self, source: PluginSource, trace: Arc<Trace>) -> BoxFuture<'static, Replayed> {
+        let host = self.clone();
+        Box::pin(async move { LuaHost::replay(&host, source, &trace).await })
     }
 
     fn learned(&self, plugin: &Arc<str>) -> String {

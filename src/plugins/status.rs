@@ -87,6 +87,8 @@ pub struct LastError {
     pub hint: Option<String>,
     /// The script's own frames.
     pub traceback: Option<String>,
+    /// The recorded call, at `/api/v1/traces/{id}`; null when it was not recorded.
+    pub trace_id: Option<String>,
     /// The generation that failed.
     pub generation: u64,
     /// When (UTC).
@@ -116,6 +118,7 @@ impl LastError {
             excerpt: fault.excerpt,
             hint: fault.hint,
             traceback: fault.traceback,
+            trace_id: fault.trace_id,
             generation,
             at,
         }

@@ -42,6 +42,7 @@ mod sounds;
 mod start_stop;
 mod strays;
 mod tls;
+mod traces;
 mod tracks;
 mod versions;
 mod upload;

@@ -16,7 +16,7 @@ mod written;
 
 pub use class::{Class, class_of};
 pub use mask::Mask;
-pub use record::{Ended, Origin, Record};
+pub use record::{Ended, Origin, Record, fingerprint};
 pub use sense::Senses;
 pub use tape::{Note, Tape, args_of, values_of};
 pub use targets::{slot_of, target_of};

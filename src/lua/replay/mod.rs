@@ -27,7 +27,8 @@ use super::require::Modules;
 use super::secrets::Secrets;
 use super::strand::{Job, QueuedCall};
 
-pub use script::{Released, Replay, Turn, leave};
+use script::Released;
+pub use script::{Replay, Turn, leave};
 
 /// A replay that has not ended by then is given up.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -172,6 +173,18 @@ impl LuaHost {
         let reply = reply_of(answer, source.generation).await;
         drop(closing);
         reply
+    }
+}
+
+/// A VM has nothing to do: whether somebody in it goes on for all that, because it is a replay.
+pub(super) fn goes_on(actor: &Arc<Actor>) -> bool {
+    match actor.context.replay.as_ref().map(|it| it.release()) {
+        Some(Released::Woken) => true,
+        Some(Released::Ended) => {
+            actor.sweep();
+            true
+        }
+        Some(Released::Nobody) | None => false,
     }
 }
 

@@ -154,5 +154,7 @@ fn failed(plugin: &str, failure: &CallFailure) -> Error {
         Outcome::Skipped => (Code::PluginUnavailable, "is left alone for a while, or has too much to do"),
         _ => (Code::PluginFailed, "failed at this; its log and status tell why"),
     };
-    Error::new(code, format!("The plugin `{plugin}` {what}."))
+    let error = Error::new(code, format!("The plugin `{plugin}` {what}."));
+    // Nothing of the script is for its client, but an admin finds the record by this.
+    failure.fault.trace_id.iter().fold(error, |error, id| error.with_member("trace_id", id.as_str()))
 }

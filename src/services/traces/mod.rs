@@ -4,6 +4,7 @@
 //! ring. A call is written out as a [`Trace`] only when somebody looks at it, or when it is stored, in batches, by
 //! [`Traces::run`].
 
+mod compare;
 mod keep;
 mod read;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use crate::model::trace::{Trace, TraceHead};
 use crate::store::Store;
 
 pub use crate::store::TraceFilter;
+pub use compare::{Difference, differences};
 
 /// From where this process counts its moments.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);

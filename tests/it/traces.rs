@@ -1,0 +1,147 @@
+//! Recorded calls into plugins: found, read, bounded, kept over a restart, run again on other code.
+
+use serde_json::{Value, json};
+
+use crate::common::Server;
+use crate::common::server::wait_for;
+
+const GATE: &str = r#"panotti.on.before_recording_start(function(recording, ctx)
+  panotti.log.info("asked", { token = panotti.config.token })
+  panotti.kv.set("last", { title = recording.title, at = panotti.time.now(), key = panotti.config.token })
+  if recording.title == "Bad" then error("cannot bear " .. recording.title .. " with " .. panotti.config.token) end
+  if recording.title == "Private" then return panotti.deny("private") end
+  return { title = recording.title .. "!" }
+end)"#;
+
+const MANIFEST: &str = r#"config: { token: "hunter2-secret" }
+config_schema: { properties: { token: { type: string, secret: true } } }
+"#;
+
+fn start() -> Server {
+    Server::with().plugin("gate", GATE).plugin_file("gate", "plugin.yaml", MANIFEST).start()
+}
+
+fn record(server: &Server, title: &str) -> u16 {
+    server.post("/api/v1/recordings", json!({ "title": title })).status
+}
+
+/// The newest call that fits.
+fn newest(server: &Server, query: &str) -> Value {
+    let path = format!("/api/v1/traces?plugin=gate&{query}&limit=1");
+    wait_for("a recorded call", || server.get(&path).expect(200)["items"].get(0).cloned())
+}
+
+fn whole(server: &Server, query: &str) -> Value {
+    let head = newest(server, query);
+    server.get(&format!("/api/v1/traces/{}", head["id"].as_str().unwrap())).expect(200)
+}
+
+#[test]
+fn a_failure_names_its_record_which_holds_no_secret_and_outlives_the_process() {
+    let server = start();
+    assert_eq!(record(&server, "Bad"), 201);
+    let status = server.get("/api/v1/plugins/gate/status").expect(200);
+    let id = status["last_error"]["trace_id"].as_str().unwrap().to_owned();
+    let line = server.wait_for_log("the failure", |it| it["trace_id"] == id.as_str());
+    assert_eq!(line["hook"], "before_recording_start", "{line}");
+    let trace = server.get(&format!("/api/v1/traces/{id}")).expect(200);
+    assert_eq!((&trace["outcome"], &trace["kept"]), (&json!("runtime"), &json!("failure")));
+    assert_eq!(trace["input"]["title"], "Bad");
+    assert!(trace["subject"].as_str().unwrap().starts_with("recording/"));
+    let text = trace.to_string();
+    assert!(!text.contains("hunter2"), "{text}");
+    assert!(text.contains("cannot bear Bad with ***"), "{text}");
+    let names: Vec<&str> = trace["steps"].as_array().unwrap().iter().filter_map(|it| it["name"].as_str()).collect();
+    assert_eq!(names, ["panotti.log.info", "panotti.kv.set"]);
+    let request = trace["request_id"].as_str().unwrap();
+    assert_eq!(newest(&server, &format!("request_id={request}"))["id"], id.as_str());
+    let server = server.restart();
+    assert_eq!(server.get(&format!("/api/v1/traces/{id}")).expect(200)["steps"], trace["steps"]);
+    server.get("/api/v1/traces/12345").problem(404, "trace_not_found");
+}
+
+#[test]
+fn a_call_run_again_comes_to_the_same_and_changes_nothing() {
+    let server = start();
+    assert_eq!((record(&server, "Private"), record(&server, "Plain")), (422, 201));
+    for (outcome, kind) in [("refused", "deny"), ("ok", "patch")] {
+        let head = newest(&server, &format!("hook=before_recording_start&outcome={outcome}"));
+        let path = format!("/api/v1/traces/{}/replay", head["id"].as_str().unwrap());
+        let before = server.log_length();
+        let again = server.post(&path, json!({})).expect(200);
+        assert_eq!((&again["same"], &again["output"]["kind"]), (&json!(true), &json!(kind)), "{again}");
+        assert_eq!((&again["diverged"], &again["diff"]), (&Value::Null, &json!([])));
+        assert_eq!(again["log"][0]["message"], "asked");
+        assert!(server.log_since(before).iter().all(|it| it["message"] != "asked"), "what it logs goes nowhere");
+    }
+    let all = server.get("/api/v1/traces?plugin=gate&hook=before_recording_start").expect(200);
+    assert_eq!(all["items"].as_array().unwrap().len(), 2, "a replay is not recorded");
+}
+
+#[test]
+fn other_code_shows_where_it_goes_another_way() {
+    let server = start();
+    assert_eq!(record(&server, "Plain"), 201);
+    let id = newest(&server, "hook=before_recording_start")["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/traces/{id}/replay");
+    let shout = GATE.replace("title .. \"!\"", "title .. \"?\"");
+    let again = server.post(&path, json!({ "files": { "init.lua": shout } })).expect(200);
+    assert_eq!((&again["same"], &again["same_code"]), (&json!(false), &json!(false)));
+    let diff = json!([{ "path": "/output/patch/title", "before": "Plain!", "after": "Plain?" }]);
+    assert_eq!(again["diff"], diff);
+    let asks = "panotti.on.before_recording_start(function()\n  local all = panotti.kv.list('')\nend)";
+    let again = server.post(&path, json!({ "files": { "init.lua": asks } })).expect(200);
+    let diverged = &again["diverged"];
+    assert_eq!((&diverged["function"], &diverged["file"], &diverged["line"]), (&json!("panotti.kv.list"), &json!("init.lua"), &json!(2)));
+    assert_eq!(again["outcome"], Value::Null);
+    // An edit that went live: the files of then are kept.
+    std::fs::write(server.folder().join("plugins/gate/init.lua"), shout).unwrap();
+    server.post("/api/v1/plugins/rescan", json!({})).expect(200);
+    assert_eq!(server.post(&path, json!({})).expect(200)["same"], true);
+    assert_eq!(server.post(&path, json!({ "code": "live" })).expect(200)["diff"], diff);
+    server.post(&path, json!({ "code": "other" })).problem(422, "invalid");
+    server.post(&path, json!({ "files": { "../x.lua": "" } })).problem(400, "bad_path");
+}
+
+#[test]
+fn the_content_of_calls_needs_another_scope_than_their_list() {
+    let server = start();
+    assert_eq!(record(&server, "Bad"), 201);
+    let id = newest(&server, "outcome=runtime")["id"].as_str().unwrap().to_owned();
+    let made = server.post("/api/v1/tokens", json!({ "name": "looks", "scopes": ["plugins:read"] })).expect(201);
+    let client = server.client().with_key(made["token"].as_str());
+    client.get("/api/v1/traces").expect(200);
+    client.get(&format!("/api/v1/traces/{id}")).problem(403, "scope_missing");
+    client.post(&format!("/api/v1/traces/{id}/replay"), json!({})).problem(403, "scope_missing");
+}
+
+#[test]
+fn the_last_calls_of_each_hook_are_held_and_a_page_leads_to_the_next() {
+    let server = Server::with()
+        .plugin("gate", "panotti.on.on_clip_captured(function() end)")
+        .plugin_file("gate", "plugin.yaml", "limits: { trace_per_mille: 0 }")
+        .env("PANOTTI_TRACES_LAST", 5)
+        .start();
+    for n in 0..12 {
+        server.post("/api/v1/clips", json!({ "title": format!("c{n}"), "file_path": "/x" })).expect(201);
+    }
+    let path = "/api/v1/traces?plugin=gate&hook=on_clip_captured";
+    let all = server.get(path).expect(200)["items"].clone();
+    assert_eq!(all.as_array().unwrap().len(), 5);
+    assert!(all.as_array().unwrap().iter().all(|it| it["kept"] == "recent"), "{all}");
+    let first = server.get(&format!("{path}&limit=2")).expect(200);
+    let next = first["next"].as_str().unwrap();
+    let second = server.get(&format!("{path}&limit=2&before={next}")).expect(200);
+    assert_eq!(second["items"][0]["id"], all[2]["id"]);
+    let server = server.restart();
+    assert_eq!(server.get(path).expect(200)["items"], json!([]));
+}
+
+#[test]
+fn nothing_is_recorded_when_that_is_switched_off() {
+    let server = Server::with().plugin("gate", GATE).plugin_file("gate", "plugin.yaml", MANIFEST).env("PANOTTI_TRACES_ENABLED", false).start();
+    assert_eq!(record(&server, "Bad"), 201);
+    let status = server.get("/api/v1/plugins/gate/status").expect(200);
+    assert_eq!(status["last_error"]["trace_id"], Value::Null, "{status}");
+    assert_eq!(server.get("/api/v1/traces").expect(200)["items"], json!([]));
+}
