@@ -14,7 +14,7 @@ const GATE: &str = r#"panotti.on.before_recording_start(function(recording, ctx)
 end)"#;
 
 const MANIFEST: &str = r#"config: { token: "hunter2-secret" }
-config_schema: { properties: { token: { type: string, secret: true } } }
+config_schema: { properties: { token: { type: string, writeOnly: true } } }
 "#;
 
 fn start() -> Server {
