@@ -145,8 +145,13 @@ impl Parts {
         let replays = self.services.replays.clone();
         let replaying = tokio::spawn(async move { replays.run().await });
         let recording = tokio::spawn(self.services.traces.clone().run());
-        let background =
-            [self.deliver(), replaying, tokio::spawn(sweep(self.services.clone())), self.keep(settings), recording];
+        let background = [
+            self.deliver(),
+            replaying,
+            tokio::spawn(sweep(self.services.clone())),
+            self.keep(settings),
+            recording,
+        ];
         let url = base_url(address, settings.has_tls());
         ServerFile::write(&settings.data_dir, &url, certificate.as_deref()).map_err(Error::internal)?;
         self.greet(settings, address);

@@ -93,7 +93,8 @@ pub(super) fn check_fields(body: &Map<String, Value>, known: &[&str]) -> Result<
     match body.keys().find(|it| !known.contains(&it.as_str())) {
         None => Ok(()),
         Some(name) => {
-            let detail = format!("There is no field `{}`; there are {}.", name.escape_debug(), known.join(", "));
+            let detail =
+                format!("There is no field `{}`; there are {}.", name.escape_debug(), known.join(", "));
             Err(Error::new(Code::Invalid, detail))
         }
     }

@@ -209,7 +209,13 @@ fn state_of(context: &ApiContext, queued: &QueuedCall, meter: Meter, random: u64
 }
 
 /// Gives a call its random numbers, and what the flight recorder notes of it.
-fn remember(state: &mut CallState, context: &ApiContext, random: u64, input: Arc<serde_json::Value>, slot: Option<u32>) {
+fn remember(
+    state: &mut CallState,
+    context: &ApiContext,
+    random: u64,
+    input: Arc<serde_json::Value>,
+    slot: Option<u32>,
+) {
     state.random = AtomicU64::new(random);
     state.record = context.origin.as_ref().map(|origin| Record::new(origin, input, slot, random));
 }

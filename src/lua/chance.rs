@@ -74,7 +74,11 @@ impl Chance {
 }
 
 /// Replaces the functions in a fresh VM, after the guards and before its sandbox closes.
-pub(super) fn install(lua: &Lua, context: &Arc<ApiContext>, door: &Arc<dyn Door>) -> mlua::Result<Arc<Chance>> {
+pub(super) fn install(
+    lua: &Lua,
+    context: &Arc<ApiContext>,
+    door: &Arc<dyn Door>,
+) -> mlua::Result<Arc<Chance>> {
     let chance = Arc::new(Chance { base: AtomicU64::new(door.seed()), running: AtomicU64::new(0) });
     let (own, seeded) = (Arc::clone(&chance), Arc::clone(&chance));
     let random = lua.create_function(move |_, ()| Ok(unit(next(&own.running))))?;

@@ -116,7 +116,15 @@ fn record(call: &Arc<CallState>, done: &mut Result<(Outcome, Taken), Failed>) {
     let Some(record) = &call.record else { return };
     let number = record.origin.next_number();
     let took_us = call.left_ns.load(Ordering::Relaxed) / 1_000;
-    let ended = |kept, outcome, answer, effects, fault| Ended { number, outcome, answer, effects, fault, took_us, kept };
+    let ended = |kept, outcome, answer, effects, fault| Ended {
+        number,
+        outcome,
+        answer,
+        effects,
+        fault,
+        took_us,
+        kept,
+    };
     match done {
         Ok((outcome, taken)) => {
             let outcome = *outcome;

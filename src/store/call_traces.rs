@@ -162,7 +162,8 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn list_traces(&mut self, wanted: &TraceFilter, limit: i64) -> Result<Vec<TraceHead>> {
-        let mut query = traces::table.filter(traces::number.lt(wanted.before.unwrap_or(i64::MAX))).into_boxed();
+        let mut query =
+            traces::table.filter(traces::number.lt(wanted.before.unwrap_or(i64::MAX))).into_boxed();
         if let Some(plugin) = &wanted.plugin {
             query = query.filter(traces::plugin.eq(plugin));
         }
@@ -192,12 +193,8 @@ impl Reader {
             (traces::number, traces::plugin, traces::hook, traces::generation, traces::at, traces::took_us),
             (traces::outcome, traces::kept, traces::request_id, traces::subject, traces::message),
         );
-        let rows: Vec<Row> = query
-            .select(columns)
-            .order(traces::number.desc())
-            .limit(limit)
-            .load(&mut self.conn)
-            .or_fail()?;
+        let rows: Vec<Row> =
+            query.select(columns).order(traces::number.desc()).limit(limit).load(&mut self.conn).or_fail()?;
         let heads = rows.into_iter().map(|(what, how)| {
             let (number, plugin, hook, generation, at, took_us) = what;
             let (outcome, kept, request_id, subject, message) = how;
@@ -235,8 +232,7 @@ impl Reader {
     /// The database's.
     pub fn last_traces(&mut self, plugin: &str, limit: i64) -> Result<Vec<Trace>> {
         let rows = traces::table.filter(traces::plugin.eq(plugin)).order(traces::number.desc());
-        let bodies: Vec<String> =
-            rows.limit(limit).select(traces::body).load(&mut self.conn).or_fail()?;
+        let bodies: Vec<String> = rows.limit(limit).select(traces::body).load(&mut self.conn).or_fail()?;
         bodies.iter().map(|it| from_text(it)).collect()
     }
 

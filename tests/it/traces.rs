@@ -51,7 +51,8 @@ fn a_failure_names_its_record_which_holds_no_secret_and_outlives_the_process() {
     let text = trace.to_string();
     assert!(!text.contains("hunter2"), "{text}");
     assert!(text.contains("cannot bear Bad with ***"), "{text}");
-    let names: Vec<&str> = trace["steps"].as_array().unwrap().iter().filter_map(|it| it["name"].as_str()).collect();
+    let names: Vec<&str> =
+        trace["steps"].as_array().unwrap().iter().filter_map(|it| it["name"].as_str()).collect();
     assert_eq!(names, ["panotti.log.info", "panotti.kv.set"]);
     let request = trace["request_id"].as_str().unwrap();
     assert_eq!(newest(&server, &format!("request_id={request}"))["id"], id.as_str());
@@ -72,7 +73,10 @@ fn a_call_run_again_comes_to_the_same_and_changes_nothing() {
         assert_eq!((&again["same"], &again["output"]["kind"]), (&json!(true), &json!(kind)), "{again}");
         assert_eq!((&again["diverged"], &again["diff"]), (&Value::Null, &json!([])));
         assert_eq!(again["log"][0]["message"], "asked");
-        assert!(server.log_since(before).iter().all(|it| it["message"] != "asked"), "what it logs goes nowhere");
+        assert!(
+            server.log_since(before).iter().all(|it| it["message"] != "asked"),
+            "what it logs goes nowhere"
+        );
     }
     let all = server.get("/api/v1/traces?plugin=gate&hook=before_recording_start").expect(200);
     assert_eq!(all["items"].as_array().unwrap().len(), 2, "a replay is not recorded");
@@ -92,7 +96,10 @@ fn other_code_shows_where_it_goes_another_way() {
     let asks = "panotti.on.before_recording_start(function()\n  local all = panotti.kv.list('')\nend)";
     let again = server.post(&path, json!({ "files": { "init.lua": asks } })).expect(200);
     let diverged = &again["diverged"];
-    assert_eq!((&diverged["function"], &diverged["file"], &diverged["line"]), (&json!("panotti.kv.list"), &json!("init.lua"), &json!(2)));
+    assert_eq!(
+        (&diverged["function"], &diverged["file"], &diverged["line"]),
+        (&json!("panotti.kv.list"), &json!("init.lua"), &json!(2))
+    );
     assert_eq!(again["outcome"], Value::Null);
     // An edit that went live: the files of then are kept.
     std::fs::write(server.folder().join("plugins/gate/init.lua"), shout).unwrap();
@@ -108,7 +115,8 @@ fn the_content_of_calls_needs_another_scope_than_their_list() {
     let server = start();
     assert_eq!(record(&server, "Bad"), 201);
     let id = newest(&server, "outcome=runtime")["id"].as_str().unwrap().to_owned();
-    let made = server.post("/api/v1/tokens", json!({ "name": "looks", "scopes": ["plugins:read"] })).expect(201);
+    let made =
+        server.post("/api/v1/tokens", json!({ "name": "looks", "scopes": ["plugins:read"] })).expect(201);
     let client = server.client().with_key(made["token"].as_str());
     client.get("/api/v1/traces").expect(200);
     client.get(&format!("/api/v1/traces/{id}")).problem(403, "scope_missing");
@@ -139,7 +147,11 @@ fn the_last_calls_of_each_hook_are_held_and_a_page_leads_to_the_next() {
 
 #[test]
 fn nothing_is_recorded_when_that_is_switched_off() {
-    let server = Server::with().plugin("gate", GATE).plugin_file("gate", "plugin.yaml", MANIFEST).env("PANOTTI_TRACES_ENABLED", false).start();
+    let server = Server::with()
+        .plugin("gate", GATE)
+        .plugin_file("gate", "plugin.yaml", MANIFEST)
+        .env("PANOTTI_TRACES_ENABLED", false)
+        .start();
     assert_eq!(record(&server, "Bad"), 201);
     let status = server.get("/api/v1/plugins/gate/status").expect(200);
     assert_eq!(status["last_error"]["trace_id"], Value::Null, "{status}");

@@ -166,9 +166,7 @@ impl<'a> Build<'a> {
             let note = Note::begin(&ctx, class, &shapes, name, &values);
             let mut args = Args::new(&lua, name, &shapes, values);
             let begin = || {
-                noting_panics(&ctx, || {
-                    body(&ctx, &mut args).and_then(|work| args.check_end().map(|()| work))
-                })
+                noting_panics(&ctx, || body(&ctx, &mut args).and_then(|work| args.check_end().map(|()| work)))
             };
             // What is answered from a record does not begin.
             let work = replayed.is_none().then(|| watched(note.as_ref(), begin));

@@ -31,7 +31,10 @@ pub(super) fn turn(
 }
 
 /// Waits as long as it is not its turn.
-pub(super) async fn wait(ctx: &ApiContext, (step, call): (Box<CallStep>, Option<Arc<CallState>>)) -> Box<CallStep> {
+pub(super) async fn wait(
+    ctx: &ApiContext,
+    (step, call): (Box<CallStep>, Option<Arc<CallState>>),
+) -> Box<CallStep> {
     if let Some(replay) = &ctx.replay {
         replay.wait_for(&step, call).await;
     }

@@ -73,7 +73,10 @@ mod tests {
                 let path = format!("{}.{}", doc.path(), function.name);
                 let path = if function.name == module.name { doc.path() } else { path };
                 let class = class_of(&path, function.waits);
-                assert!(class.is_some(), "{path}: say in class_of whether a trace has to keep what it answers");
+                assert!(
+                    class.is_some(),
+                    "{path}: say in class_of whether a trace has to keep what it answers"
+                );
                 let waits_for_own = path.starts_with("panotti.task.gather") || inside.contains(&&*path);
                 if function.waits && !waits_for_own {
                     assert_ne!(class, Some(Class::Local), "{path} waits: its answer is the world's");

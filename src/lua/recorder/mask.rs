@@ -92,7 +92,8 @@ mod tests {
     #[test]
     fn secrets_go_by_their_value_and_by_their_name_also_those_of_a_former_config() {
         let keys: Arc<[String]> = Arc::from(["pin".to_owned(), "deep".to_owned()]);
-        let secrets = Secrets::new(keys, &json!({"pin": 123_456, "deep": {"a": "hidden-word"}, "open": "plain"}));
+        let secrets =
+            Secrets::new(keys, &json!({"pin": 123_456, "deep": {"a": "hidden-word"}, "open": "plain"}));
         secrets.read(&json!({"pin": 1, "deep": {"a": "another"}}));
         let mut mask = Mask::new(&secrets);
         let value = json!({

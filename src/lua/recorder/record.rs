@@ -45,7 +45,12 @@ pub struct Origin {
 
 impl Origin {
     /// Of the VMs of `source`; none when nothing is recorded.
-    pub fn of(source: &PluginSource, secrets: &Arc<Secrets>, config: &Value, traces: &Traces) -> Option<Arc<Self>> {
+    pub fn of(
+        source: &PluginSource,
+        secrets: &Arc<Secrets>,
+        config: &Value,
+        traces: &Traces,
+    ) -> Option<Arc<Self>> {
         Some(Arc::new(Origin {
             plugin: Arc::clone(&source.name),
             generation: source.generation,
@@ -161,7 +166,12 @@ impl Record {
     }
 
     /// The call has ended: it goes to the calls of its plugin.
-    pub fn end(call: &Arc<CallState>, number: i64, outcome: Outcome, make: impl FnOnce(&'static str) -> Ended) {
+    pub fn end(
+        call: &Arc<CallState>,
+        number: i64,
+        outcome: Outcome,
+        make: impl FnOnce(&'static str) -> Ended,
+    ) {
         let Some(record) = &call.record else { return };
         let origin = &record.origin;
         let is_sample = || mixed(number) % 1_000 < origin.per_mille;

@@ -67,7 +67,13 @@ impl Tape {
         }
     }
 
-    fn begin(&mut self, shapes: &Shapes, name: &'static str, part: u64, values: &MultiValue) -> Option<usize> {
+    fn begin(
+        &mut self,
+        shapes: &Shapes,
+        name: &'static str,
+        part: u64,
+        values: &MultiValue,
+    ) -> Option<usize> {
         if !self.take(STEP_BYTES, name) {
             return None;
         }
@@ -118,7 +124,10 @@ impl Tape {
                 true
             }
             None => {
-                self.cut = Some(format!("from step {} on ({what}): no room (traces.call_kib)", self.steps.len() + 1));
+                self.cut = Some(format!(
+                    "from step {} on ({what}): no room (traces.call_kib)",
+                    self.steps.len() + 1
+                ));
                 false
             }
         }
@@ -202,11 +211,7 @@ impl Note {
 }
 
 /// An answer on a tape as the values that the glue takes; none for one that cannot be made.
-pub fn values_of(
-    lua: &mlua::Lua,
-    shapes: &Shapes,
-    answer: &StepAnswer,
-) -> mlua::Result<Option<MultiValue>> {
+pub fn values_of(lua: &mlua::Lua, shapes: &Shapes, answer: &StepAnswer) -> mlua::Result<Option<MultiValue>> {
     let values = match answer {
         StepAnswer::Returned(values) => values,
         StepAnswer::Raised(message) => {

@@ -188,12 +188,7 @@ fn named(lua: &Lua, shapes: &Shapes, map: &Map<String, serde_json::Value>) -> ml
     Ok(Some(Value::Table(table)))
 }
 
-fn special(
-    lua: &Lua,
-    shapes: &Shapes,
-    key: &str,
-    value: &serde_json::Value,
-) -> mlua::Result<Option<Value>> {
+fn special(lua: &Lua, shapes: &Shapes, key: &str, value: &serde_json::Value) -> mlua::Result<Option<Value>> {
     let bytes = || value.as_str().and_then(|it| STANDARD.decode(it).ok()).unwrap_or_default();
     Ok(match (key, value) {
         ("$", serde_json::Value::String(what)) if what == "nil" => Some(Value::Nil),
@@ -219,7 +214,9 @@ pub fn is_lost(written: &serde_json::Value) -> Option<&str> {
     match written {
         serde_json::Value::Array(items) => items.iter().find_map(is_lost),
         serde_json::Value::Object(map) => match map.get("$") {
-            Some(serde_json::Value::String(what)) if map.len() == 1 => (what != "nil").then_some(what.as_str()),
+            Some(serde_json::Value::String(what)) if map.len() == 1 => {
+                (what != "nil").then_some(what.as_str())
+            }
             _ => map.values().find_map(is_lost),
         },
         _ => None,
@@ -246,7 +243,8 @@ mod tests {
         let again = decode(&lua, &shapes, &written).unwrap().unwrap();
         assert_eq!(write(&again), written);
         assert_eq!(is_lost(&written), None);
-        let array = crate::lua::convert::to_lua(&lua, &shapes, &json!({"a": [], "b": [null, {"c": []}]})).unwrap();
+        let array =
+            crate::lua::convert::to_lua(&lua, &shapes, &json!({"a": [], "b": [null, {"c": []}]})).unwrap();
         assert_eq!(write(&array), json!({"a": [], "b": [null, {"c": []}]}));
         let lost = lua.load("return {a = {print}}").eval().unwrap();
         assert_eq!(is_lost(&write(&lost)), Some("function"));

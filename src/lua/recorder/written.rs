@@ -99,9 +99,13 @@ fn write(call: &CallState, record: &Record) -> Trace {
     let (steps, mut cut) = record.tape.lock().read();
     let loaded = origin.load.get().filter(|_| call.kind != CallKind::Load);
     let load = loaded.map(|it| it.steps.clone()).unwrap_or_default();
-    cut = cut.or_else(|| loaded.and_then(|it| it.cut.as_ref()).map(|it| format!("while its files loaded, {it}")));
+    cut = cut
+        .or_else(|| loaded.and_then(|it| it.cut.as_ref()).map(|it| format!("while its files loaded, {it}")));
     let deadline = f64::from_bits(record.deadline.load(Ordering::Relaxed));
-    let effects = ended.effects.as_ref().map_or_else(|| effects::write(&[], &[]), |it| effects::write(&it.kv, &it.events));
+    let effects = ended
+        .effects
+        .as_ref()
+        .map_or_else(|| effects::write(&[], &[]), |it| effects::write(&it.kv, &it.events));
     let mut ctx = call.ctx.to_json();
     if let Some(schedule) = &call.ctx.schedule {
         ctx["schedule"] = (**schedule).into();
@@ -147,7 +151,9 @@ fn masked(steps: Vec<Step>, mask: &mut Mask<'_>) -> Vec<Step> {
             args: it.args.iter().map(|it| mask.value(it)).collect(),
             effects: mask.value(&it.effects),
             answer: match &it.answer {
-                StepAnswer::Returned(values) => StepAnswer::Returned(values.iter().map(|it| mask.value(it)).collect()),
+                StepAnswer::Returned(values) => {
+                    StepAnswer::Returned(values.iter().map(|it| mask.value(it)).collect())
+                }
                 StepAnswer::Raised(message) => StepAnswer::Raised(mask.text(message)),
                 other => other.clone(),
             },

@@ -280,7 +280,9 @@ pub fn leave(step: &CallStep, call: &CallState) {
 /// Whether this very call has written the key that it reads.
 fn writes_before(ctx: &ApiContext, args: &[Value]) -> bool {
     use crate::model::call::KvOp;
-    let (Some(call), Some(key)) = (ctx.current.get(), args.first().and_then(Value::as_str)) else { return false };
+    let (Some(call), Some(key)) = (ctx.current.get(), args.first().and_then(Value::as_str)) else {
+        return false;
+    };
     let effects = call.effects.lock();
     effects.kv.iter().any(|it| match it {
         KvOp::Set { key: it, .. } | KvOp::Delete { key: it } => it == key,

@@ -24,7 +24,10 @@ fn last(bench: &Bench, hook: &str) -> Trace {
 }
 
 fn granted(source: &str) -> PluginSource {
-    let permissions = serde_json::from_value::<Permissions>(json!({"db": true, "clips": ["read", "write"], "recordings": ["read"]})).unwrap();
+    let permissions = serde_json::from_value::<Permissions>(
+        json!({"db": true, "clips": ["read", "write"], "recordings": ["read"]}),
+    )
+    .unwrap();
     PluginSource { permissions, ..plugin(&[("init.lua", source)], json!({})) }
 }
 
@@ -126,7 +129,8 @@ fn failures_and_refusals_come_again() {
     assert_eq!(assert_replays("error('no ' .. clip.title)").outcome, "runtime");
     assert_eq!(assert_replays("return {title = 7, x = 0/0}").outcome, "convert");
     assert_eq!(assert_replays("while true do end").outcome, "deadline");
-    let denied = assert_replays("local ok, why = pcall(panotti.http.get, 'https://a.example/')\nreturn {title = why}");
+    let denied =
+        assert_replays("local ok, why = pcall(panotti.http.get, 'https://a.example/')\nreturn {title = why}");
     assert_eq!(denied.outcome, "denied");
     let bench = Bench::new();
     let source = "panotti.on.before_recording_start(function(it) return panotti.deny('not ' .. it.title, {status = 451}) end)";
@@ -163,7 +167,10 @@ fn a_call_that_waited_for_ever_ends_again_by_its_deadline() {
     if trace.outcome == "deadline" {
         assert_same(&trace, &replayed);
     }
-    assert!(trace.steps.len() == 1 && matches!(&trace.steps[0], Step::Call(it) if it.answer == StepAnswer::Unfinished));
+    assert!(
+        trace.steps.len() == 1
+            && matches!(&trace.steps[0], Step::Call(it) if it.answer == StepAnswer::Unfinished)
+    );
 }
 
 #[test]

@@ -122,15 +122,22 @@ impl Manager {
         match kept.await? {
             Some(files) => self.prepare_files(slot, files).await,
             None => {
-                let detail = format!("The files of the plugin `{}` that the call was recorded with are not kept.", slot.name);
-                Err(Error::new(Code::Conflict, detail).with_hint("Run it on the current ones: {\"code\": \"live\"}."))
+                let detail = format!(
+                    "The files of the plugin `{}` that the call was recorded with are not kept.",
+                    slot.name
+                );
+                Err(Error::new(Code::Conflict, detail)
+                    .with_hint("Run it on the current ones: {\"code\": \"live\"}."))
             }
         }
     }
 
     pub(super) fn running_files(&self, slot: &Slot) -> Result<Prepared> {
-        let prepared = slot.read(|it| it.live.as_ref().map(|it| it.prepared.clone()).or_else(|| it.prepared.clone()));
-        prepared.ok_or_else(|| Error::new(Code::PluginNotRunning, format!("The plugin `{}` does not run.", slot.name)))
+        let prepared =
+            slot.read(|it| it.live.as_ref().map(|it| it.prepared.clone()).or_else(|| it.prepared.clone()));
+        prepared.ok_or_else(|| {
+            Error::new(Code::PluginNotRunning, format!("The plugin `{}` does not run.", slot.name))
+        })
     }
 
     /// The files of a plugin's folder with some changed.
@@ -199,9 +206,15 @@ fn view(trace: &Trace, hash: String, config: &str, it: Replayed) -> ReplayView {
     view.output = it.output;
     view.effects = it.effects;
     view.fault = it.fault;
-    view.diverged = it.diverged.map(|it| json!({"function": it.function, "args": it.args, "file": it.file, "line": it.line}));
+    view.diverged = it
+        .diverged
+        .map(|it| json!({"function": it.function, "args": it.args, "file": it.file, "line": it.line}));
     view.left_over = it.left_over;
-    view.log = it.log.into_iter().map(|it| json!({"level": it.level, "message": it.message, "fields": it.fields})).collect();
+    view.log = it
+        .log
+        .into_iter()
+        .map(|it| json!({"level": it.level, "message": it.message, "fields": it.fields}))
+        .collect();
     view.took_ms = it.took_ms;
     if view.same_code && has_ended && !view.same && view.left_over.is_empty() {
         view.notes.push(
@@ -220,14 +233,19 @@ fn notes(trace: &Trace, view: &ReplayView, config: &str, it: &Replayed) -> Vec<S
     }
     if trace.masked > 0 {
         let masked = trace.masked;
-        notes.push(format!("{masked} secret values stand as *** in the record: what depends on them may differ."));
+        notes.push(format!(
+            "{masked} secret values stand as *** in the record: what depends on them may differ."
+        ));
     }
     if it.made_up > 0 {
         let made_up = it.made_up;
         notes.push(format!("{made_up} readings of clocks or chance were not recorded and are made up."));
     }
     if view.same_code && it.diverged.is_some() {
-        notes.push("The code is the same and yet asks for something else: it depends on what no record holds.".to_owned());
+        notes.push(
+            "The code is the same and yet asks for something else: it depends on what no record holds."
+                .to_owned(),
+        );
     }
     notes
 }

@@ -76,7 +76,10 @@ mod tests {
 
     #[test]
     fn differences_are_told_by_their_place() {
-        let (before, after) = (json!({"a": 1, "b": [1, 2], "c/d": {"x": 1}}), json!({"a": 1, "b": [1], "c/d": {"x": 2}, "e": null}));
+        let (before, after) = (
+            json!({"a": 1, "b": [1, 2], "c/d": {"x": 1}}),
+            json!({"a": 1, "b": [1], "c/d": {"x": 2}, "e": null}),
+        );
         let found = differences("", &before, &after);
         let paths: Vec<&str> = found.iter().map(|it| it.path.as_str()).collect();
         assert_eq!(paths, ["/b/1", "/c~1d/x", "/e"]);

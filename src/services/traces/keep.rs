@@ -58,7 +58,8 @@ impl Traces {
         for some in calls.chunks(BATCH) {
             let some: Vec<Arc<dyn Recorded>> = some.to_vec();
             // Writing out walks payloads: not on the threads that serve requests.
-            let traces = tokio::task::spawn_blocking(move || some.iter().map(|it| it.trace()).collect::<Vec<_>>());
+            let traces =
+                tokio::task::spawn_blocking(move || some.iter().map(|it| it.trace()).collect::<Vec<_>>());
             let traces = traces.await.map_err(crate::error::Error::internal)?;
             self.0.store.write(move |tx| traces.iter().try_for_each(|it| tx.keep_trace(it))).await?;
         }
@@ -80,7 +81,8 @@ impl Traces {
         let settings = &self.0.settings;
         let number = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
         let days = number(settings.days);
-        let since = (days > 0).then(|| Timestamp(self.0.clock.now_us().saturating_sub(days.saturating_mul(DAY_US))));
+        let since =
+            (days > 0).then(|| Timestamp(self.0.clock.now_us().saturating_sub(days.saturating_mul(DAY_US))));
         TraceBounds { since, per_plugin: number(settings.per_plugin), bytes: number(settings.mib << 20) }
     }
 }

@@ -129,7 +129,10 @@ impl PluginTraces {
     /// The wall clock at `moment`, in microseconds since 1970 UTC, as far as is known without asking it.
     pub fn at_us(&self, moment: Instant) -> i64 {
         let since = moment.saturating_duration_since(*START);
-        self.desk.start_us.load(Ordering::Relaxed).saturating_add(i64::try_from(since.as_micros()).unwrap_or_default())
+        self.desk
+            .start_us
+            .load(Ordering::Relaxed)
+            .saturating_add(i64::try_from(since.as_micros()).unwrap_or_default())
     }
 
     /// Takes a call that has ended; `store` says whether it shall outlive the process.

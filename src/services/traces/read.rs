@@ -18,7 +18,9 @@ impl Traces {
         let mut found = self.0.store.read_async(move |it| it.list_traces(&asked, limit)).await?;
         let known: BTreeSet<i64> = found.iter().map(|it| it.number).collect();
         let held = self.held(wanted.plugin.as_deref());
-        found.extend(held.iter().map(|it| it.head()).filter(|it| wanted.wants(it) && !known.contains(&it.number)));
+        found.extend(
+            held.iter().map(|it| it.head()).filter(|it| wanted.wants(it) && !known.contains(&it.number)),
+        );
         found.sort_unstable_by_key(|it| std::cmp::Reverse(it.number));
         found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(found)
@@ -31,7 +33,10 @@ impl Traces {
     pub async fn get(&self, id: &str) -> Result<Trace> {
         let missing = || {
             let shown: String = id.chars().take(40).collect();
-            Error::new(Code::TraceNotFound, format!("No recorded call has the id `{}`.", shown.escape_debug()))
+            Error::new(
+                Code::TraceNotFound,
+                format!("No recorded call has the id `{}`.", shown.escape_debug()),
+            )
         };
         let number = number_of(id).ok_or_else(missing)?;
         if let Some(held) = self.held(None).iter().find(|it| it.number() == number) {

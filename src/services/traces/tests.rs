@@ -87,9 +87,12 @@ async fn what_is_beyond_the_bounds_goes_the_oldest_first() {
     let world = World::new(&tokio::runtime::Handle::current(), Arc::new(crate::clock::SystemClock));
     let traces = world.services.traces.clone();
     let keep = |from: i64, to: i64, plugin: &'static str, bytes: usize| {
-        let calls: Vec<Trace> =
-            (from..=to).map(|number| Call { number, plugin, bytes }.trace()).collect();
-        world.services.store.write_blocking(move |tx| calls.iter().try_for_each(|it| tx.keep_trace(it))).unwrap();
+        let calls: Vec<Trace> = (from..=to).map(|number| Call { number, plugin, bytes }.trace()).collect();
+        world
+            .services
+            .store
+            .write_blocking(move |tx| calls.iter().try_for_each(|it| tx.keep_trace(it)))
+            .unwrap();
     };
     let sweep = |bounds| world.services.store.write_blocking(move |tx| tx.sweep_traces(bounds)).unwrap();
     keep(1, 10, "p", 100);
