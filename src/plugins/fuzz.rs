@@ -1,4 +1,5 @@
-//! Whatever stands in a manifest: its faults have places, nothing gets out of the environment unasked.
+//! Whatever stands in a manifest: its faults have places, nothing gets out of the environment unasked. Whatever a
+//! client calls a file or sends as a zip file: nothing leads out, nothing grows without end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,9 +8,9 @@ use std::time::{Duration, Instant};
 use crate::config::LimitRules;
 use crate::fuzz;
 
-use super::discovery::Snapshot;
+use super::discovery::{FILE_MAX_BYTES, Snapshot};
 use super::env::{PluginEnv, infer};
-use super::manifest;
+use super::{archive, manifest, sources};
 
 const SECRET: &str = "nobody-may-see-this";
 
@@ -86,4 +87,37 @@ fn variables() {
         assert!(value.as_str().is_none_or(|it| it == text));
         assert!(value.as_f64().is_none_or(f64::is_finite));
     });
+}
+
+#[test]
+fn archives() {
+    fuzz::run(
+        "archive",
+        &["PK\x01\x02", "PK\x03\x04", "PK\x05\x06", "../", "init.lua", "/", "\\"],
+        |input| {
+            let Ok(unpacked) = archive::unpack(input) else { return };
+            for (path, content) in &unpacked.files {
+                assert!(sources::check(path).is_ok() && content.len() as u64 <= FILE_MAX_BYTES);
+            }
+            let packed = archive::pack("p", &unpacked.files).unwrap();
+            assert_eq!(archive::unpack(&packed).unwrap().files, unpacked.files);
+        },
+    );
+}
+
+#[test]
+fn source_paths() {
+    fuzz::run(
+        "source_path",
+        &["..", "/", "\\", ".lua", "plugin.yaml", "migrations/", "tests/", "\0", "\u{202e}"],
+        |input| {
+            let Ok(path) = std::str::from_utf8(input) else { return };
+            if sources::check(path).is_ok() {
+                assert!(sources::inside(path).is_ok());
+                let parts = std::path::Path::new(path).components();
+                assert!(parts.clone().all(|it| matches!(it, std::path::Component::Normal(_))), "{path:?}");
+                assert_eq!(parts.count(), path.split('/').count(), "{path:?}");
+            }
+        },
+    );
 }

@@ -145,6 +145,12 @@ fn a_plugin_that_does_not_run_is_mended_by_a_save() {
     assert_eq!((&edited["live"], &edited["fault"]["line"]), (&json!(false), &json!(3)), "{edited}");
     let mended = save(&server, "init.lua", &tag(&server, "init.lua"), GREETER).expect(200);
     assert_eq!((&mended["live"], &mended["fault"]), (&json!(true), &Value::Null), "{mended}");
+    let versions = server.get("/api/v1/plugins/greeter/versions").expect(200);
+    assert_eq!(
+        (&versions["items"][0]["origin"], &versions["total"]),
+        (&json!("api"), &json!(1)),
+        "{versions}"
+    );
     assert_eq!(greeted_by(&server), "first");
 }
 

@@ -51,6 +51,9 @@ fn a_plugin_comes_as_a_zip_file_runs_and_is_replaced_by_another() {
     assert_eq!((&told["created"], &told["waiting"]), (&json!(true), &json!(["http"])), "{told}");
     assert_eq!(told["ignored"][0]["path"], "greeter-main/icon.png");
     assert_eq!(greeted_by(&server), "first");
+    let versions = server.get("/api/v1/plugins/greeter/versions").expect(200);
+    assert_eq!(versions["items"][0]["origin"], "api", "{versions}");
+    assert!(versions["items"][0]["author"].as_str().unwrap().starts_with("key/"), "{versions}");
 
     let second =
         zip_of(&[("init.lua", &greeter("second")), ("plugin.yaml", "name: greeter\nversion: 2.0.0\n")]);

@@ -303,6 +303,10 @@ fn part_doc(name: &str, path: &str) -> &'static str {
         "config_id" => "The number of the config row.",
         "hook" => "The hook's name.",
         "name" => "The name of the asset.",
+        "version" => "The number of the version.",
+        "path" if path.contains("/files/") => {
+            "The file's path in the plugin's folder, such as `lib/words.lua`."
+        }
         "path" => "What the plugin's route takes.",
         "file" => "A file of the page.",
         _ => "",

@@ -88,6 +88,7 @@ impl Manager {
                 Some(_) => manager.edit_running(&slot, snapshot, by, write).await,
                 None => {
                     drop(blocking(write).await??);
+                    manager.note_author(&slot.name, &snapshot.hash, by);
                     manager.look_again(Some(&BTreeSet::from([Arc::clone(&slot.name)]))).await?;
                     Ok(manager.edited(&slot, TakenUp::default()))
                 }

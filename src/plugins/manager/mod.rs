@@ -43,6 +43,7 @@ use crate::config::Settings;
 use crate::error::{Code, Error, Result};
 use crate::events::{Journal, Replays};
 use crate::hooks::{Dispatcher, Member, Table};
+use crate::model::plugin_version::Authorship;
 use crate::model::replay::Past;
 use crate::services::databases::Databases;
 use crate::services::plugin_files::PluginFiles;
@@ -102,6 +103,9 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Manager(Arc<Shared>);
 
+/// The hash of files, and who wrote them.
+type Written = (Arc<str>, Authorship);
+
 struct Shared {
     settings: Arc<Settings>,
     clock: SharedClock,
@@ -112,6 +116,8 @@ struct Shared {
     databases: Databases,
     files: PluginFiles,
     drafts: Drafts,
+    /// Who wrote the files of plugins that did not run then, and their hash.
+    authors: Mutex<BTreeMap<Arc<str>, Written>>,
     env: PluginEnv,
     slots: RwLock<BTreeMap<Arc<str>, Arc<Slot>>>,
     rejected: RwLock<Vec<Rejected>>,
@@ -153,6 +159,7 @@ impl Manager {
             databases: parts.databases,
             files: parts.files,
             drafts,
+            authors: Mutex::default(),
             env,
             slots: RwLock::default(),
             rejected: RwLock::default(),

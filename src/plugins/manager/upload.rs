@@ -109,15 +109,17 @@ impl Manager {
             Error::new(Code::Conflict, "The server has no plugin folder.")
                 .with_hint("Name one in `plugin_dirs` in panotti.yaml.")
         })?;
-        let (name, by) = (name.to_owned(), by.author.clone());
+        let (name, by) = (name.to_owned(), by.clone());
         self.alone(move |manager| async move {
             let hashes = files.iter().map(|(path, content)| (path.clone(), sources::hash(content)));
             let detail = json!({ "files": hashes.collect::<BTreeMap<_, _>>() });
-            let own = name.clone();
+            let (own, hash) = (name.clone(), Snapshot::of(files.clone()).hash);
             blocking(move || make_folder(&root, &own, &files)).await??;
+            let author = by.author.clone();
+            manager.note_author(&name, &hash, by);
             manager.look_again(Some(&BTreeSet::from([name.as_str().into()]))).await?;
             let slot = manager.slot_named(&name)?;
-            manager.note(&slot, "plugin.upload", &by, detail).await
+            manager.note(&slot, "plugin.upload", &author, detail).await
         })
         .await
     }

@@ -36,12 +36,24 @@ impl Manager {
                 plugin: slot.read(|it| it.row.id),
                 snapshot: live.prepared.snapshot.clone(),
                 generation: live.generation,
-                authorship: Authorship::disk(),
+                authorship: self.author_of(&slot.name, &live.prepared.snapshot.hash),
             })
         });
         if let Err(fault) = self.0.registry.keep_versions(live.collect()).await {
             log::error!("the versions of the plugins that were started could not be kept: {fault}");
         }
+    }
+}
+
+impl Manager {
+    /// Notes who wrote the files of a plugin that does not run: they are its author when it starts.
+    pub(in crate::plugins::manager) fn note_author(&self, plugin: &str, hash: &Arc<str>, by: Authorship) {
+        self.0.authors.lock().insert(plugin.into(), (Arc::clone(hash), by));
+    }
+
+    fn author_of(&self, plugin: &str, hash: &str) -> Authorship {
+        let noted = self.0.authors.lock().remove(plugin);
+        noted.filter(|it| *it.0 == *hash).map_or_else(Authorship::disk, |it| it.1)
     }
 }
 
