@@ -52,6 +52,9 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     log::error!(place, thread = thread.name().unwrap_or_default(); "panic: {what}");
 }
 
+/// The field whose lines are shown below the record's own, for people: the lines of a script around a fault.
+const EXCERPT: &str = "excerpt";
+
 /// One record for people: time, level, target, message, then the fields as `key=value`.
 fn text_line(time: &str, record: &Record<'_>, colours: bool) -> String {
     let (dim, bold, off) =
@@ -59,7 +62,8 @@ fn text_line(time: &str, record: &Record<'_>, colours: bool) -> String {
     let mut line =
         format!("{dim}{time}{off} {bold}{:<5}{off} {dim}{}{off} ", record.level(), short(record.target()));
     escape_into(&mut line, &record.args().to_string());
-    for (key, value) in fields(record).into_iter().flat_map(opened) {
+    let (excerpt, fields): (Vec<_>, Vec<_>) = fields(record).into_iter().partition(|it| it.0 == EXCERPT);
+    for (key, value) in fields.into_iter().flat_map(opened) {
         line.push(' ');
         line.push_str(dim);
         escape_into(&mut line, &key);
@@ -77,6 +81,12 @@ fn text_line(time: &str, record: &Record<'_>, colours: bool) -> String {
         }
     }
     line.push('\n');
+    for shown in excerpt.iter().filter_map(|it| it.1.as_str()).flat_map(str::lines) {
+        // Set in, so that nothing in it looks like a record.
+        line.push_str("    ");
+        escape_into(&mut line, shown);
+        line.push('\n');
+    }
     line
 }
 
@@ -202,6 +212,16 @@ mod tests {
             "2026-01-25T10:00:00.500Z WARN  plugins::manager hook failed plugin=quiet_hours generation=3 \
              outcome=\"dead line\" duration_ms=1.5\n"
         );
+    }
+
+    #[test]
+    fn an_excerpt_stands_below_its_line_and_forges_none() {
+        let fields =
+            [("excerpt", Value::from("> 1 | x = =\n  2 | \u{1b}[31m")), ("plugin", Value::from("p"))];
+        let text = text_line(TIME, &record(format_args!("it fails"), &fields), false);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].ends_with(" it fails plugin=p"), "{text}");
+        assert_eq!(lines[1..], ["    > 1 | x = =", "      2 | \\u{1b}[31m"]);
     }
 
     #[test]

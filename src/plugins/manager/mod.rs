@@ -313,6 +313,8 @@ async fn give_past(replays: Replays, wanted: Vec<WantedPast>) {
 }
 
 #[cfg(test)]
+mod edit_tests;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod lua_tests;

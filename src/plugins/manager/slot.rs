@@ -154,7 +154,8 @@ impl Slot {
             return;
         }
         log::error!(
-            plugin = &*self.name, generation = generation, hook = "load", outcome = fault.outcome.as_str();
+            plugin = &*self.name, generation = generation, hook = "load", outcome = fault.outcome.as_str(),
+            excerpt = fault.script.excerpt.as_deref();
             "{fault}"
         );
     }

@@ -59,11 +59,11 @@ impl Manager {
         let (tried, running) = slot.read(|it| (it.generation, it.live.as_ref().map(|it| it.generation)));
         slot.vitals.keep(&fault.script, tried);
         slot.vitals.reloads.count(fault.outcome.as_str());
-        let excerpt = fault.script.excerpt.as_deref().map(|it| format!("\n{it}")).unwrap_or_default();
         let runs_on = running.map(|it| format!("; g{it} runs on")).unwrap_or_default();
         log::error!(
-            plugin = &*slot.name, generation = running, hook = "load", outcome = fault.outcome.as_str();
-            "reload {} failed: {fault}{runs_on}{excerpt}", slot.name
+            plugin = &*slot.name, generation = running, hook = "load", outcome = fault.outcome.as_str(),
+            excerpt = fault.script.excerpt.as_deref();
+            "reload {} failed: {fault}{runs_on}", slot.name
         );
         let view = slot.view();
         let detail = json!({
