@@ -23,6 +23,15 @@ impl Server {
 
     /// The same with more settings.
     pub fn start_with(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        Server::start_into(folder, settings, Stdio::inherit())
+    }
+
+    /// The same, its log going into a file.
+    pub fn start_logging(folder: &Path, settings: &[(&str, &str)], log: &Path) -> Self {
+        Server::start_into(folder, settings, std::fs::File::create(log).unwrap().into())
+    }
+
+    fn start_into(folder: &Path, settings: &[(&str, &str)], log: Stdio) -> Self {
         let data = folder.join("data");
         let _ = std::fs::remove_file(data.join("server.json"));
         let began = Instant::now();
@@ -33,6 +42,7 @@ impl Server {
             .env("PANOTTI_LOG", "error")
             .envs(settings.iter().copied())
             .stdout(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let port = loop {

@@ -33,6 +33,7 @@ mod plugin_files;
 mod plugin_sources;
 mod plugins;
 mod recordings;
+mod reload;
 mod replays;
 mod requests;
 mod routes;

@@ -111,11 +111,11 @@ impl Manager {
             };
             let mut done = manager.take_up_edits(Some(&BTreeSet::from([Arc::clone(&slot.name)]))).await;
             if let Some(fault) = done.failed.remove(&slot.name) {
-                return Err(fault.into_error(&slot.name));
+                return Err(runs_on(&slot, fault));
             }
             if done.taken.is_empty() && slot.live().is_some() {
                 let taken = manager.renew(&slot, live.prepared.clone(), DRAIN).await;
-                done.taken = vec![taken.map_err(|fault| fault.into_error(&slot.name))?];
+                done.taken = vec![taken.map_err(|fault| runs_on(&slot, fault))?];
             }
             manager.settle().await;
             Ok(manager.edited(&slot, done))
@@ -137,7 +137,7 @@ impl Manager {
             Ok(prepared) => prepared,
             Err(fault) => {
                 self.not_renewed(slot, &fault).await;
-                return Err(fault.into_error(&slot.name));
+                return Err(runs_on(slot, fault));
             }
         };
         if self.is_to_stop(slot, &prepared) {
@@ -148,7 +148,7 @@ impl Manager {
         }
         let mut done = self.take_up_one(slot, Edit { prepared, authorship: by }, write).await;
         if let Some(fault) = done.failed.remove(&slot.name) {
-            return Err(fault.into_error(&slot.name));
+            return Err(runs_on(slot, fault));
         }
         self.settle().await;
         Ok(self.edited(slot, done))
@@ -172,6 +172,19 @@ impl Manager {
             renewed: others.into_iter().map(|it| it.plugin).collect(),
             fault: fault.map(|it| it.script),
         }
+    }
+}
+
+/// The answer to somebody whose change was not taken.
+fn runs_on(slot: &Slot, fault: LoadFault) -> Error {
+    let generation = slot.live().map_or(0, |it| it.generation);
+    let (is_the_plugins, hint) = (fault.code.is_none(), fault.script.hint.clone());
+    let error = fault.into_error(&slot.name);
+    match (is_the_plugins, hint) {
+        (true, None) => error.with_hint(format!(
+            "Generation {generation} runs on. Mend what the fault points at, then save again."
+        )),
+        _ => error,
     }
 }
 

@@ -230,10 +230,7 @@ impl Manager {
         if more.0.is_empty() {
             return None;
         }
-        let what = format!(
-            "waits for the admin's grant, and the former version runs on: `panotti grants allow {}`",
-            slot.name
-        );
+        let what = format!("waits for the admin's grant: `panotti grants allow {}`", slot.name);
         let problems: Vec<Problem> = more.0.keys().map(|it| manifest.about_permission(it, &what)).collect();
         let file = manifest.file.unwrap_or("plugin.yaml");
         let text = prepared.snapshot.files.get(file).and_then(|it| std::str::from_utf8(it).ok());
