@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::logging::escaped;
 
+/// What is said of plugins in safe mode.
+const SAFE_MODE: &str =
+    "  (safe mode: all stay off until you enable one, with POST /api/v1/plugins/<name>/enable)";
+
 /// What the banner tells.
 #[derive(Debug, Clone)]
 pub struct Banner {
@@ -20,6 +24,8 @@ pub struct Banner {
     pub database_url: String,
     /// The plugins' names and states; for a failed one the reason.
     pub plugins: Vec<PluginLine>,
+    /// Whether plugins stay off until they are enabled.
+    pub safe_mode: bool,
     /// The file with the first key.
     pub key_file: PathBuf,
 }
@@ -45,7 +51,7 @@ pub fn banner(about: &Banner) -> String {
         format!("panotti {}  {url}/api/v1", about.version),
         format!("docs      {url}/api/docs"),
         format!("data      {}  ({})", about.data_dir.display(), about.database_url),
-        format!("plugins   {}", plugins(&about.plugins)),
+        format!("plugins   {}{}", plugins(&about.plugins), if about.safe_mode { SAFE_MODE } else { "" }),
         format!("key       {}", about.key_file.display()),
         format!("try       curl{trusting} -H \"X-API-Key: $(cat {key_file})\" {url}/api/v1/plugins"),
     ];
@@ -118,6 +124,7 @@ mod tests {
             data_dir: PathBuf::from("data"),
             database_url: "sqlite:data/panotti.db".to_owned(),
             plugins,
+            safe_mode: false,
             key_file: PathBuf::from("data/admin.token"),
         }
     }
@@ -139,6 +146,13 @@ mod tests {
              key       data/admin.token\n\
              try       curl -H \"X-API-Key: $(cat data/admin.token)\" http://127.0.0.1:8000/api/v1/plugins\n"
         );
+    }
+
+    #[test]
+    fn safe_mode_is_said() {
+        let text = banner(&Banner { safe_mode: true, ..about(vec![plugin("a", "disabled", None)]) });
+        assert!(text.contains("plugins   1 disabled  (safe mode: all stay off"), "{text}");
+        assert_eq!(text.lines().count(), 6);
     }
 
     #[test]

@@ -250,9 +250,13 @@ impl Parts {
             data_dir: settings.data_dir.clone(),
             database_url: settings.database_url.clone(),
             plugins: plugins.collect(),
+            safe_mode: settings.safe_mode,
             key_file: settings.data_dir.join(KEY_FILE),
         };
         print!("{}", banner(&about));
+        if settings.safe_mode {
+            log::warn!("safe mode: every plugin is off until it is enabled over HTTP");
+        }
         log::info!("listening on {}", base_url(address, settings.has_tls()));
     }
 }

@@ -34,6 +34,9 @@ pub(super) struct ServerFlags {
     /// Level of the log, or target=level pairs [default: info].
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+    /// Starts with every plugin off; the next start without it runs all that ran before.
+    #[arg(long)]
+    safe_mode: bool,
     /// Shape of the log lines: text or json [default: text].
     #[arg(long, value_name = "SHAPE")]
     log_format: Option<String>,
@@ -74,6 +77,11 @@ impl ServerFlags {
             one("host", "--host", &self.host),
             one("port", "--port", &self.port),
             one("data_dir", "--data-dir", &self.data_dir),
+            FlagValue {
+                key: "safe_mode",
+                flag: "--safe-mode",
+                values: self.safe_mode.then(|| "true".to_owned()).into_iter().collect(),
+            },
             FlagValue { key: "plugin_dirs", flag: "--plugin-dir", values: self.plugin_dir.clone() },
             one("recordings_dir", "--recordings-dir", &self.recordings_dir),
             one("database_url", "--database-url", &self.database_url),

@@ -80,6 +80,8 @@ pub struct Settings {
     /// What plugins are granted, as under `permissions:` of a manifest, by plugin; the file alone sets it.
     #[serde(default)]
     pub grants: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
+    /// Whether every plugin stays off until it is enabled over HTTP, whatever was set before.
+    pub safe_mode: bool,
     /// Whether edits of plugins' files are taken up of themselves.
     pub watch: WatchMode,
     /// Milliseconds for which nothing must have changed in a plugin's folder before an edit is taken up.

@@ -94,6 +94,7 @@ pub const SETTINGS: &[Row] = &[
     row("process_tools", Kind::Names, "", "", "Programs that plugins may be granted to run, as name=/absolute/path."),
     row("notify_tool", Kind::Program, "", "", "Program that is given title and message of what plugins notify; none without."),
     row("learn_permissions", Kind::Flag, "false", "", "True lets a plugin that says `permissions: learn` do everything and tells what it needs."),
+    row("safe_mode", Kind::Flag, "false", "", "True starts with every plugin off, to find the one that does harm; what is set to run stays set, for the next start without it."),
     row("watch", Kind::Choice(&["auto", "poll", "off"]), "auto", "", "How edits of plugins' files are noticed: by the operating system where it can, by looking at them at intervals, or not before a rescan."),
     row("watch_quiet_ms", whole(10, 60_000), "100", "ms", "An edit is taken up when nothing has changed in the plugin's folder for so long, or after 20 times that."),
     row("watch_poll_ms", whole(50, DAY_MS), "2000", "ms", "Plugins' files are looked at so often where the operating system does not tell of edits."),

@@ -25,6 +25,7 @@ pub mod script;
 pub mod settings;
 mod slow;
 pub mod sources;
+pub mod start_notes;
 pub mod stats;
 pub mod status;
 pub mod versions;

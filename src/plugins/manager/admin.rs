@@ -249,7 +249,10 @@ impl Manager {
             return self.want(slot, true, by).await;
         }
         if let Err(error) = self.try_to_run(slot).await {
-            self.want(slot, false, by).await?;
+            // In safe mode a plugin may fail for want of another that is off: that says nothing of the next start.
+            if !self.0.settings.safe_mode {
+                self.want(slot, false, by).await?;
+            }
             return Err(error);
         }
         self.want(slot, true, by).await
@@ -257,6 +260,7 @@ impl Manager {
 
     /// Has a plugin run that does not, whether it is meant to or not.
     async fn try_to_run(&self, slot: &Arc<Slot>) -> Result<()> {
+        self.acquit(slot).await;
         // It is wanted for the attempt; what is stored is what came of it.
         let stored = slot.change(|it| {
             it.unloaded = false;

@@ -110,6 +110,7 @@ impl Manager {
                 }
                 None
             }
+            Ok(prepared) if slot.is_being_edited(&prepared.snapshot.hash) => None,
             // Gone since it was found: that is for the next look to say.
             Err(_) if tokio::fs::metadata(&folder).await.is_err() => None,
             edit => Some(edit),

@@ -149,6 +149,9 @@ impl Manager {
             };
             status.warnings.push(manifest.about_permission("", what).to_string());
         }
+        if self.0.settings.safe_mode && slot.read(|it| it.unloaded) {
+            status.warnings.push("off, for the server runs in safe mode; enable it to try it".to_owned());
+        }
         status.permissions_requested = json!(grants.requested);
         status.permissions_granted = json!(grants.in_force);
         status.permissions_waiting = json!(grants.waiting);

@@ -21,10 +21,12 @@ mod replay;
 mod routes;
 mod scan;
 mod schedules;
+mod seen;
 mod settle;
 mod slot;
 mod staging;
 mod start;
+mod starting;
 mod swap;
 mod upload;
 mod versions;
@@ -56,6 +58,7 @@ use super::discovery::Rejected;
 use super::drafts::Drafts;
 use super::env::PluginEnv;
 use super::script::ScriptHost;
+use super::start_notes::StartNotes;
 use super::status::{PluginFilter, PluginStatus, PluginView};
 
 pub use self::admin::{NewPlugin, PluginPatch};
@@ -69,6 +72,7 @@ pub use self::replay::{ReplayCode, ReplayView};
 pub use self::routes::{Answered, RouteView};
 pub use self::scan::Rescan;
 pub use self::schedules::{ScheduleFilter, ScheduleView};
+pub use self::seen::Seen;
 pub use self::upload::{Upload, Uploaded};
 pub use self::versions::{HeldBack, RollbackDone, Side, VersionDetail, VersionDiff, VersionView};
 
@@ -127,6 +131,8 @@ struct Shared {
     changing: tokio::sync::Mutex<()>,
     /// Held while the table is made, so that a later one never gives way to an earlier one.
     publishing: Mutex<()>,
+    /// Who was being started when former processes died.
+    start_notes: Arc<StartNotes>,
     /// What is kept of schedules beside the store.
     schedules: Arc<schedules::Schedules>,
     /// Where versions are told that are worse than the former ones, and who listens until the start.
@@ -149,7 +155,9 @@ impl Manager {
         };
         // Each version is told of once.
         let worse = unbounded_channel();
+        let start_notes = Arc::new(StartNotes::read(&parts.settings.data_dir));
         Manager(Arc::new(Shared {
+            start_notes,
             settings: parts.settings,
             clock: parts.clock,
             registry,

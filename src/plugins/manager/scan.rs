@@ -145,7 +145,9 @@ impl Manager {
         let name: Arc<str> = row.name.as_str().into();
         let vitals =
             Arc::new(Vitals::new(Arc::clone(&name), self.0.settings.breaker, Arc::clone(&self.0.clock)));
-        self.0.slots.write().insert(name, Arc::new(Slot::new(row, stored, vitals)));
+        let slot = Slot::new(row, stored, vitals);
+        slot.change(|it| it.unloaded = self.0.settings.safe_mode);
+        self.0.slots.write().insert(name, Arc::new(slot));
     }
 
     /// Reads the folder of a plugin that does not run and settles its state; true when it should be loaded.
@@ -165,10 +167,12 @@ impl Manager {
         let fault = prepared.as_ref().err().cloned();
         slot.change(|it| it.prepared = prepared.ok());
         self.sync_row(slot).await;
+        let is_condemned = self.is_condemned(slot).await;
         let state = slot.read(|it| match () {
             () if !it.row.registered => Some(PluginState::Discovered),
             () if it.plugin_type() != "lua" => Some(PluginState::Unsupported),
             () if !it.wanted() || it.unloaded => Some(PluginState::Disabled),
+            () if is_condemned => Some(PluginState::Quarantined),
             () => None,
         });
         match (state, fault) {

@@ -46,6 +46,8 @@ pub(super) struct Inner {
     pub(super) wants_others: bool,
     /// True when a new version of it was not taken and the old one runs on.
     pub(super) kept_old: bool,
+    /// The hash of its files as they were seen to be complete, while those are taken up.
+    pub(super) seen: Option<Arc<str>>,
     /// What a new version asks for that was not granted yet: it takes over when it is.
     pub(super) pending: Option<Arc<Manifest>>,
     /// True when it was stopped until it is loaded again.
@@ -54,6 +56,8 @@ pub(super) struct Inner {
     pub(super) held: Option<Arc<Held>>,
     /// Whether the folder held them when it was last read.
     pub(super) is_held: bool,
+    /// The hash of its files when the server was found to have died of starting them: it is not started again.
+    pub(super) condemned: Option<Arc<str>>,
     /// Why it failed, when it has.
     pub(super) fault: Option<LoadFault>,
     pub(super) health: Option<HealthView>,
@@ -104,8 +108,10 @@ impl Slot {
             generation: 0,
             wants_others: false,
             kept_old: false,
+            seen: None,
             pending: None,
             unloaded: false,
+            condemned: None,
             held: None,
             is_held: false,
             fault: None,

@@ -45,7 +45,7 @@ impl Manager {
         if let Some(damaged) = self.0.databases.corrupt() {
             self.spawn(super::database::watch(Arc::downgrade(&self.0), damaged));
         }
-        self.bring_up(candidates, deadline).await;
+        self.bring_up_first(candidates, deadline).await;
         self.spawn(ask_health(Arc::downgrade(&self.0)));
         let worse = self.0.worse.1.lock().take();
         if let Some(worse) = worse {

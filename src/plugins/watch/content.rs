@@ -17,6 +17,14 @@ pub(super) enum Content {
 }
 
 impl Content {
+    /// The hash of the files, where there are any.
+    pub(super) fn hash(&self) -> Option<Arc<str>> {
+        match self {
+            Content::Files(hash) => Some(Arc::clone(hash)),
+            Content::Missing | Content::Unfit(_) => None,
+        }
+    }
+
     /// Reads it.
     pub(super) fn of(roots: &[PathBuf], name: &str) -> Self {
         match discovery::folder_of(roots, name) {

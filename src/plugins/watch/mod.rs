@@ -14,7 +14,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::config::{Settings, WatchMode};
 use crate::error::Result;
 
-use super::manager::Manager;
+use super::manager::{Manager, Seen};
 use super::status::PluginFilter;
 
 use self::pending::Pending;
@@ -59,14 +59,14 @@ impl WatchOptions {
 /// Whoever keeps the plugins, as the watcher sees them.
 pub trait Keeper: Send {
     /// The hash of what is known of each plugin's files, by name; none where they could not be read or are not there.
-    fn known(&self) -> BTreeMap<Arc<str>, Option<Arc<str>>>;
+    fn known(&self) -> Seen;
 
-    /// Looks at the folders of these plugins, and at what else is in the roots; answers, when that is done, those of
-    /// them that do not load.
+    /// Looks at the folders of these plugins, which hold what was seen, and at what else is in the roots; answers, when
+    /// that is done, those of them that do not load.
     ///
     /// # Errors
     /// It could not be done; it is asked again later.
-    fn take_up(&self, names: BTreeSet<Arc<str>>) -> Result<BTreeSet<Arc<str>>>;
+    fn take_up(&self, seen: Seen) -> Result<BTreeSet<Arc<str>>>;
 }
 
 /// A running watcher; it ends when it is dropped.
@@ -109,13 +109,13 @@ pub struct ManagedPlugins {
 }
 
 impl Keeper for ManagedPlugins {
-    fn known(&self) -> BTreeMap<Arc<str>, Option<Arc<str>>> {
+    fn known(&self) -> Seen {
         let all = self.manager.list(&PluginFilter::default()).into_iter();
         all.map(|it| (it.name.into(), it.hash.map(Arc::from))).collect()
     }
 
-    fn take_up(&self, names: BTreeSet<Arc<str>>) -> Result<BTreeSet<Arc<str>>> {
-        let rescan = self.runtime.block_on(self.manager.take_up(Some(names)))?;
+    fn take_up(&self, seen: Seen) -> Result<BTreeSet<Arc<str>>> {
+        let rescan = self.runtime.block_on(self.manager.take_up_seen(seen))?;
         Ok(rescan.failed.into_iter().map(Arc::from).collect())
     }
 }

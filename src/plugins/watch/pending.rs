@@ -72,8 +72,13 @@ impl Pending {
     }
 
     /// What was taken up: those whose new version did not load have failed.
-    pub(super) fn note(&mut self, taken: &BTreeSet<Arc<str>>, failed: &BTreeSet<Arc<str>>, now: Instant) {
-        self.failed.retain(|name, _| !taken.contains(name));
+    pub(super) fn note<'a>(
+        &mut self,
+        taken: impl Iterator<Item = &'a Arc<str>>,
+        failed: &BTreeSet<Arc<str>>,
+        now: Instant,
+    ) {
+        taken.for_each(|name| _ = self.failed.remove(name));
         self.failed.extend(failed.iter().map(|it| (Arc::clone(it), now)));
     }
 
@@ -103,6 +108,11 @@ impl Pending {
             }
         }
         due.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Whether something has changed since it was taken out.
+    pub(super) fn is_marked(&self, name: &str) -> bool {
+        self.marks.contains_key(name)
     }
 
     /// When to ask again whether any are due, asked at `now`.
@@ -203,14 +213,14 @@ mod tests {
         rig.mark("a", 0);
         assert_eq!(rig.due(100), "a");
         let at = rig.at(110);
-        rig.pending.note(&BTreeSet::new(), &BTreeSet::from(["a".into()]), at);
+        rig.pending.note([].iter(), &BTreeSet::from(["a".into()]), at);
         rig.mark("a", 200);
         assert_eq!((rig.due(300), rig.due(690)), (String::new(), String::new()));
         assert_eq!(rig.due(700), "a");
         rig.mark("a", 2_000);
         assert_eq!(rig.due(2_100), "a", "a mend some time later is live as fast as any edit");
         let at = rig.at(2_110);
-        rig.pending.note(&BTreeSet::from(["a".into()]), &BTreeSet::new(), at);
+        rig.pending.note(["a".into()].iter(), &BTreeSet::new(), at);
         rig.mark("a", 2_200);
         assert_eq!(rig.due(2_300), "a");
     }

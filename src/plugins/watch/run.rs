@@ -9,6 +9,7 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::Mutex;
 
 use crate::config::WatchMode;
+use crate::plugins::manager::Seen;
 
 use super::content::Content;
 use super::network;
@@ -231,22 +232,28 @@ impl Run {
     /// Hands over those in whose folders something else stands than was handed over before.
     fn take_up(&mut self, due: BTreeSet<Arc<str>>) {
         let roots = self.paths();
-        let mut changed = BTreeSet::new();
+        let mut changed = Seen::new();
         let is_beside = due.contains("");
-        for name in due.into_iter().filter(|it| !it.is_empty()) {
-            let content = Content::of(&roots, &name);
-            if self.taken.get(&name) != Some(&content) {
-                self.taken.insert(Arc::clone(&name), content);
-                changed.insert(name);
+        let contents: Vec<(Arc<str>, Content)> = due
+            .into_iter()
+            .filter(|it| !it.is_empty())
+            .map(|name| (Arc::clone(&name), Content::of(&roots, &name)))
+            .collect();
+        for (name, content) in contents {
+            // What changed while it was read may be half of something; it is due again.
+            let is_old = self.shared.change(|it| it.pending.is_marked(&name));
+            if !is_old && self.taken.get(&name) != Some(&content) {
+                self.taken.insert(Arc::clone(&name), content.clone());
+                changed.insert(name, content.hash());
             }
         }
         if changed.is_empty() && !is_beside {
             return;
         }
-        log::debug!("edited: {}", changed.iter().map(|it| &**it).collect::<Vec<_>>().join(", "));
+        log::debug!("edited: {}", changed.keys().map(|it| &**it).collect::<Vec<_>>().join(", "));
         let fault = match self.keeper.take_up(changed.clone()) {
             Ok(failed) => {
-                return self.shared.change(|it| it.pending.note(&changed, &failed, Instant::now()));
+                return self.shared.change(|it| it.pending.note(changed.keys(), &failed, Instant::now()));
             }
             Err(fault) => fault,
         };
@@ -254,9 +261,9 @@ impl Run {
             return;
         }
         log::error!("edits of plugins could not be taken up and are tried again: {fault}");
-        self.taken.retain(|name, _| !changed.contains(name));
+        self.taken.retain(|name, _| !changed.contains_key(name));
         let later = Instant::now() + AGAIN;
-        self.shared.change(|it| changed.into_iter().for_each(|name| _ = it.pending.mark(name, true, later)));
+        self.shared.change(|it| changed.into_keys().for_each(|name| _ = it.pending.mark(name, true, later)));
     }
 
     fn paths(&self) -> Vec<PathBuf> {

@@ -1,6 +1,6 @@
 //! The watcher on real files, with a keeper that writes down what it is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,24 +10,25 @@ use parking_lot::Mutex;
 
 use crate::config::WatchMode;
 use crate::error::{Code, Error, Result};
+use crate::plugins::manager::Seen;
 
 use super::{Keeper, WatchOptions, Watcher};
 
 #[derive(Clone, Default)]
 struct Notes {
     told: Arc<Mutex<Vec<BTreeSet<String>>>>,
-    known: BTreeMap<Arc<str>, Option<Arc<str>>>,
+    known: Seen,
     /// So many times it cannot be done.
     faults: Arc<Mutex<usize>>,
 }
 
 impl Keeper for Notes {
-    fn known(&self) -> BTreeMap<Arc<str>, Option<Arc<str>>> {
+    fn known(&self) -> Seen {
         self.known.clone()
     }
 
-    fn take_up(&self, names: BTreeSet<Arc<str>>) -> Result<BTreeSet<Arc<str>>> {
-        self.told.lock().push(names.iter().map(ToString::to_string).collect());
+    fn take_up(&self, seen: Seen) -> Result<BTreeSet<Arc<str>>> {
+        self.told.lock().push(seen.keys().map(ToString::to_string).collect());
         let mut faults = self.faults.lock();
         if *faults > 0 {
             *faults -= 1;
