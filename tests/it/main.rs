@@ -37,6 +37,7 @@ mod reload;
 mod replays;
 mod requests;
 mod routes;
+mod safe_mode;
 mod schedules;
 mod shipped;
 mod sounds;
