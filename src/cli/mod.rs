@@ -10,6 +10,7 @@ mod print;
 mod replay;
 mod serve;
 mod token;
+mod versions;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -21,6 +22,7 @@ use flags::ServerFlags;
 use grants::GrantsCommand;
 use replay::{EventsCommand, ReplayCommand};
 use token::TokenCommand;
+use versions::{RollbackCommand, VersionsCommand};
 
 /// The server was used wrongly: flags or settings.
 const EXIT_USAGE: u8 = 2;
@@ -48,6 +50,8 @@ enum Command {
     Grants(GrantsCommand),
     Replay(ReplayCommand),
     Events(EventsCommand),
+    Versions(VersionsCommand),
+    Rollback(RollbackCommand),
 }
 
 /// Why a command did not do what it was asked.
@@ -84,6 +88,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Grants(command)) => grants::run(command),
         Some(Command::Replay(command)) => replay::run(command),
         Some(Command::Events(command)) => replay::run_events(command),
+        Some(Command::Versions(command)) => versions::run(command),
+        Some(Command::Rollback(command)) => versions::roll_back(command),
     };
     match done {
         Ok(()) => 0,

@@ -263,9 +263,11 @@ fn an_edit_that_fails_too_often_is_rolled_back_and_told() {
     );
     assert_eq!(status["state"], "running");
     let last = &status["last_error"];
+    let told = last["message"].as_str().unwrap();
+    assert!(told.starts_with(&format!("version 2 was rolled back: {why}; the last of them: two")), "{last}");
     assert_eq!(
-        (&last["outcome"], &last["message"]),
-        (&json!("rolled_back"), &json!(format!("version 2 was rolled back: {why}")))
+        (&last["outcome"], &last["file"], &last["line"]),
+        (&json!("rolled_back"), &json!("init.lua"), &json!(2))
     );
     assert!(
         status["warnings"][0].as_str().unwrap().starts_with("its folder differs from what runs"),
@@ -311,6 +313,27 @@ fn an_edit_that_fails_too_often_is_rolled_back_and_told() {
     // It has a former version: the one that was gone back to, not the one that failed.
     roll_back(&server, json!({})).expect(200);
     assert_eq!(said(&server), "one");
+}
+
+#[test]
+fn an_edit_over_http_is_a_version_of_its_key_and_is_rolled_back_like_any_other() {
+    let server = with(&says("one")).start();
+    call(&server, 30, 0);
+    let path = "/api/v1/plugins/p/files/init.lua";
+    let tag = server.get(path).header("etag").unwrap().to_owned();
+    let edited = server.send("PUT", path, &[("If-Match", &tag)], Some(fails("two").as_bytes()));
+    assert_eq!(edited.expect(200)["version"], 2, "{}", edited.json());
+    let version = &server.get("/api/v1/plugins/p/versions").expect(200)["items"][0];
+    assert_eq!((&version["origin"], &version["live"]), (&json!("api"), &json!(true)));
+    assert!(version["author"].as_str().unwrap().starts_with("key/"), "{version}");
+    call(&server, 0, 5);
+    assert_eq!(rolled_back(&server)["held_back"]["version"], 2);
+    assert_eq!((said(&server), on_disk(&server)), ("one".to_owned(), fails("two")));
+    // What is sent next is held against what lies in the folder, and runs.
+    let tag = server.get(path).header("etag").unwrap().to_owned();
+    let mended = server.send("PUT", path, &[("If-Match", &tag)], Some(says("three").as_bytes()));
+    assert_eq!(mended.expect(200)["version"], 4);
+    assert_eq!(said(&server), "three");
 }
 
 #[test]

@@ -15,12 +15,15 @@ use crate::plugins::manager::scan::{blocking, read_snapshot};
 use crate::plugins::manager::slot::Slot;
 use crate::plugins::manager::staging::Staged;
 use crate::plugins::manager::{Manager, Shared};
+use crate::plugins::status::LastError;
 use crate::plugins::versions::trial::{Rates, Record};
 
 use super::held::Held;
 
-/// What a version is told to be that was gone back from.
-const ROLLED_BACK: &str = "plugin.rolled_back";
+/// The event that tells it, and the act.
+const TOLD: &str = "plugin.rolled_back";
+/// The outcome of a version that was gone back from.
+const ROLLED_BACK: &str = "rolled_back";
 
 /// A version that was found to be worse than the former one; told once of each.
 pub(in crate::plugins::manager) struct Worse {
@@ -76,6 +79,7 @@ impl Manager {
             log::error!(plugin = &*slot.name; "version {number}: {why}; there is no former version to go back to");
             return Ok(());
         };
+        let last = slot.vitals.last_error();
         let files = Snapshot::of(self.version_files(&target).await?);
         let snapshot = files.clone();
         let (name, env) = (Arc::clone(&slot.name), self.0.env.clone());
@@ -97,7 +101,7 @@ impl Manager {
         let good = good.ok_or_else(|| Error::internal("the version that was gone back to is not kept"))?;
         let held = Arc::new(Held::new(&bad, &good, files));
         self.tell_rolled_back(&slot, (&bad, &target, &good), rates, former).await;
-        slot.vitals.keep(&fault_of(&bad, &why, &held.sentence(&slot.name)), good.generation);
+        slot.vitals.keep(&fault_of(&bad, &why, last, &held.sentence(&slot.name)), good.generation);
         // Last: whoever sees it finds the rest.
         slot.change(|it| {
             it.held = Some(held);
@@ -116,8 +120,8 @@ impl Manager {
     ) {
         let act = Act {
             by: "server".to_owned(),
-            action: ROLLED_BACK,
-            event: Some(ROLLED_BACK),
+            action: TOLD,
+            event: Some(TOLD),
             plugin: slot.name.to_string(),
             detail: json!({
                 "automatic": true,
@@ -135,7 +139,7 @@ impl Manager {
             log::error!(plugin = &*slot.name; "that a version was rolled back could not be stored: {error}");
         }
         log::error!(
-            plugin = &*slot.name, generation = good.generation, outcome = "rolled_back";
+            plugin = &*slot.name, generation = good.generation, outcome = ROLLED_BACK;
             "version {} was rolled back to version {}: {}. Its folder is left as it is and runs again when it is edited",
             bad.number, target.number, told(rates, former)
         );
@@ -152,12 +156,23 @@ fn told(rates: Rates, former: Rates) -> String {
     format!("{} of {} calls failed ({}), {before}", rates.failed, rates.calls, share(rates.percent()))
 }
 
-fn fault_of(bad: &VersionRow, why: &str, hint: &str) -> ScriptFault {
-    ScriptFault {
-        outcome: "rolled_back".to_owned(),
-        message: format!("version {} was rolled back: {why}", bad.number),
-        hint: Some(format!("The log has what failed; {hint}.")),
-        ..ScriptFault::default()
+/// That a version was rolled back, with the place of the error that it had `last`.
+fn fault_of(bad: &VersionRow, why: &str, last: Option<LastError>, hint: &str) -> ScriptFault {
+    let message = format!("version {} was rolled back: {why}", bad.number);
+    let hint = Some(hint.to_owned());
+    match last {
+        Some(last) => ScriptFault {
+            outcome: ROLLED_BACK.to_owned(),
+            message: format!("{message}; the last of them: {}", last.message),
+            hint,
+            hook: last.hook,
+            file: last.file,
+            line: last.line,
+            column: last.column,
+            excerpt: last.excerpt,
+            traceback: last.traceback,
+        },
+        None => ScriptFault { outcome: ROLLED_BACK.to_owned(), message, hint, ..ScriptFault::default() },
     }
 }
 

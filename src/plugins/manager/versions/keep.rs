@@ -98,3 +98,32 @@ impl Registry {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::manager::fake::World;
+
+    #[tokio::test]
+    async fn the_versions_of_a_start_are_stored_in_few_commits_and_those_of_the_next_one_in_none() {
+        let paths: Vec<String> = (0..200).map(|n| format!("p{n:03}/init.lua")).collect();
+        let files: Vec<(&str, &str)> = paths.iter().map(|it| (it.as_str(), "")).collect();
+        let world = World::new(&files);
+        world.manager.start().await.unwrap();
+        let slots = world.manager.slots();
+        let plugins: Vec<i64> = slots.iter().map(|slot| slot.read(|it| it.row.id)).collect();
+        let last = |plugin: i64| world.store.read(|it| it.last_version(plugin)).unwrap();
+        assert!(plugins.iter().all(|it| last(*it).is_some_and(|it| it.number == 1)));
+        let commits = world.store.commits();
+        world.manager.keep_started(&slots).await;
+        assert_eq!(world.store.commits(), commits, "nothing is new");
+        let all = plugins.clone();
+        world.store.write(move |tx| all.iter().try_for_each(|it| tx.delete_versions(*it))).await.unwrap();
+        let commits = world.store.commits();
+        world.manager.keep_started(&slots).await;
+        let took = world.store.commits() - commits;
+        assert!(took <= 4, "{took} commits for 200 plugins");
+        assert!(plugins.iter().all(|it| last(*it).is_some_and(|it| it.number == 1)));
+        assert_eq!(world.store.read(|it| it.blob_usage()).unwrap().0, 1, "all have the same file");
+    }
+}
