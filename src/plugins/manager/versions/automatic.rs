@@ -171,6 +171,7 @@ fn fault_of(bad: &VersionRow, why: &str, last: Option<LastError>, hint: &str) ->
             column: last.column,
             excerpt: last.excerpt,
             traceback: last.traceback,
+            trace_id: last.trace_id,
         },
         None => ScriptFault { outcome: ROLLED_BACK.to_owned(), message, hint, ..ScriptFault::default() },
     }
