@@ -155,6 +155,7 @@ codes! {
     OutOfRange 422 "out_of_range" "The range lies outside the recording" "Stay within the duration of the track.";
     NoAudio 422 "no_audio" "The track has no audio that can be cut" "The track's probe_error tells why it cannot be decoded.";
     PreconditionRequired 428 "precondition_required" "If-Match is needed" "Send the ETag of the version you are changing in If-Match.";
+    PreviewRequired 428 "preview_required" "A preview is required" "POST /api/v1/plugins/{id}/preview with these files first, then send the change again.";
     TooManyRequests 429 "too_many_requests" "Too many requests" "Wait as long as Retry-After says.";
     Internal 500 "internal" "The server failed" "The log has the cause under this request_id.";
     PluginFailed 500 "plugin_failed" "A plugin failed at this" "GET /api/v1/plugins/{id}/status tells its last error.";

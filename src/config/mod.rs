@@ -120,6 +120,8 @@ pub struct Settings {
     pub plugin_versions_keep: u32,
     /// What is kept of the journal, and for how long.
     pub retention: Retention,
+    /// Whether files of plugins go live over HTTP only after a preview was made of them.
+    pub preview_required: bool,
     /// What is recorded of calls into plugins.
     pub traces: Traces,
     /// What one plugin may use, unless its manifest says otherwise.

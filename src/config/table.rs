@@ -117,6 +117,7 @@ pub const SETTINGS: &[Row] = &[
     row("retention.events_max", whole(0, 1 << 40), "1000000", "", "So many events are kept; then the oldest go that nobody is still to be told of; 0 is no limit."),
     row("retention.events_mib", whole(0, 1 << 24), "1024", "MiB", "Events are kept up to this size, without their deliveries; 0 is no limit."),
     row("retention.dead_days", whole(0, 36_500), "90", "d", "Deliveries that were given up are kept so long with their event; 0 is for ever."),
+    row("preview_required", Kind::Flag, "false", "", "Whether files of plugins go live over HTTP only after a preview was made of them."),
     row("traces.enabled", Kind::Flag, "true", "", "Whether calls into plugins are recorded."),
     row("traces.last", whole(0, 1000), "20", "", "So many last calls of each hook of a plugin are held in memory."),
     row("traces.call_kib", whole(1, 16_384), "64", "KiB", "What one recorded call may hold of what the host answered it; the rest is cut off."),

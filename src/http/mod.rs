@@ -29,6 +29,7 @@ mod plugin_config;
 mod plugin_database;
 mod plugin_drafts;
 mod plugin_files;
+mod plugin_preview;
 mod plugin_routes;
 mod plugin_versions;
 mod plugin_upload;
@@ -54,7 +55,7 @@ use crate::model::schedule::ScheduleRun;
 use crate::model::token::Token;
 use crate::model::webhook::{Webhook, WebhookAttempt};
 use crate::plugins::drafts::{DraftCheck, DraftView};
-use crate::plugins::manager::{DependencyView, Edited, GrantsView, ReplayView, ScheduleView, Uploaded};
+use crate::plugins::manager::{DependencyView, Edited, GrantsView, Preview, ReplayView, ScheduleView, Uploaded};
 use crate::plugins::manager::{RollbackDone, VersionDetail, VersionDiff, VersionView};
 use crate::plugins::sources::SourceFile;
 use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
@@ -86,6 +87,7 @@ const ONCE: &[&str] = &["Idempotency-Key"];
 const RANGE: &[&str] = &["Range", "If-Range", "If-None-Match"];
 
 const FILE_FAULTS: &[Code] = &[
+    PreviewRequired,
     PluginNotFound,
     NotFound,
     Conflict,
@@ -98,9 +100,9 @@ const FILE_FAULTS: &[Code] = &[
 const DRAFT_FAULTS: &[Code] =
     &[PluginNotFound, NotFound, Conflict, PreconditionFailed, TooLarge, PreconditionRequired, DiskFull];
 const DRAFT_PUBLISH_FAULTS: &[Code] =
-    &[PluginNotFound, NotFound, Conflict, PreconditionFailed, TooLarge, PluginLoadFailed, DiskFull];
+    &[PluginNotFound, NotFound, Conflict, PreconditionFailed, TooLarge, PluginLoadFailed, DiskFull, PreviewRequired];
 const UPLOAD_FAULTS: &[Code] =
-    &[PluginExists, Conflict, PreconditionFailed, PluginLoadFailed, PreconditionRequired, DiskFull];
+    &[PluginExists, Conflict, PreconditionFailed, PluginLoadFailed, PreconditionRequired, DiskFull, PreviewRequired];
 
 /// The table of routes. Of two that fit a path, the first one is taken.
 #[rustfmt::skip] // a route a paragraph
@@ -215,6 +217,8 @@ fn routes() -> Vec<Route> {
             .query(plugin_drafts::REVERT).headers(IF_MATCH).gives(200, Json(of::<DraftView>)).fails(DRAFT_FAULTS),
         post("/api/v1/plugins/{id}/draft/check", "checkPluginDraft", plugin_drafts::check, "Loads the draft of a plugin aside and throws it away again: whether it would run, and what for it would be called.")
             .gives(200, Json(of::<DraftCheck>)).fails(&[PluginNotFound, NotFound, Conflict]),
+        post("/api/v1/plugins/{id}/preview", "previewPlugin", plugin_preview::preview, "Runs the last calls of a plugin on its files as they would be, beside the ones that run, in VMs that are thrown away: what would be refused, returned, written, told or fail otherwise.")
+            .takes(Takes::Json(plugin_preview::preview_ask)).gives(200, Json(of::<Preview>)).fails(&[PluginNotFound, NotFound, Conflict, PluginLoadFailed]),
         post("/api/v1/plugins/{id}/draft/publish", "publishPluginDraft", plugin_drafts::publish, "Makes the draft of a plugin live, all its files at once; it is gone then. Refused when somebody else has changed the same files, and when it does not load.")
             .query(plugin_drafts::FORCE).query(plugin_files::NOTE).gives(200, Json(of::<Edited>)).fails(DRAFT_PUBLISH_FAULTS),
         get("/api/v1/plugins/{id}/x/{path:.*}", "getPluginRoute", plugin_routes::read, "Is answered by a route of a plugin.")

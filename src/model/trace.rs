@@ -87,6 +87,9 @@ pub struct TraceWorld {
     pub deadline: Option<f64>,
     /// A fingerprint of the config that was in force.
     pub config: String,
+    /// Whether its time slice ended in the middle of what it did: which of its parts went on then is not recorded.
+    #[serde(default)]
+    pub sliced: bool,
     /// Whether it was asked as a question, with the smaller budget.
     pub is_question: bool,
     /// Whether the host itself made the payload, so that its files may be heard.
@@ -212,6 +215,17 @@ impl Trace {
             subject: self.subject.clone(),
             message: self.fault.as_ref().map(|it| it.message.clone()),
         }
+    }
+
+    /// Whether parts of it may have gone on in an order that is not recorded.
+    pub fn order_is_unknown(&self) -> bool {
+        let has_parts = self.steps.iter().any(|it| match it {
+            Step::Call(CallStep { part, .. })
+            | Step::Now { part, .. }
+            | Step::Monotonic { part, .. }
+            | Step::Chance { part, .. } => *part > 0,
+        });
+        self.world.sliced && has_parts
     }
 
     /// Why it cannot be run again; none = it can.

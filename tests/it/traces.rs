@@ -157,3 +157,62 @@ fn nothing_is_recorded_when_that_is_switched_off() {
     assert_eq!(status["last_error"]["trace_id"], Value::Null, "{status}");
     assert_eq!(server.get("/api/v1/traces").expect(200)["items"], json!([]));
 }
+
+fn title_of(call: &Value, side: &str) -> Value {
+    call[side]["output"]["patch"]["title"].clone()
+}
+
+#[test]
+fn a_preview_shows_what_an_edit_would_refuse_change_and_break() {
+    let server = start();
+    for title in ["One", "Two", "Private", "Bad"] {
+        record(&server, title);
+    }
+    let path = "/api/v1/plugins/gate/preview";
+    let same = server.post(path, json!({ "files": { "README.md": "hello" } })).expect(200);
+    assert_eq!((&same["summary"]["calls"], &same["summary"]["same"]), (&json!(4), &json!(4)), "{same:#}");
+    assert_eq!(same["summary"]["changed"], 0);
+    let edit = r#"panotti.on.before_recording_start(function(recording)
+  panotti.kv.set("seen", recording.title)
+  if recording.title == "Two" then return panotti.deny("not two") end
+  if recording.title == "Private" then return nil end
+  return { title = recording.title .. "?" }
+end)"#;
+    let would = server.post(path, json!({ "files": { "init.lua": edit } })).expect(200);
+    let summary = &would["summary"];
+    let figures = ["calls", "changed", "new_refusals", "gone_refusals", "new_errors", "gone_errors", "unknown"];
+    assert_eq!(figures.map(|it| summary[it].as_i64().unwrap()), [4, 4, 1, 1, 0, 1, 0], "{would:#}");
+    let calls = would["calls"].as_array().unwrap();
+    let one = calls.iter().find(|it| title_of(it, "before") == "One!").unwrap();
+    assert_eq!((title_of(one, "after"), &one["error"]), (json!("One?"), &Value::Null));
+    assert!(one["diff"].as_array().unwrap().iter().any(|it| it["path"] == "/effects/kv/0/key"), "{one:#}");
+    let two = calls.iter().find(|it| it["after"]["outcome"] == "refused").unwrap();
+    assert_eq!(two["after"]["output"]["reason"], "not two");
+    let asks = "panotti.on.before_recording_start(function(it)\n  return { title = panotti.http.get('https://a.example').body }\nend)";
+    let manifest = format!("permissions: {{ http: [a.example] }}\n{MANIFEST}");
+    let would = server.post(path, json!({ "files": { "init.lua": asks, "plugin.yaml": manifest }, "calls": 2 })).expect(200);
+    let told = would["calls"].to_string();
+    assert_eq!(would["summary"]["calls"], 2);
+    assert!(told.contains("init.lua:2"), "{would:#}");
+    let broken = server.post(path, json!({ "files": { "init.lua": "local x = = 1" } })).expect(200);
+    assert!(broken["calls"][0]["error"].as_str().unwrap().contains("init.lua:1"), "{broken:#}");
+    server.post(path, json!({ "calls": 3 })).problem(422, "invalid");
+    server.post(path, json!({ "draft": true })).problem(404, "not_found");
+    let listed = server.get("/api/v1/traces?plugin=gate&hook=before_recording_start").expect(200);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 4, "a preview is not recorded");
+    assert_eq!(record(&server, "Two"), 201, "and changes nothing");
+}
+
+#[test]
+fn a_preview_may_be_demanded_before_files_go_live_over_http() {
+    let server = Server::with().plugin("gate", GATE).plugin_file("gate", "plugin.yaml", MANIFEST).env("PANOTTI_PREVIEW_REQUIRED", true).start();
+    let edit = GATE.replace("Private", "Secret");
+    let save = || {
+        let etag = server.get("/api/v1/plugins/gate/files/init.lua").header("etag").unwrap().to_owned();
+        server.client().send("PUT", "/api/v1/plugins/gate/files/init.lua", &[("if-match", &etag)], Some(edit.as_bytes()))
+    };
+    let refused = save().problem(428, "preview_required");
+    let seen = server.post("/api/v1/plugins/gate/preview", json!({ "files": { "init.lua": edit } })).expect(200);
+    assert_eq!(seen["hash"], refused["hash"]);
+    assert_eq!(save().expect(200)["hash"], seen["hash"]);
+}

@@ -177,11 +177,15 @@ impl<'a> Build<'a> {
                     let step = recorded::wait(&ctx, replayed?).await;
                     return recorded::made(&lua.try_upgrade().ok_or_else(unloaded)?, &shapes, &step);
                 }
+                // What answers at the first look lets nobody else go on in between.
+                let mut waited = false;
                 let outcome = match work {
                     Some(Ok(work)) => {
                         let mut work = pin!(work);
                         poll_fn(|cx| {
-                            watched(note.as_ref(), || noting_panics(&ctx, || work.as_mut().poll(cx)))
+                            let polled = watched(note.as_ref(), || noting_panics(&ctx, || work.as_mut().poll(cx)));
+                            waited |= polled.is_pending();
+                            polled
                         })
                         .await
                     }
@@ -191,7 +195,7 @@ impl<'a> Build<'a> {
                 let lua = lua.try_upgrade().ok_or_else(unloaded)?;
                 let done = finish(&lua, &ctx, &shapes, name, outcome);
                 if let Some(note) = note {
-                    note.end(&shapes, &done, true);
+                    note.end(&shapes, &done, waited);
                 }
                 done
             }

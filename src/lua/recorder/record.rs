@@ -1,7 +1,7 @@
 //! What a call carries for the flight recorder, and what all calls of one VM have in common.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -122,6 +122,8 @@ pub struct Record {
     pub random: u64,
     /// What it asked of the host.
     pub tape: Mutex<Tape>,
+    /// Whether it had to give way in the middle of what it did.
+    pub sliced: AtomicBool,
     /// `ctx.deadline` as the script saw it; the bits of a number, 0 = it did not look.
     pub deadline: AtomicU64,
     /// What it came to.
@@ -154,10 +156,16 @@ impl Record {
             slot,
             random,
             tape: Mutex::new(Tape::new(origin.call_bytes)),
+            sliced: AtomicBool::new(false),
             deadline: AtomicU64::new(0),
             ended: OnceLock::new(),
             origin: Arc::clone(origin),
         }
+    }
+
+    /// The call had to give way in the middle of what it did: other parts of it may have gone on meanwhile.
+    pub fn note_cut(&self) {
+        self.sliced.store(true, Ordering::Relaxed);
     }
 
     /// Notes the deadline that the script was shown.

@@ -130,6 +130,7 @@ fn write(call: &CallState, record: &Record) -> Trace {
             load_random: format!("{:016x}", loaded.map_or(0, |it| it.random)),
             deadline: (deadline != 0.0).then_some(deadline),
             config: origin.config.lock().clone(),
+            sliced: record.sliced.load(Ordering::Relaxed),
             is_question: call.kind == CallKind::Question,
             hears: call.payload.is_some(),
         },

@@ -250,3 +250,60 @@ fn events_and_their_context_come_again() {
     let replayed = bench.runtime.block_on(bench.host.replay(granted(source), &trace));
     assert_same(&trace, &replayed);
 }
+
+/// Pieces of scripts, each of which asks the host for something.
+const PIECES: &[&str] = &[
+    "panotti.kv.set('k' .. n % 3, {n, panotti.time.now()})",
+    "out[#out + 1] = tostring(panotti.kv.get('k' .. n % 3))",
+    "out[#out + 1] = tostring(panotti.kv.incr('n' .. n % 2, n))",
+    "panotti.kv.delete('k' .. n % 3)",
+    "out[#out + 1] = #panotti.kv.list('k')",
+    "panotti.sleep(math.random() / 500)",
+    "out[#out + 1] = math.random(1000) .. panotti.uuid()",
+    "out[#out + 1] = os.clock() + os.time()",
+    "panotti.events.publish('tests.n' .. n, {n = n})",
+    "panotti.log.info('line ' .. n, {n = n})",
+    "out[#out + 1] = tostring(pcall(panotti.http.get, 'https://no.example/'))",
+    "out[#out + 1] = panotti.json.encode(panotti.clips.list({page_size = 3}))",
+    "out[#out + 1] = panotti.hash.sha256(tostring(n))",
+    "out[#out + 1] = tostring(panotti.once('id' .. n, function() panotti.sleep(0.001) return n end))",
+    "if n % 7 == 0 then error('seven ' .. n) end",
+    "panotti.task.spawn(function() return n end):join()",
+    "local m = panotti.task.mutex(); m:with(function() panotti.sleep(0.0005) end)",
+];
+
+/// A script of `length` pieces by a seed; some of them run side by side.
+fn random_script(seed: &mut u64, length: usize) -> String {
+    let mut next = |most: usize| {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*seed >> 33) as usize % most
+    };
+    let mut script = String::from("local out, n = {}, 0\n");
+    for _ in 0..length {
+        let mut piece = || format!("n = n + 1; {}\n", PIECES[next(PIECES.len())]);
+        let (one, two, three) = (piece(), piece(), piece());
+        match one.len() % 4 {
+            0 => script.push_str(&format!("panotti.task.gather(function() {one}{two} end, function() {three} end)\n")),
+            1 => script.push_str(&format!("out[#out + 1] = tostring(pcall(function() {one}{two} end))\n")),
+            _ => script.push_str(&one),
+        }
+    }
+    script + "return {metadata = {out = out}}"
+}
+
+#[test]
+fn whatever_a_script_asks_of_the_host_its_record_comes_to_the_same() {
+    let bench = Bench::new();
+    let mut seed = 20_260_310;
+    for round in 0..60 {
+        let source = format!("panotti.on.on_clip_captured(function(clip)\n{}\nend)", random_script(&mut seed, 12));
+        let (trace, replayed) = twice(&bench, &source, &source);
+        assert_eq!(trace.why_not_replayable(), None, "round {round}: {source}");
+        if trace.order_is_unknown() {
+            continue;
+        }
+        let then = (Some(trace.outcome.clone()), trace.output.to_string(), trace.effects.to_string());
+        let now = (replayed.outcome.clone(), replayed.output.to_string(), replayed.effects.to_string());
+        assert_eq!(now, then, "round {round}: {source}\n{:?}\n{replayed:#?}", trace.fault);
+    }
+}

@@ -184,6 +184,12 @@ impl Manager {
         self.note(&slot, "plugin.draft.drop", by, Value::Null).await
     }
 
+    /// The files of a plugin as its draft would have them.
+    pub(super) async fn draft_files(&self, slot: &Arc<Slot>) -> Result<Files> {
+        let _turn = self.0.drafts.turn(&slot.name).await;
+        Ok(self.existing_draft(slot).await?.files())
+    }
+
     async fn existing_draft(&self, slot: &Arc<Slot>) -> Result<Beside> {
         match self.draft_beside(slot, "").await? {
             (it, true) => Ok(it),

@@ -79,6 +79,7 @@ impl Manager {
             })
             .await??;
             let snapshot = Snapshot::of(files);
+            manager.require_preview(&slot, &snapshot.hash, &by)?;
             let write = writing(folder, change);
             match slot.live() {
                 Some(live) if live.prepared.snapshot.hash == snapshot.hash => {

@@ -16,6 +16,7 @@ mod grants;
 mod group;
 mod life;
 mod load;
+mod preview;
 mod registry;
 mod replay;
 mod routes;
@@ -68,6 +69,7 @@ pub use self::edit::{Edited, SourceChange};
 pub use self::exports::Exporter;
 pub use self::gauges::PluginGauges;
 pub use self::grants::{Granting, GrantsView, read_granting};
+pub use self::preview::{MAX_CALLS as MAX_PREVIEW_CALLS, Preview, PreviewOf};
 pub use self::replay::{ReplayCode, ReplayView};
 pub use self::routes::{Answered, RouteView};
 pub use self::scan::Rescan;
@@ -137,6 +139,8 @@ struct Shared {
     schedules: Arc<schedules::Schedules>,
     /// Where versions are told that are worse than the former ones, and who listens until the start.
     worse: (UnboundedSender<versions::Worse>, Mutex<Option<UnboundedReceiver<versions::Worse>>>),
+    /// Files of which a preview was seen.
+    previewed: preview::Previewed,
     stopping: AtomicBool,
     /// The runtime the plugins were started on.
     runtime: OnceLock<tokio::runtime::Handle>,
@@ -176,6 +180,7 @@ impl Manager {
             publishing: Mutex::default(),
             schedules: Arc::default(),
             worse: (worse.0, Mutex::new(Some(worse.1))),
+            previewed: preview::Previewed::default(),
             stopping: AtomicBool::new(false),
             runtime: OnceLock::new(),
         }))

@@ -216,7 +216,7 @@ fn view(trace: &Trace, hash: String, config: &str, it: Replayed) -> ReplayView {
         .map(|it| json!({"level": it.level, "message": it.message, "fields": it.fields}))
         .collect();
     view.took_ms = it.took_ms;
-    if view.same_code && has_ended && !view.same && view.left_over.is_empty() {
+    if view.same_code && has_ended && !view.same && view.notes.is_empty() && view.left_over.is_empty() {
         view.notes.push(
             "The code is the same and so is all that the host answered: what differs is likely what the plugin keeps \
              in variables between its calls, which no record holds."
@@ -236,6 +236,9 @@ fn notes(trace: &Trace, view: &ReplayView, config: &str, it: &Replayed) -> Vec<S
         notes.push(format!(
             "{masked} secret values stand as *** in the record: what depends on them may differ."
         ));
+    }
+    if trace.order_is_unknown() {
+        notes.push("Parts of the call that ran side by side had to give way to each other; in which order is not recorded.".to_owned());
     }
     if it.made_up > 0 {
         let made_up = it.made_up;
