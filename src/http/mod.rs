@@ -55,7 +55,9 @@ use crate::model::schedule::ScheduleRun;
 use crate::model::token::Token;
 use crate::model::webhook::{Webhook, WebhookAttempt};
 use crate::plugins::drafts::{DraftCheck, DraftView};
-use crate::plugins::manager::{DependencyView, Edited, GrantsView, Preview, ReplayView, ScheduleView, Uploaded};
+use crate::plugins::manager::{
+    DependencyView, Edited, GrantsView, Preview, ReplayView, ScheduleView, Uploaded,
+};
 use crate::plugins::manager::{RollbackDone, VersionDetail, VersionDiff, VersionView};
 use crate::plugins::sources::SourceFile;
 use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
@@ -99,10 +101,25 @@ const FILE_FAULTS: &[Code] = &[
 ];
 const DRAFT_FAULTS: &[Code] =
     &[PluginNotFound, NotFound, Conflict, PreconditionFailed, TooLarge, PreconditionRequired, DiskFull];
-const DRAFT_PUBLISH_FAULTS: &[Code] =
-    &[PluginNotFound, NotFound, Conflict, PreconditionFailed, TooLarge, PluginLoadFailed, DiskFull, PreviewRequired];
-const UPLOAD_FAULTS: &[Code] =
-    &[PluginExists, Conflict, PreconditionFailed, PluginLoadFailed, PreconditionRequired, DiskFull, PreviewRequired];
+const DRAFT_PUBLISH_FAULTS: &[Code] = &[
+    PluginNotFound,
+    NotFound,
+    Conflict,
+    PreconditionFailed,
+    TooLarge,
+    PluginLoadFailed,
+    DiskFull,
+    PreviewRequired,
+];
+const UPLOAD_FAULTS: &[Code] = &[
+    PluginExists,
+    Conflict,
+    PreconditionFailed,
+    PluginLoadFailed,
+    PreconditionRequired,
+    DiskFull,
+    PreviewRequired,
+];
 
 /// The table of routes. Of two that fit a path, the first one is taken.
 #[rustfmt::skip] // a route a paragraph

@@ -26,9 +26,15 @@ pub(super) async fn preview(mut call: Call<scope::PluginsCode>) -> Result<HttpRe
     let most = match body.get("calls") {
         None => DEFAULT_CALLS,
         Some(it) => {
-            let most = it.as_u64().and_then(|it| usize::try_from(it).ok()).filter(|it| (1..=MAX_PREVIEW_CALLS).contains(it));
+            let most = it
+                .as_u64()
+                .and_then(|it| usize::try_from(it).ok())
+                .filter(|it| (1..=MAX_PREVIEW_CALLS).contains(it));
             most.ok_or_else(|| {
-                Error::new(Code::Invalid, format!("`calls` must be a whole number from 1 to {MAX_PREVIEW_CALLS}."))
+                Error::new(
+                    Code::Invalid,
+                    format!("`calls` must be a whole number from 1 to {MAX_PREVIEW_CALLS}."),
+                )
             })?
         }
     };

@@ -180,7 +180,8 @@ fn a_preview_shows_what_an_edit_would_refuse_change_and_break() {
 end)"#;
     let would = server.post(path, json!({ "files": { "init.lua": edit } })).expect(200);
     let summary = &would["summary"];
-    let figures = ["calls", "changed", "new_refusals", "gone_refusals", "new_errors", "gone_errors", "unknown"];
+    let figures =
+        ["calls", "changed", "new_refusals", "gone_refusals", "new_errors", "gone_errors", "unknown"];
     assert_eq!(figures.map(|it| summary[it].as_i64().unwrap()), [4, 4, 1, 1, 0, 1, 0], "{would:#}");
     let calls = would["calls"].as_array().unwrap();
     let one = calls.iter().find(|it| title_of(it, "before") == "One!").unwrap();
@@ -190,7 +191,9 @@ end)"#;
     assert_eq!(two["after"]["output"]["reason"], "not two");
     let asks = "panotti.on.before_recording_start(function(it)\n  return { title = panotti.http.get('https://a.example').body }\nend)";
     let manifest = format!("permissions: {{ http: [a.example] }}\n{MANIFEST}");
-    let would = server.post(path, json!({ "files": { "init.lua": asks, "plugin.yaml": manifest }, "calls": 2 })).expect(200);
+    let would = server
+        .post(path, json!({ "files": { "init.lua": asks, "plugin.yaml": manifest }, "calls": 2 }))
+        .expect(200);
     let told = would["calls"].to_string();
     assert_eq!(would["summary"]["calls"], 2);
     assert!(told.contains("init.lua:2"), "{would:#}");
@@ -205,14 +208,24 @@ end)"#;
 
 #[test]
 fn a_preview_may_be_demanded_before_files_go_live_over_http() {
-    let server = Server::with().plugin("gate", GATE).plugin_file("gate", "plugin.yaml", MANIFEST).env("PANOTTI_PREVIEW_REQUIRED", true).start();
+    let server = Server::with()
+        .plugin("gate", GATE)
+        .plugin_file("gate", "plugin.yaml", MANIFEST)
+        .env("PANOTTI_PREVIEW_REQUIRED", true)
+        .start();
     let edit = GATE.replace("Private", "Secret");
     let save = || {
         let etag = server.get("/api/v1/plugins/gate/files/init.lua").header("etag").unwrap().to_owned();
-        server.client().send("PUT", "/api/v1/plugins/gate/files/init.lua", &[("if-match", &etag)], Some(edit.as_bytes()))
+        server.client().send(
+            "PUT",
+            "/api/v1/plugins/gate/files/init.lua",
+            &[("if-match", &etag)],
+            Some(edit.as_bytes()),
+        )
     };
     let refused = save().problem(428, "preview_required");
-    let seen = server.post("/api/v1/plugins/gate/preview", json!({ "files": { "init.lua": edit } })).expect(200);
+    let seen =
+        server.post("/api/v1/plugins/gate/preview", json!({ "files": { "init.lua": edit } })).expect(200);
     assert_eq!(seen["hash"], refused["hash"]);
     assert_eq!(save().expect(200)["hash"], seen["hash"]);
 }

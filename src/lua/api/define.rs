@@ -183,7 +183,8 @@ impl<'a> Build<'a> {
                     Some(Ok(work)) => {
                         let mut work = pin!(work);
                         poll_fn(|cx| {
-                            let polled = watched(note.as_ref(), || noting_panics(&ctx, || work.as_mut().poll(cx)));
+                            let polled =
+                                watched(note.as_ref(), || noting_panics(&ctx, || work.as_mut().poll(cx)));
                             waited |= polled.is_pending();
                             polled
                         })

@@ -283,7 +283,9 @@ fn random_script(seed: &mut u64, length: usize) -> String {
         let mut piece = || format!("n = n + 1; {}\n", PIECES[next(PIECES.len())]);
         let (one, two, three) = (piece(), piece(), piece());
         match one.len() % 4 {
-            0 => script.push_str(&format!("panotti.task.gather(function() {one}{two} end, function() {three} end)\n")),
+            0 => script.push_str(&format!(
+                "panotti.task.gather(function() {one}{two} end, function() {three} end)\n"
+            )),
             1 => script.push_str(&format!("out[#out + 1] = tostring(pcall(function() {one}{two} end))\n")),
             _ => script.push_str(&one),
         }
@@ -296,7 +298,8 @@ fn whatever_a_script_asks_of_the_host_its_record_comes_to_the_same() {
     let bench = Bench::new();
     let mut seed = 20_260_310;
     for round in 0..60 {
-        let source = format!("panotti.on.on_clip_captured(function(clip)\n{}\nend)", random_script(&mut seed, 12));
+        let source =
+            format!("panotti.on.on_clip_captured(function(clip)\n{}\nend)", random_script(&mut seed, 12));
         let (trace, replayed) = twice(&bench, &source, &source);
         assert_eq!(trace.why_not_replayable(), None, "round {round}: {source}");
         if trace.order_is_unknown() {

@@ -160,7 +160,14 @@ impl Manager {
         if !has_time {
             summary.unknown += 1;
             let error = Some("there was no time left for it".to_owned());
-            return PreviewCall { trace_id, hook, before: recorded, after: Value::Null, diff: Vec::new(), error };
+            return PreviewCall {
+                trace_id,
+                hook,
+                before: recorded,
+                after: Value::Null,
+                diff: Vec::new(),
+                error,
+            };
         }
         let trace = Arc::new(trace);
         // On both sides the same is missing that no record holds, such as what the plugin keeps in variables.
