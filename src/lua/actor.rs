@@ -66,7 +66,7 @@ pub struct Actor {
     memory: OnceLock<Arc<Memory>>,
     epoch: Instant,
     next_deadline_ns: AtomicU64,
-    share: Share,
+    pub(super) share: Share,
     given_up: AtomicBool,
     closed: AtomicBool,
 }
@@ -117,7 +117,7 @@ impl Actor {
             memory: OnceLock::new(),
             epoch: Instant::now(),
             next_deadline_ns: AtomicU64::new(u64::MAX),
-            share: Share::default(),
+            share: Share::new(Instant::now()),
             given_up: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
@@ -271,7 +271,9 @@ impl Actor {
             };
             match self.state.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(IDLE) => {
-                    let is_heavy = self.share.is_heavy(TURN, self.since_epoch_ns(Instant::now()));
+                    let now = Instant::now();
+                    let is_heavy = self.share.is_heavy(TURN, now);
+                    self.share.wait(now);
                     return self.pool.push(Arc::clone(self), is_heavy);
                 }
                 Ok(_) => return,
@@ -285,6 +287,7 @@ impl Actor {
         let mut room = self.room.lock();
         budget::mark_cpu();
         let began = Instant::now();
+        self.share.end_wait(began);
         let mut counted = began;
         loop {
             self.state.store(RUNNING, Ordering::Release);
@@ -306,7 +309,7 @@ impl Actor {
                 room.sweep(self, Instant::now());
             }
             if room.todo.is_empty() && !sweep && !replay::goes_on(self) {
-                self.count_turn(&mut counted);
+                self.share.add(&mut counted, Instant::now());
                 if self.state.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                     return;
                 }
@@ -315,21 +318,14 @@ impl Actor {
             while room.step(self) {
                 if began.elapsed() >= TURN {
                     drop(room);
-                    self.count_turn(&mut counted);
+                    self.share.add(&mut counted, Instant::now());
+                    self.share.wait(counted);
                     self.state.store(QUEUED, Ordering::Release);
                     self.pool.put_back(Arc::clone(self));
                     return;
                 }
             }
         }
-    }
-
-    /// Counts what the plugin had of a thread since it was last counted.
-    fn count_turn(&self, counted: &mut Instant) {
-        let now = Instant::now();
-        let turn = now.saturating_duration_since(*counted);
-        self.share.add(turn.as_nanos() as u64, self.since_epoch_ns(now));
-        *counted = now;
     }
 
     fn since_epoch_ns(&self, now: Instant) -> u64 {

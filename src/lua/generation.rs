@@ -276,6 +276,7 @@ impl Generation {
         match fresh {
             Ok(fresh) => {
                 self.supervise(&fresh);
+                fresh.share.take_over(&old.share, Instant::now());
                 self.broken.fetch_sub(1, Ordering::Relaxed);
                 self.replaced.fetch_add(1, Ordering::Relaxed);
                 place.store(Arc::clone(&fresh));

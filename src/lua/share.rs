@@ -1,35 +1,74 @@
 //! How much of a thread a plugin took lately: what tells those that compute from those that have little to do.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Whoever was heavy is light again this long after it took nothing more.
 const FORGOTTEN_NS: u64 = 100_000_000;
 
-/// Time it had a thread, less the time it had none: who takes more than half a thread grows heavy. Written by the thread that serves the plugin, read by all.
-#[derive(Debug, Default)]
+/// Time it had a thread, less the time it wanted none: who takes more than half a thread, or would if it got one, grows
+/// heavy. Written by the thread that serves the plugin, read by all.
+#[derive(Debug)]
 pub(super) struct Share {
+    epoch: Instant,
     taken_ns: AtomicU64,
     /// When that was so.
     at_ns: AtomicU64,
+    /// Since when it waits for a thread; 0 while it does not.
+    waits_since_ns: AtomicU64,
 }
 
 impl Share {
-    /// The plugin had a thread for `turn_ns` until `now_ns`, both counted from one moment.
-    pub(super) fn add(&self, turn_ns: u64, now_ns: u64) {
-        let before = self.at(now_ns.saturating_sub(turn_ns));
-        self.taken_ns.store((before + turn_ns).min(FORGOTTEN_NS), Ordering::Relaxed);
-        self.at_ns.store(now_ns, Ordering::Relaxed);
+    /// Of one that has taken nothing yet.
+    pub(super) fn new(now: Instant) -> Self {
+        Share {
+            epoch: now,
+            taken_ns: AtomicU64::new(0),
+            at_ns: AtomicU64::new(0),
+            waits_since_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// It wants a thread.
+    pub(super) fn wait(&self, now: Instant) {
+        self.waits_since_ns.store(self.ns(now).max(1), Ordering::Relaxed);
+    }
+
+    /// It has got one: the time it waited was no rest.
+    pub(super) fn end_wait(&self, now: Instant) {
+        let since = self.waits_since_ns.swap(0, Ordering::Relaxed);
+        if since > 0 {
+            self.at_ns.fetch_add(self.ns(now).saturating_sub(since), Ordering::Relaxed);
+        }
+    }
+
+    /// It had a thread from `counted` until now, which is `counted` from then on.
+    pub(super) fn add(&self, counted: &mut Instant, now: Instant) {
+        let turn = now.saturating_duration_since(*counted).as_nanos() as u64;
+        let before = self.at(self.ns(*counted));
+        self.taken_ns.store((before + turn).min(FORGOTTEN_NS), Ordering::Relaxed);
+        self.at_ns.store(self.ns(now), Ordering::Relaxed);
+        *counted = now;
+    }
+
+    /// Goes on where the VM in whose place this one was put left off.
+    pub(super) fn take_over(&self, former: &Share, now: Instant) {
+        self.taken_ns.store(former.at(former.ns(now)), Ordering::Relaxed);
+        self.at_ns.store(self.ns(now), Ordering::Relaxed);
     }
 
     /// Whether it took more than half by `patience`.
-    pub(super) fn is_heavy(&self, patience: Duration, now_ns: u64) -> bool {
-        self.at(now_ns) >= patience.as_nanos() as u64
+    pub(super) fn is_heavy(&self, patience: Duration, now: Instant) -> bool {
+        self.at(self.ns(now)) >= patience.as_nanos() as u64
     }
 
     fn at(&self, now_ns: u64) -> u64 {
         let since = now_ns.saturating_sub(self.at_ns.load(Ordering::Relaxed));
         self.taken_ns.load(Ordering::Relaxed).saturating_sub(since)
+    }
+
+    fn ns(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.epoch).as_nanos() as u64
     }
 }
 
@@ -38,29 +77,54 @@ mod tests {
     use super::*;
 
     const PATIENCE: Duration = Duration::from_millis(4);
-    const MS: u64 = 1_000_000;
+    const MS: Duration = Duration::from_millis(1);
 
-    /// Whether turns of `turn_ns`, one each `every_ns`, make a plugin heavy within a second.
-    fn becomes_heavy(turn_ns: u64, every_ns: u64) -> bool {
-        let share = Share::default();
-        (1..1_000 * MS / every_ns).any(|it| {
-            share.add(turn_ns, it * every_ns + turn_ns);
-            share.is_heavy(PATIENCE, it * every_ns + turn_ns)
+    /// Whether turns of `turn`, one each `every`, make a plugin heavy within a second.
+    fn becomes_heavy(turn: Duration, every: Duration) -> bool {
+        let begin = Instant::now();
+        let share = Share::new(begin);
+        (1..1_000 * MS.as_nanos() / every.as_nanos()).any(|it| {
+            let mut counted = begin + every * it as u32;
+            share.add(&mut counted.clone(), counted + turn);
+            counted += turn;
+            share.is_heavy(PATIENCE, counted)
         })
     }
 
     #[test]
     fn who_takes_more_than_half_a_thread_is_heavy_however_short_its_turns_are() {
-        assert!(becomes_heavy(4 * MS, 1_000 * MS / 2));
+        assert!(becomes_heavy(4 * MS, 500 * MS));
         assert!(becomes_heavy(3 * MS, 3 * MS) && becomes_heavy(MS / 100, MS / 60));
         assert!(!becomes_heavy(3 * MS, 8 * MS) && !becomes_heavy(MS / 100, MS / 40));
     }
 
     #[test]
     fn who_was_heavy_is_light_a_tenth_of_a_second_later() {
-        let share = Share::default();
-        (1..=100).for_each(|it| share.add(4 * MS, it * 4 * MS));
-        assert!(share.is_heavy(PATIENCE, 400 * MS));
-        assert!(!share.is_heavy(PATIENCE, 500 * MS));
+        let mut now = Instant::now();
+        let share = Share::new(now);
+        for _ in 0..100 {
+            let end = now + 4 * MS;
+            share.add(&mut now, end);
+        }
+        assert!(share.is_heavy(PATIENCE, now));
+        assert!(!share.is_heavy(PATIENCE, now + 100 * MS));
+    }
+
+    #[test]
+    fn to_wait_for_a_thread_is_no_rest() {
+        let mut now = Instant::now();
+        let share = Share::new(now);
+        // A turn of 1 ms, and 9 ms until there is a thread for the next one.
+        for _ in 0..20 {
+            share.wait(now);
+            now += 9 * MS;
+            share.end_wait(now);
+            let end = now + MS;
+            share.add(&mut now, end);
+        }
+        assert!(share.is_heavy(PATIENCE, now));
+        let fresh = Share::new(now);
+        fresh.take_over(&share, now);
+        assert!(fresh.is_heavy(PATIENCE, now) && !fresh.is_heavy(PATIENCE, now + 100 * MS));
     }
 }
