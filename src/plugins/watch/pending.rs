@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A folder that is never quiet is taken up after so many quiet times, when a file has just been completed; after
-/// twice as many in any case.
+/// A folder that is never quiet is taken up after so many quiet times, when a file has just been completed or half a
+/// quiet time has passed; after twice as many a tenth will do. It is never read in the middle of a write.
 const PATIENCE: u32 = 20;
 /// Who is quiet waits for others for so many quiet times: a burst is one take-up. Where the last version did not load
 /// a moment ago the author is likely to be still at it: quiet is so many times as long.
@@ -41,8 +41,9 @@ impl Mark {
 
     fn is_overdue(&self, now: Instant, patience: Duration) -> bool {
         let waits = now.saturating_duration_since(self.first);
-        let is_calm = now.saturating_duration_since(self.last) >= self.quiet / 2;
-        waits >= patience && (self.is_whole || is_calm) || waits >= patience * 2
+        let rests = now.saturating_duration_since(self.last);
+        waits >= patience && (self.is_whole || rests >= self.quiet / 2)
+            || waits >= patience * 2 && rests >= self.quiet / 10
     }
 }
 
@@ -119,7 +120,8 @@ impl Pending {
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         let patience = self.quiet * PATIENCE;
         let moments = |it: &Mark| {
-            let since_last = [it.quiet / 2, it.quiet, self.quiet * COMPANY].map(|time| it.last + time);
+            let since_last =
+                [it.quiet / 10, it.quiet / 2, it.quiet, self.quiet * COMPANY].map(|time| it.last + time);
             since_last.into_iter().chain([it.first + patience, it.first + patience * 2])
         };
         self.marks.values().flat_map(moments).filter(|it| *it > now).min()
@@ -200,7 +202,9 @@ mod tests {
         let due: Vec<u64> = (0..5_000)
             .step_by(10)
             .filter(|ms| {
-                rig.mark_half("a", *ms, false);
+                if ms % 30 == 0 {
+                    rig.mark_half("a", *ms, false);
+                }
                 rig.due(*ms) == "a"
             })
             .collect();

@@ -125,7 +125,6 @@ impl Run {
                 concerned.extend(self.table.lock().plugins());
             }
             self.roots[at].is_polled = false;
-            concerned.extend(self.roots[at].plugins());
             if polled {
                 concerned.extend(self.roots[at].poll());
             }
@@ -144,6 +143,8 @@ impl Run {
                 self.table.lock().put_root(&real);
                 self.watch(at, &real);
             }
+            // After the watch: what comes in between is told, not missed.
+            concerned.extend(self.roots[at].plugins());
         }
         self.sync(&concerned);
         concerned

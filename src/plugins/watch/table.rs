@@ -138,29 +138,31 @@ enum Change {
     /// Its mode or time.
     About,
     /// It has come or gone.
-    Entry { is_folder: Option<bool>, is_made: bool },
+    Entry { is_folder: Option<bool>, is_moved_here: bool },
 }
 
 impl Change {
     fn of(kind: &EventKind) -> Option<Self> {
-        let entry = |is_folder, is_made| Some(Change::Entry { is_folder, is_made });
+        let entry = |is_folder| Some(Change::Entry { is_folder, is_moved_here: false });
         match kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Closed),
             EventKind::Modify(ModifyKind::Data(_)) => Some(Change::Content),
             // Both halves of a rename have been told one by one.
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
-            EventKind::Create(CreateKind::File) => entry(Some(false), true),
-            EventKind::Create(CreateKind::Folder) => entry(Some(true), true),
-            EventKind::Create(_) => entry(None, true),
-            EventKind::Remove(RemoveKind::File) => entry(Some(false), false),
-            EventKind::Remove(RemoveKind::Folder) => entry(Some(true), false),
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
+                Some(Change::Entry { is_folder: None, is_moved_here: true })
+            }
+            EventKind::Create(CreateKind::File) | EventKind::Remove(RemoveKind::File) => entry(Some(false)),
+            EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder) => {
+                entry(Some(true))
+            }
             EventKind::Modify(ModifyKind::Metadata(_)) => Some(Change::About),
-            _ => entry(None, false),
+            _ => entry(None),
         }
     }
 
-    /// What was made is still to be written.
+    /// What was made is still to be written, and what was removed is often written anew at once.
     fn leaves_files_whole(self) -> bool {
-        !matches!(self, Change::Content | Change::Entry { is_made: true, .. })
+        matches!(self, Change::Closed | Change::About | Change::Entry { is_moved_here: true, .. })
     }
 }
