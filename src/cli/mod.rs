@@ -10,6 +10,7 @@ mod print;
 mod replay;
 mod serve;
 mod token;
+mod traces;
 mod versions;
 
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ use flags::ServerFlags;
 use grants::GrantsCommand;
 use replay::{EventsCommand, ReplayCommand};
 use token::TokenCommand;
+use traces::{TraceCommand, TracesCommand};
 use versions::{RollbackCommand, VersionsCommand};
 
 /// The server was used wrongly: flags or settings.
@@ -50,6 +52,8 @@ enum Command {
     Grants(GrantsCommand),
     Replay(ReplayCommand),
     Events(EventsCommand),
+    Traces(TracesCommand),
+    Trace(TraceCommand),
     Versions(VersionsCommand),
     Rollback(RollbackCommand),
 }
@@ -88,6 +92,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Grants(command)) => grants::run(command),
         Some(Command::Replay(command)) => replay::run(command),
         Some(Command::Events(command)) => replay::run_events(command),
+        Some(Command::Traces(command)) => traces::run_list(command),
+        Some(Command::Trace(command)) => traces::run_one(command),
         Some(Command::Versions(command)) => versions::run(command),
         Some(Command::Rollback(command)) => versions::roll_back(command),
     };
