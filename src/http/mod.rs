@@ -17,6 +17,7 @@ mod event_schemas;
 mod event_stream;
 mod events;
 mod event_replays;
+mod fails;
 mod grants;
 mod health;
 mod hooks;
@@ -67,6 +68,7 @@ use crate::services::events::{EventStats, EventTypePage, SubscriptionView};
 use crate::services::recordings::{Detail, Told};
 use crate::services::webhooks::{Made, Redelivery};
 
+use fails::{DRAFT_FAULTS, DRAFT_PUBLISH_FAULTS, FILE_FAULTS, UPLOAD_FAULTS};
 use openapi::bodies::*;
 use openapi::schema::{items, object, of, page};
 use query::PAGING;
@@ -87,39 +89,6 @@ const IF_NONE: &[&str] = &["If-None-Match"];
 const IF_EITHER: &[&str] = &["If-Match", "If-None-Match"];
 const ONCE: &[&str] = &["Idempotency-Key"];
 const RANGE: &[&str] = &["Range", "If-Range", "If-None-Match"];
-
-const FILE_FAULTS: &[Code] = &[
-    PreviewRequired,
-    PluginNotFound,
-    NotFound,
-    Conflict,
-    PreconditionFailed,
-    TooLarge,
-    PluginLoadFailed,
-    PreconditionRequired,
-    DiskFull,
-];
-const DRAFT_FAULTS: &[Code] =
-    &[PluginNotFound, NotFound, Conflict, PreconditionFailed, TooLarge, PreconditionRequired, DiskFull];
-const DRAFT_PUBLISH_FAULTS: &[Code] = &[
-    PluginNotFound,
-    NotFound,
-    Conflict,
-    PreconditionFailed,
-    TooLarge,
-    PluginLoadFailed,
-    DiskFull,
-    PreviewRequired,
-];
-const UPLOAD_FAULTS: &[Code] = &[
-    PluginExists,
-    Conflict,
-    PreconditionFailed,
-    PluginLoadFailed,
-    PreconditionRequired,
-    DiskFull,
-    PreviewRequired,
-];
 
 /// The table of routes. Of two that fit a path, the first one is taken.
 #[rustfmt::skip] // a route a paragraph

@@ -55,9 +55,6 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, queued: QueuedCall) {
     let own = since + wall;
     let deadline = queued.deadline.map_or(own, |it| it.min(own));
     let random = vm.chance.draw(&vm.context);
-    if let Some(origin) = &vm.context.origin {
-        origin.learn_target(&vm.context, slot);
-    }
     let state = state_of(&vm.context, &queued, Meter::new(budget, deadline), random);
     let left = deadline.saturating_duration_since(now);
     let wants_ctx = room.wants_ctx(slot, &function);

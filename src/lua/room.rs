@@ -243,7 +243,13 @@ impl Room {
         if self.wants_ctx.len() <= slot {
             self.wants_ctx.resize(slot + 1, None);
         }
-        *self.wants_ctx[slot].get_or_insert_with(|| begin::takes_two(function))
+        if let Some(known) = self.wants_ctx[slot] {
+            return known;
+        }
+        if let Some((vm, origin)) = self.vm.as_ref().and_then(|it| Some((it, it.context.origin.as_ref()?))) {
+            origin.learn_target(&vm.context, slot as u32);
+        }
+        *self.wants_ctx[slot].insert(begin::takes_two(function))
     }
 
     pub(super) fn after_memory_error(&mut self, actor: &Arc<Actor>) {
