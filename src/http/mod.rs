@@ -48,7 +48,7 @@ mod traces;
 mod tracks;
 mod webhooks;
 
-use crate::error::Code::{self, *};
+use crate::error::Code::*;
 use crate::model::clip::{Clip, ClipStats};
 use crate::model::recording::Recording;
 use crate::model::replay::Replay;
