@@ -114,7 +114,7 @@ pub(super) fn without_vm(actor: &Arc<Actor>, end: End, waiting: Option<Waiting>)
 /// Hands the call to the flight recorder; a failure is told with the id of its record.
 fn record(call: &Arc<CallState>, done: &mut Result<(Outcome, Taken), Failed>) {
     let Some(record) = &call.record else { return };
-    let number = record.origin.next_number();
+    let number = record.origin.number_of(call);
     let took_us = call.left_ns.load(Ordering::Relaxed) / 1_000;
     let ended = |kept, outcome, answer, effects, fault| Ended {
         number,

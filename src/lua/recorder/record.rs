@@ -66,9 +66,10 @@ impl Origin {
         }))
     }
 
-    /// The number of the next call that ends.
-    pub fn next_number(&self) -> i64 {
-        self.calls.next_number()
+    /// The number of `call`, which has ended.
+    pub fn number_of(&self, call: &CallState) -> i64 {
+        let took_us = i64::try_from(call.left_ns.load(Ordering::Relaxed) / 1_000).unwrap_or_default();
+        self.calls.number_at(self.at_us(call).saturating_add(took_us))
     }
 
     /// When `call` began, in microseconds since 1970 UTC.

@@ -30,6 +30,9 @@ pub use compare::{Difference, differences};
 /// From where this process counts its moments.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+/// Bits of a number that tell plugins apart.
+const ROW_BITS: u32 = 12;
+
 /// Calls that wait to be stored; what comes beyond is counted and dropped.
 const MAX_WAITING: usize = 2_000;
 
@@ -60,7 +63,6 @@ struct Shared {
 /// What all plugins share.
 struct Desk {
     last: usize,
-    next: AtomicI64,
     /// Microseconds of the wall clock at [`START`], looked at again and again: the clock may be set.
     start_us: AtomicI64,
     waiting: Mutex<Vec<Arc<dyn Recorded>>>,
@@ -71,11 +73,8 @@ struct Desk {
 impl Traces {
     /// Nothing recorded yet in this process.
     pub fn new(store: Store, clock: SharedClock, settings: config::Traces) -> Self {
-        let now_us = clock.now_us();
         let desk = Desk {
             last: settings.last,
-            // Grows from one process to the next, and by less than the time does.
-            next: AtomicI64::new(now_us.max(1) << 10),
             start_us: AtomicI64::new(0),
             waiting: Mutex::default(),
             dropped: AtomicU64::new(0),
@@ -93,8 +92,11 @@ impl Traces {
         if let Some(found) = self.0.plugins.read().get(name) {
             return Some(Arc::clone(found));
         }
-        let made = || Arc::new(PluginTraces { desk: Arc::clone(&self.0.desk), rings: Mutex::default() });
-        Some(Arc::clone(self.0.plugins.write().entry(Arc::clone(name)).or_insert_with(made)))
+        let mut plugins = self.0.plugins.write();
+        let row = i64::try_from(plugins.len()).unwrap_or_default() % (1 << ROW_BITS);
+        let desk = Arc::clone(&self.0.desk);
+        let made = || Arc::new(PluginTraces { desk, row, last_us: AtomicI64::new(0), rings: Mutex::default() });
+        Some(Arc::clone(plugins.entry(Arc::clone(name)).or_insert_with(made)))
     }
 
     /// Bytes that one call may hold.
@@ -111,6 +113,10 @@ impl Traces {
 /// The recorded calls of one plugin.
 pub struct PluginTraces {
     desk: Arc<Desk>,
+    /// Tells the numbers of its calls from those of other plugins in the same microsecond.
+    row: i64,
+    /// The microsecond in the number of its last call.
+    last_us: AtomicI64,
     /// The last calls of each hook, oldest first.
     rings: Mutex<Vec<Ring>>,
 }
@@ -121,9 +127,12 @@ struct Ring {
 }
 
 impl PluginTraces {
-    /// The number of the next call that ends.
-    pub fn next_number(&self) -> i64 {
-        self.desk.next.fetch_add(1, Ordering::Relaxed)
+    /// The number of a call that has ended at `us`, microseconds since 1970 UTC: numbers grow with time, and no two
+    /// are the same. Nothing that plugins share is written for it.
+    pub fn number_at(&self, us: i64) -> i64 {
+        let next = |last: i64| us.max(last.saturating_add(1));
+        let last = self.last_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+        (next(last.unwrap_or_default()) << ROW_BITS) | self.row
     }
 
     /// The wall clock at `moment`, in microseconds since 1970 UTC, as far as is known without asking it.

@@ -107,3 +107,17 @@ async fn what_is_beyond_the_bounds_goes_the_oldest_first() {
     assert_eq!(sweep(TraceBounds { bytes: bytes / 2, ..none }), 4);
     assert_eq!(numbers(&traces.list(TraceFilter::default(), 100).await.unwrap()), [13, 12, 11, 10]);
 }
+
+#[tokio::test]
+async fn numbers_grow_with_time_and_no_two_are_the_same() {
+    let world = World::new(&tokio::runtime::Handle::current(), Arc::new(crate::clock::SystemClock));
+    let traces = world.services.traces.clone();
+    let (one, two) = (traces.plugin(&Arc::from("one")).unwrap(), traces.plugin(&Arc::from("two")).unwrap());
+    let now = 1_800_000_000_000_000;
+    let numbers = [one.number_at(now), two.number_at(now), one.number_at(now), one.number_at(now - 5), two.number_at(now + 9)];
+    let mut sorted = numbers.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(sorted.len(), numbers.len());
+    assert!(numbers[0] < numbers[2] && numbers[2] < numbers[3] && numbers[3] < numbers[4], "{numbers:?}");
+}
