@@ -313,6 +313,7 @@ fn whatever_a_script_asks_of_the_host_its_record_comes_to_the_same() {
 
 #[test]
 fn what_a_call_carries_for_its_record_is_small() {
-    let (call, record) = (size_of::<crate::lua::context::CallState>(), size_of::<crate::lua::recorder::Record>());
+    let (call, record) =
+        (size_of::<crate::lua::context::CallState>(), size_of::<crate::lua::recorder::Record>());
     assert!(call <= 1024 && record <= 512, "{call} and {record} bytes");
 }

@@ -95,7 +95,8 @@ impl Traces {
         let mut plugins = self.0.plugins.write();
         let row = i64::try_from(plugins.len()).unwrap_or_default() % (1 << ROW_BITS);
         let desk = Arc::clone(&self.0.desk);
-        let made = || Arc::new(PluginTraces { desk, row, last_us: AtomicI64::new(0), rings: Mutex::default() });
+        let made =
+            || Arc::new(PluginTraces { desk, row, last_us: AtomicI64::new(0), rings: Mutex::default() });
         Some(Arc::clone(plugins.entry(Arc::clone(name)).or_insert_with(made)))
     }
 

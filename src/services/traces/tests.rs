@@ -114,7 +114,13 @@ async fn numbers_grow_with_time_and_no_two_are_the_same() {
     let traces = world.services.traces.clone();
     let (one, two) = (traces.plugin(&Arc::from("one")).unwrap(), traces.plugin(&Arc::from("two")).unwrap());
     let now = 1_800_000_000_000_000;
-    let numbers = [one.number_at(now), two.number_at(now), one.number_at(now), one.number_at(now - 5), two.number_at(now + 9)];
+    let numbers = [
+        one.number_at(now),
+        two.number_at(now),
+        one.number_at(now),
+        one.number_at(now - 5),
+        two.number_at(now + 9),
+    ];
     let mut sorted = numbers.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
