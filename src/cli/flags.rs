@@ -59,6 +59,21 @@ pub(super) struct ClientFlags {
     port: Option<String>,
 }
 
+/// Where the plugin folders are, for the commands that need no server.
+#[derive(Debug, Default, Args)]
+pub(super) struct FolderFlags {
+    /// Settings file that names the plugin folders [default: panotti.yaml, when there is one].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl FolderFlags {
+    /// The settings of a server that would be started here.
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        ServerFlags { config: self.config.clone(), ..ServerFlags::default() }.settings()
+    }
+}
+
 impl ServerFlags {
     /// The settings of this process with these flags.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {

@@ -3,9 +3,11 @@
 //! Exit codes: 0 done, 1 it failed, 2 the command line or the settings are wrong.
 
 mod client;
+mod completions;
 mod expires;
 mod flags;
 mod grants;
+mod new;
 mod print;
 mod replay;
 mod serve;
@@ -19,8 +21,10 @@ use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
+use completions::CompletionsCommand;
 use flags::ServerFlags;
 use grants::GrantsCommand;
+use new::NewCommand;
 use replay::{EventsCommand, ReplayCommand};
 use token::TokenCommand;
 use traces::{TraceCommand, TracesCommand};
@@ -46,6 +50,7 @@ enum Command {
     /// Runs the server; what `panotti` without a command does.
     #[command(after_long_help = crate::config::help_text())]
     Serve(ServerFlags),
+    New(NewCommand),
     /// Makes, lists and revokes keys of the running server.
     Token(TokenCommand),
     /// Shows, gives and takes back what plugins may do.
@@ -56,6 +61,7 @@ enum Command {
     Trace(TraceCommand),
     Versions(VersionsCommand),
     Rollback(RollbackCommand),
+    Completions(CompletionsCommand),
 }
 
 /// Why a command did not do what it was asked.
@@ -88,6 +94,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let done = match cli.command {
         None => serve::run(cli.flags),
         Some(Command::Serve(flags)) => serve::run(flags),
+        Some(Command::New(command)) => new::run(command),
         Some(Command::Token(command)) => token::run(command),
         Some(Command::Grants(command)) => grants::run(command),
         Some(Command::Replay(command)) => replay::run(command),
@@ -95,6 +102,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Traces(command)) => traces::run_list(command),
         Some(Command::Trace(command)) => traces::run_one(command),
         Some(Command::Versions(command)) => versions::run(command),
+        Some(Command::Completions(command)) => completions::run(command),
         Some(Command::Rollback(command)) => versions::roll_back(command),
     };
     match done {

@@ -28,6 +28,7 @@ pub mod sources;
 pub mod start_notes;
 pub mod stats;
 pub mod status;
+pub mod templates;
 pub mod versions;
 pub mod watch;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-fn panotti(folder: &std::path::Path, env: &[(&str, &str)], args: &[&str]) -> Output {
+pub fn panotti(folder: &std::path::Path, env: &[(&str, &str)], args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_panotti"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PANOTTI_") {
@@ -44,4 +44,18 @@ fn version_and_help_go_to_stdout() {
     let out = panotti(folder.path(), &[], &["serve", "--help"]);
     let help = String::from_utf8(out.stdout).unwrap();
     assert!(help.contains("limits.memory_mib (PANOTTI_LIMITS_MEMORY_MIB)"), "{help}");
+}
+
+#[test]
+fn every_shell_is_told_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let out = panotti(folder.path(), &[], &["completions", shell]);
+        let script = String::from_utf8(out.stdout).unwrap();
+        assert_eq!(out.status.code(), Some(0), "{shell}");
+        for word in ["serve", "grants", "rollback", "new", "completions"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(panotti(folder.path(), &[], &["completions", "cmd"]).status.code(), Some(2));
 }

@@ -27,6 +27,7 @@ mod keys;
 mod library;
 mod limits;
 mod metrics;
+mod new;
 mod openapi;
 mod plugin_db;
 mod plugin_files;

@@ -46,6 +46,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("actix_cors", &["http"]),
     ("serde_yaml", &["config"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
     ("symphonia", &["media"]),
     ("reqwest", &["net"]),
     ("rustls", &["net", "config"]),
