@@ -21,8 +21,7 @@ fn run(folder: &Path, args: &[&str]) -> (Option<i32>, String, String) {
 #[track_caller]
 fn server_with(template: &str, edit: impl Fn(String) -> String) -> Server {
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let (code, _, told) =
-        run(folder.path(), &["new", "mine", "--template", template, "--dir", "plugins"]);
+    let (code, _, told) = run(folder.path(), &["new", "mine", "--template", template, "--dir", "plugins"]);
     assert_eq!(code, Some(0), "{told}");
     let manifest = folder.path().join("plugins/mine/plugin.yaml");
     fs::write(&manifest, edit(fs::read_to_string(&manifest).unwrap())).unwrap();
@@ -38,7 +37,10 @@ fn a_new_plugin_is_in_the_first_plugin_folder_and_three_lines_say_what_is_next()
     fs::write(folder.path().join("panotti.yaml"), "plugin_dirs: [mine, others]\n").unwrap();
     let (code, out, told) = run(folder.path(), &["new", "goal_tagger"]);
     assert_eq!((code, told.as_str(), out.lines().count()), (Some(0), "", 3), "{out}");
-    assert!(out.contains("goal_tagger") && out.contains("init.lua") && out.contains("panotti serve"), "{out}");
+    assert!(
+        out.contains("goal_tagger") && out.contains("init.lua") && out.contains("panotti serve"),
+        "{out}"
+    );
     let made = folder.path().join("mine/goal_tagger");
     for file in ["init.lua", "plugin.yaml", "README.md"] {
         let text = fs::read_to_string(made.join(file)).unwrap();
@@ -112,7 +114,9 @@ fn the_schedule_counts_the_clips() {
     let server = server_with("scheduled", |it| it + "config: { every_seconds: 1 }\n");
     server.post("/api/v1/clips", json!({"title": "t", "file_path": "/x"})).expect(201);
     let counted = |it: &Value| it["plugin"] == "mine" && it["message"] == "counted the clips";
-    server.wait_for_log("a count of one clip", |it| counted(it) && it["fields"]["total"] == 1 || counted(it) && it["total"] == 1);
+    server.wait_for_log("a count of one clip", |it| {
+        counted(it) && it["fields"]["total"] == 1 || counted(it) && it["total"] == 1
+    });
     let night = || {
         let all = server.get("/api/v1/schedules?plugin=mine").expect(200);
         all["items"].as_array().unwrap().iter().find(|it| it["name"] == "night").cloned()
