@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 it failed, 2 the command line or the settings are wrong.
 
+mod check;
 mod client;
 mod completions;
 mod expires;
@@ -21,6 +22,7 @@ use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
+use check::CheckCommand;
 use completions::CompletionsCommand;
 use flags::ServerFlags;
 use grants::GrantsCommand;
@@ -51,6 +53,7 @@ enum Command {
     #[command(after_long_help = crate::config::help_text())]
     Serve(ServerFlags),
     New(NewCommand),
+    Check(CheckCommand),
     /// Makes, lists and revokes keys of the running server.
     Token(TokenCommand),
     /// Shows, gives and takes back what plugins may do.
@@ -94,6 +97,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let done = match cli.command {
         None => serve::run(cli.flags),
         Some(Command::Serve(flags)) => serve::run(flags),
+        Some(Command::Check(command)) => check::run(command),
         Some(Command::New(command)) => new::run(command),
         Some(Command::Token(command)) => token::run(command),
         Some(Command::Grants(command)) => grants::run(command),

@@ -64,6 +64,24 @@ pub fn of_error(
     failure
 }
 
+/// Why a file does not compile.
+pub(super) fn of_source(modules: &Modules, file: &str, error: &Error) -> ScriptFault {
+    let (text, _) = split(error);
+    let (place, message) = place(modules, &text);
+    let line = place.map(|(_, line)| line);
+    let source = modules.text(file).unwrap_or_default();
+    let faulty = line.and_then(|it| source.lines().nth(it.saturating_sub(1) as usize)).unwrap_or_default();
+    ScriptFault {
+        outcome: Outcome::Syntax.as_str().to_owned(),
+        file: Some(file.to_owned()),
+        line,
+        message: clean(message, 1024),
+        excerpt: line.and_then(|it| excerpt(source, it)),
+        hint: hint(Outcome::Syntax, message, faulty),
+        ..ScriptFault::default()
+    }
+}
+
 /// The kind of a raised value that is no text: Luau tells it as `table: 0x0123`, an address nobody should see.
 fn raised_value(message: &str) -> Option<&str> {
     let (kind, address) = message.split_once(": 0x")?;

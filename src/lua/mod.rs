@@ -43,6 +43,7 @@ pub mod guards;
 pub mod surface;
 pub mod require;
 mod library;
+pub mod sources;
 pub mod recorder;
 pub mod replay;
 mod prelude;

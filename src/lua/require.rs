@@ -122,7 +122,7 @@ impl Modules {
     }
 
     /// The path of the file that `name` stands for when `caller` asks.
-    fn resolve(&self, name: &str, caller: Option<&str>) -> Result<String, String> {
+    pub(super) fn resolve(&self, name: &str, caller: Option<&str>) -> Result<String, String> {
         if let Some(shared) = name.strip_prefix("@panotti/") {
             for ending in ["", ".luau", ".lua"] {
                 let path = format!("{shared}{ending}");

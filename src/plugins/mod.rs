@@ -8,6 +8,8 @@
 
 pub mod archive;
 pub mod breaker;
+pub mod check;
+mod config_fault;
 pub mod discovery;
 pub mod env;
 pub mod drafts;

@@ -131,7 +131,7 @@ fn place(problem: &Problem) -> String {
 }
 
 /// The lines around `line`, that one marked.
-fn excerpt(text: &str, line: usize) -> Option<String> {
+pub(super) fn excerpt(text: &str, line: usize) -> Option<String> {
     let lines: Vec<&str> = text.lines().collect();
     lines.get(line.checked_sub(1)?)?;
     let from = line.saturating_sub(AROUND + 1);

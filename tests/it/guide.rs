@@ -57,13 +57,13 @@ fn blocks(text: &str) -> Vec<Block> {
 
 /// A plugin of the guide: its files, and what it must fail with.
 #[derive(Default)]
-struct Plugin {
-    files: Vec<(String, String)>,
-    fails: Option<String>,
+pub struct Plugin {
+    pub files: Vec<(String, String)>,
+    pub fails: Option<String>,
 }
 
 /// The plugins of the guide by name.
-fn plugins() -> BTreeMap<String, Plugin> {
+pub fn plugins() -> BTreeMap<String, Plugin> {
     let guide = fs::read_to_string(path()).unwrap();
     let readme = fs::read_to_string(path().parent().unwrap().with_file_name("README.md")).unwrap();
     let mut plugins: BTreeMap<String, Plugin> = BTreeMap::new();

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod assets;
+mod check;
 mod clips;
 mod command_line;
 mod common;

@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::config::line_of;
 use crate::hooks::Hook;
 use crate::lua::PluginSource;
 use crate::model::call::Outcome;
+use crate::plugins::config_fault::check_config;
 use crate::plugins::handler::PluginHandler;
-use crate::plugins::problem::{LoadFault, Problem};
-use crate::plugins::schema::first_segment;
+use crate::plugins::problem::LoadFault;
 
 use super::Manager;
 use super::slot::{Live, Prepared, Slot};
@@ -28,7 +27,7 @@ impl Manager {
         let began = Instant::now();
         let former = slot.live();
         let config = slot.config(&prepared.layers);
-        check_config(&prepared, &config)?;
+        check_config(&prepared.manifest, &prepared.snapshot, &config)?;
         let generation = slot.change(|it| {
             it.generation += 1;
             it.generation
@@ -98,27 +97,4 @@ impl Manager {
         );
         LoadFault::of_folder(Outcome::Deadline, message, "Do less while the chunk runs, or raise startup_s.")
     }
-}
-
-/// The whole config against the schema, each fault where its value stands.
-pub(super) fn check_config(prepared: &Prepared, config: &Value) -> Result<(), LoadFault> {
-    let Some(config) = config.as_object() else { return Ok(()) };
-    let faults = prepared.manifest.schema.check(config);
-    if faults.is_empty() {
-        return Ok(());
-    }
-    let file = prepared.manifest.file.unwrap_or("plugin.yaml");
-    let text = prepared.snapshot.files.get(file).and_then(|it| std::str::from_utf8(it).ok());
-    let problems = faults.into_iter().map(|fault| {
-        let key = first_segment(&fault.pointer);
-        let line = text.and_then(|it| {
-            line_of(it, &["config", &key]).or_else(|| line_of(it, &["config_schema", "properties", &key]))
-        });
-        let path = fault.pointer.trim_start_matches('/').replace('/', ".");
-        Problem { file: file.to_owned(), line, message: format!("config.{path}: {}", fault.message) }
-    });
-    let mut fault = LoadFault::of_problems(Outcome::Convert, problems.collect(), text);
-    fault.script.hint =
-        Some("Correct plugin.yaml, or set the value over HTTP, at the plugin's `config`.".to_owned());
-    Err(fault)
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::plugins::config_fault::check_config;
 use crate::plugins::discovery::Snapshot;
 use crate::plugins::drafts::{DraftCheck, Files};
 use crate::plugins::problem::LoadFault;
 
 use super::Manager;
-use super::build::check_config;
 use super::scan::{blocking, read_snapshot};
 use super::slot::{Prepared, Slot};
 use super::swap::hooks_of;
@@ -53,7 +53,7 @@ impl Manager {
             return Err(fault);
         }
         let config = slot.config(&prepared.layers);
-        check_config(&prepared, &config)?;
+        check_config(&prepared.manifest, &prepared.snapshot, &config)?;
         // A number of its own: its log lines are nobody else's.
         let generation = slot.change(|it| {
             it.generation += 1;

@@ -47,6 +47,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("serde_yaml", &["config"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
+    ("full_moon", &["plugins"]),
     ("symphonia", &["media"]),
     ("reqwest", &["net"]),
     ("rustls", &["net", "config"]),
