@@ -86,7 +86,9 @@ fn meant(path: &Path, roots: &[PathBuf]) -> Result<Folders, Failure> {
     // `.` has a name, too.
     let whole = path.canonicalize().map_err(unreadable)?;
     let files = || path.read_dir().into_iter().flatten().flatten().map(|it| it.path());
-    let is_source = |it: PathBuf| it.extension().is_some_and(|it| ["lua", "luau", "yaml", "example"].iter().any(|end| it == *end));
+    let is_source = |it: PathBuf| {
+        it.extension().is_some_and(|it| ["lua", "luau", "yaml", "example"].iter().any(|end| it == *end))
+    };
     if !files().any(is_source) && files().any(|it| it.is_dir()) {
         return Ok(all(&[path.to_owned()]));
     }
@@ -107,7 +109,8 @@ fn no_plugin(it: &Rejected) -> (PathBuf, Finding) {
 /// A finding as people read it.
 fn block(folder: &Path, finding: &Finding) -> String {
     let mut text = format!("{}[{}]: {}\n", finding.severity, finding.code, shown(&finding.message));
-    let mut place = finding.file.as_ref().map_or(folder.to_owned(), |it| folder.join(it)).display().to_string();
+    let mut place =
+        finding.file.as_ref().map_or(folder.to_owned(), |it| folder.join(it)).display().to_string();
     for number in [finding.line, finding.line.and(finding.column)].into_iter().flatten() {
         _ = write!(place, ":{number}");
     }

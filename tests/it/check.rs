@@ -64,7 +64,8 @@ fn what_the_guide_shows_has_no_findings() {
     }
     let mut found = findings(folder.path());
     // A manifest that is shown without a script asks for what nothing uses yet.
-    let has_script = |name: &Value| plugins[name.as_str().unwrap()].files.iter().any(|(_, it)| it.contains("panotti."));
+    let has_script =
+        |name: &Value| plugins[name.as_str().unwrap()].files.iter().any(|(_, it)| it.contains("panotti."));
     found.retain(|it| it["code"] != "unused-permission" || has_script(&it["plugin"]));
     assert!(right.count() > 15 && found.is_empty(), "{found:#?}");
 }
@@ -109,7 +110,10 @@ fn every_kind_of_fault_is_found_with_its_place() {
         ]),
         "{found:#?}"
     );
-    assert_eq!(Value::from(of("worse")), json!([["plugin.yaml", 1, null, "manifest"], ["plugin.yaml", 2, null, "manifest"]]));
+    assert_eq!(
+        Value::from(of("worse")),
+        json!([["plugin.yaml", 1, null, "manifest"], ["plugin.yaml", 2, null, "manifest"]])
+    );
     assert_eq!(
         Value::from(of("idle")),
         json!([["plugin.yaml", 4, null, "unused-permission"], ["plugin.yaml", 3, null, "unused-permission"]])
@@ -137,10 +141,17 @@ fn a_finding_is_shown_as_a_compiler_shows_it_and_a_plugin_is_found_by_name() {
     write(folder.path(), &[("user_plugins/typo/init.lua", "-- one\nlocal n = panotti.kv.gett('n')\n")]);
     for path in ["typo", "user_plugins/typo", "user_plugins", "./user_plugins/typo/"] {
         let (code, out, told) = run(folder.path(), &["check", path]);
-        assert_eq!((code, told.as_str()), (Some(1), "panotti: 1 error and 0 warnings in 1 plugin\n"), "{path}");
+        assert_eq!(
+            (code, told.as_str()),
+            (Some(1), "panotti: 1 error and 0 warnings in 1 plugin\n"),
+            "{path}"
+        );
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(lines[0], "error[unknown-name]: panotti.kv has no function 'gett' (did you mean 'get'?)");
-        assert!(lines[1].starts_with("  --> ") && lines[1].ends_with("user_plugins/typo/init.lua:2:22"), "{out}");
+        assert!(
+            lines[1].starts_with("  --> ") && lines[1].ends_with("user_plugins/typo/init.lua:2:22"),
+            "{out}"
+        );
         assert_eq!(lines[2..4], ["       1 | -- one", "  >    2 | local n = panotti.kv.gett('n')"], "{out}");
     }
     let (code, out, told) = run(folder.path(), &["check", "nowhere"]);

@@ -149,14 +149,21 @@ impl Check<'_> {
                 None => (permission.as_str(), None),
             };
             let asks = manifest.is_none_or(|it| {
-                it.learn || part.map_or_else(|| it.requested.has(name), |part| it.requested.allows(name, part))
+                it.learn
+                    || part.map_or_else(|| it.requested.has(name), |part| it.requested.allows(name, part))
             });
             if !asks {
-                let why = format!("{function} needs the permission '{permission}', which plugin.yaml does not ask for");
+                let why = format!(
+                    "{function} needs the permission '{permission}', which plugin.yaml does not ask for"
+                );
                 let line = part.map_or_else(|| format!("{name}: true"), |part| format!("{name}: [{part}]"));
                 let hint = match name {
-                    "http" => "Add `permissions: { http: [api.example] }` with the hosts to plugin.yaml.".to_owned(),
-                    "process" => "Add `permissions: { process: [ffmpeg] }` with the tools to plugin.yaml.".to_owned(),
+                    "http" => {
+                        "Add `permissions: { http: [api.example] }` with the hosts to plugin.yaml.".to_owned()
+                    }
+                    "process" => {
+                        "Add `permissions: { process: [ffmpeg] }` with the tools to plugin.yaml.".to_owned()
+                    }
                     _ => format!("Add `permissions: {{ {line} }}` to plugin.yaml."),
                 };
                 self.at(sources, path, *place, "permission", &why, Some(hint));

@@ -6,7 +6,9 @@ fn of(text: &str) -> Named {
 
 #[test]
 fn names_are_found_through_aliases_and_in_brackets() {
-    let named = of("local p = panotti\nlocal kv, on = p.kv, panotti['on']\n  kv.gett('x')\non.befor_x(print)\non('nope', print)\np.htp.get()");
+    let named = of(
+        "local p = panotti\nlocal kv, on = p.kv, panotti['on']\n  kv.gett('x')\non.befor_x(print)\non('nope', print)\np.htp.get()",
+    );
     let unknown: Vec<(Place, &str)> = named.unknown.iter().map(|(at, why)| (*at, why.as_str())).collect();
     assert_eq!(unknown[0], ((3, 6), "panotti.kv has no function 'gett' (did you mean 'get'?)"));
     assert_eq!(unknown[1], ((6, 3), "panotti has no module or function 'htp' (did you mean 'http'?)"));
@@ -38,7 +40,12 @@ fn what_is_used_is_known_and_so_is_what_may_be() {
     assert_eq!(named.needs, [((1, 26), "panotti.http.get".to_owned(), "http".to_owned())]);
     assert_eq!(named.requires, [((3, 9), "lib.a".to_owned()), ((4, 9), "b".to_owned())]);
     assert!(!named.escapes && !named.modules.is_empty());
-    for text in ["print(panotti)", "local x = panotti[key]", "local t = { panotti }", "local function f() return panotti end"] {
+    for text in [
+        "print(panotti)",
+        "local x = panotti[key]",
+        "local t = { panotti }",
+        "local function f() return panotti end",
+    ] {
         assert!(of(text).escapes, "{text}");
     }
 }

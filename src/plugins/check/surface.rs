@@ -64,9 +64,12 @@ pub fn step(from: Target, name: &str) -> Step {
                     let path = format!("{}.{name}", doc.path());
                     Step::There(Target::Leaf, it.permission.as_deref().map(|needed| (needed, path)))
                 }
-                None => {
-                    Step::Unknown(unknown(&doc.path(), "function", name, doc.functions.iter().map(|it| &*it.name)))
-                }
+                None => Step::Unknown(unknown(
+                    &doc.path(),
+                    "function",
+                    name,
+                    doc.functions.iter().map(|it| &*it.name),
+                )),
             }
         }
     }
@@ -119,7 +122,20 @@ mod tests {
 
     #[test]
     fn most_permissions_have_their_modules() {
-        for name in ["assets", "clips", "db", "events", "fs", "http", "kv", "media", "notify", "process", "recordings", "routes"] {
+        for name in [
+            "assets",
+            "clips",
+            "db",
+            "events",
+            "fs",
+            "http",
+            "kv",
+            "media",
+            "notify",
+            "process",
+            "recordings",
+            "routes",
+        ] {
             assert!(modules_of(name).next().is_some(), "{name}");
         }
     }
