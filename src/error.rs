@@ -125,6 +125,7 @@ codes! {
     HookNotFound 404 "hook_not_found" "No hook has this name" "GET /api/v1/hooks lists them.";
     TraceNotFound 404 "trace_not_found" "No recorded call has this id" "GET /api/v1/traces lists them; old ones go by the settings under traces.";
     TokenNotFound 404 "token_not_found" "No key has this id" "`panotti token list` lists them.";
+    BackupNotFound 404 "backup_not_found" "No backup has this id" "GET /api/v1/backups lists them.";
     WebhookNotFound 404 "webhook_not_found" "No webhook has this id" "GET /api/v1/webhooks lists them.";
     EventNotFound 404 "event_not_found" "No event has this id" "GET /api/v1/events lists them; old ones go by the settings under retention.";
     ReplayNotFound 404 "replay_not_found" "No replay has this number" "GET /api/v1/events/replays lists them.";

@@ -22,7 +22,7 @@ use crate::plugins::manager::{Exporter, Manager, Parts as PluginParts};
 use crate::plugins::watch::{ManagedPlugins, WatchOptions, Watcher};
 use crate::plugins::{LastError, PluginFilter};
 use crate::process;
-use crate::services::{Services, assets, tokens, tracks, webhooks};
+use crate::services::{Services, assets, backups, tokens, tracks, webhooks};
 use crate::store::{Store, StoreOptions};
 
 use super::banner::{Banner, PluginLine, banner, base_url};
@@ -95,6 +95,7 @@ impl Parts {
         let recovered = tracks::recover(&services).await?;
         log::debug!("media looked after: {recovered:?}");
         assets::sweep(&services).await?;
+        backups::sweep(settings);
         tokens::ensure_admin_token(&services, &settings.data_dir.join(KEY_FILE)).await?;
         let exporter = Arc::new(Exporter::default());
         let host = lua_host(&services, Arc::clone(&exporter))?;
@@ -218,6 +219,7 @@ impl Parts {
 
     /// Journal, plugins, database: in this order, all within one deadline.
     async fn stop(self, deadline: Instant) {
+        self.services.backups.cancel();
         self.end_deliveries(deadline).await;
         webhooks::unload(&self.services);
         self.manager.stop(deadline.into_std()).await;

@@ -117,11 +117,17 @@ impl ClientFlags {
 
     /// The settings of the server that is meant.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        self.settings_with_plugins(Vec::new())
+    }
+
+    /// The same, with these plugin folders if there are any.
+    pub(super) fn settings_with_plugins(&self, plugin_dir: Vec<String>) -> Result<Settings, Failure> {
         let flags = ServerFlags {
             config: self.config.clone(),
             host: self.host.clone(),
             port: self.port.clone(),
             data_dir: self.data_dir.clone(),
+            plugin_dir,
             ..ServerFlags::default()
         };
         flags.settings()

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 it failed, 2 the command line or the settings are wrong.
 
+mod backup;
 mod check;
 mod client;
 mod completions;
@@ -22,6 +23,7 @@ use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
+use backup::{BackupCommand, RestoreCommand};
 use check::CheckCommand;
 use completions::CompletionsCommand;
 use flags::ServerFlags;
@@ -64,6 +66,8 @@ enum Command {
     Trace(TraceCommand),
     Versions(VersionsCommand),
     Rollback(RollbackCommand),
+    Backup(BackupCommand),
+    Restore(RestoreCommand),
     Completions(CompletionsCommand),
 }
 
@@ -108,6 +112,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Versions(command)) => versions::run(command),
         Some(Command::Completions(command)) => completions::run(command),
         Some(Command::Rollback(command)) => versions::roll_back(command),
+        Some(Command::Backup(command)) => backup::run(command),
+        Some(Command::Restore(command)) => backup::restore(command),
     };
     match done {
         Ok(()) => 0,

@@ -6,6 +6,7 @@
 
 mod assets;
 mod audit;
+mod backups;
 mod body;
 mod call;
 mod clips;

@@ -1,6 +1,7 @@
 //! Plain data: what the product keeps and hands about. No behaviour but checks of its own shape.
 
 pub mod asset;
+pub mod backup;
 pub mod call;
 pub mod clip;
 pub mod event;

@@ -72,7 +72,9 @@ pub async fn save(
         return Err(Error::new(Code::TooLarge, why));
     }
     let folder = folder(services, plugin);
-    let sha256 = services.blocking.run(move || write(&folder, &bytes)).await?;
+    let own = folder.clone();
+    let sha256 = services.blocking.run(move || write(&own, &bytes)).await?;
+    services.files.take_back(&folder.join(&sha256));
     let asset =
         Asset { name: name.to_owned(), mime: mime.to_owned(), sha256, size, created_at: services.now() };
     let (row, whose) = (asset.clone(), plugin.to_owned());
@@ -217,6 +219,9 @@ fn write(folder: &Path, bytes: &[u8]) -> Result<String> {
 fn forget(services: &Services, plugin: &str, orphan: Option<String>) {
     let Some(hash) = orphan else { return };
     let path = folder(services, plugin).join(hash);
+    if services.files.put_off(path.clone()) {
+        return;
+    }
     services.blocking.start(move || {
         if let Err(error) = std::fs::remove_file(&path) {
             log::warn!("{} cannot be removed: {error}", path.display());

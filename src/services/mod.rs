@@ -8,6 +8,7 @@
 mod alone;
 pub mod assets;
 pub mod audit;
+pub mod backups;
 pub mod clips;
 pub mod databases;
 pub mod event_schemas;
@@ -72,6 +73,8 @@ pub struct Services {
     pub traces: traces::Traces,
     /// Streams of events that are open.
     pub streams: Streams,
+    /// The backup that is being made.
+    pub backups: backups::Backups,
     alone: Alone,
     tokens: tokens::Cache,
     webhooks: webhooks::Shared,
@@ -112,6 +115,7 @@ impl Services {
             plugin_files,
             traces,
             streams,
+            backups: backups::Backups::default(),
             alone,
             tokens,
             webhooks,

@@ -4,6 +4,7 @@
 //! A write that was answered with success survives `kill -9` and a power cut.
 
 mod audit;
+mod backup;
 mod ballast;
 mod call_traces;
 mod causes;
@@ -69,6 +70,9 @@ use readers::Readers;
 use writer::{Writer, once};
 
 pub use audit::{AuditEntry, WantedActs};
+#[cfg(test)]
+pub use backup::pretend_newer;
+pub use backup::{DatabaseContents, TrackFile, check_database, copy_database, database_contents};
 pub use call_traces::{TraceBounds, TraceFilter};
 pub use clip_query::{ClipFilter, ClipOrder, ClipSort};
 pub use connection::Reader;

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod assets;
+mod backup;
 mod check;
 mod clips;
 mod command_line;

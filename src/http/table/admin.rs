@@ -1,6 +1,7 @@
-//! Keys, the audit log, the server itself; older clients' routes.
+//! Keys, the audit log, backups, the server itself; older clients' routes.
 
 use crate::error::Code::*;
+use crate::model::backup::Backup;
 use crate::model::token::Token;
 
 use crate::http::openapi::bodies::*;
@@ -8,7 +9,7 @@ use crate::http::openapi::schema::{items, object, of};
 use crate::http::route::Gives::{Json, Nothing, Static, Text};
 use crate::http::route::Takes::{self};
 use crate::http::route::{Route, delete, get, post};
-use crate::http::{audit, compat, docs, health, metrics, tokens};
+use crate::http::{audit, backups, compat, docs, health, metrics, tokens};
 
 use super::IF_NONE;
 
@@ -24,6 +25,15 @@ pub(super) fn routes() -> Vec<Route> {
 
         get("/api/v1/audit", "listAudit", audit::list, "Lists who changed what, and which doors plugins found shut, newest first.")
             .query(audit::FILTERS).gives(200, Json(of::<audit::AuditPage>)),
+
+        get("/api/v1/backups", "listBackups", backups::list, "Lists the backups in `<data_dir>/backups`, newest first, and the one that is being made or broke off last.")
+            .headers(IF_NONE).gives(200, Json(items::<Backup>)),
+        post("/api/v1/backups", "startBackup", backups::start, "Begins a backup of everything, to a folder of its own in `<data_dir>/backups`; one at a time.")
+            .gives(202, Json(of::<Backup>)).fails(&[Conflict]),
+        get("/api/v1/backups/{backup_id}", "getBackup", backups::get, "Gives a backup, or how far it is.")
+            .gives(200, Json(of::<Backup>)).fails(&[BackupNotFound]),
+        delete("/api/v1/backups/{backup_id}", "deleteBackup", backups::delete, "Removes a backup; one that is being made ends, and nothing of it is kept.")
+            .gives(204, Nothing).fails(&[BackupNotFound]),
 
         get("/healthz", "getHealth", health::alive, "Tells that the process runs.").any_query().gives(200, Json(probe)),
         get("/readyz", "getReadiness", health::ready, "Tells whether requests will be served.").any_query().gives(200, Json(probe)).fails(&[Overloaded]),

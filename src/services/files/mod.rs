@@ -2,6 +2,7 @@
 //! client named. Every path is opened inside its folder by cap-std, so none leads out of it.
 
 mod blocking;
+mod hold;
 mod kind;
 mod live;
 mod open;
@@ -17,6 +18,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::clip::Clip;
 
 pub use blocking::Blocking;
+pub use hold::{Hold, Holds};
 pub use kind::{content_type, sniff};
 pub use live::{Busy, Live, LiveState};
 pub use open::{OpenMedia, media_error, open_in};
@@ -33,6 +35,8 @@ pub struct MediaFiles {
     upload_max_bytes: u64,
     /// Who writes which track at this moment.
     pub live: Live,
+    /// Who needs files although their rows are gone.
+    holds: Holds,
 }
 
 impl MediaFiles {
@@ -51,6 +55,7 @@ impl MediaFiles {
             recordings_dir: recordings_dir.into(),
             upload_max_bytes: settings.upload_max_bytes,
             live: Live::default(),
+            holds: Holds::default(),
         })
     }
 
@@ -114,11 +119,29 @@ impl MediaFiles {
         }
     }
 
+    /// While this is there, no file of the server's own is removed: those whose rows go wait.
+    pub fn hold(&self) -> Hold {
+        self.holds.hold()
+    }
+
+    /// Leaves it to the end of a hold to remove a file; false when there is none.
+    pub fn put_off(&self, file: PathBuf) -> bool {
+        self.holds.put_off(file)
+    }
+
+    /// A file that was left to the end of a hold is wanted again.
+    pub fn take_back(&self, file: &Path) {
+        self.holds.take_back(file);
+    }
+
     /// Removes one of the server's own files; one that is gone already is fine.
     ///
     /// # Errors
     /// When it cannot be removed.
     pub fn remove_own(&self, relative: &str) -> Result<()> {
+        if self.put_off(self.own(relative)) {
+            return Ok(());
+        }
         match self.own_dir()?.remove_file(relative) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_error(error)),
             _ => Ok(()),

@@ -29,14 +29,26 @@ pub async fn ensure_admin_token(services: &Services, path: &Path) -> Result<Admi
     let usable = services.store.read(|r| r.list_tokens())?.into_iter().any(|it| {
         it.allows(Scope::Admin) && it.revoked_at.is_none() && it.expires_at.is_none_or(|at| at > now)
     });
-    if usable {
+    let wanted = wanted_file(path);
+    if usable && !wanted.exists() {
         return Ok(AdminKey { path: path.to_owned(), created: false });
     }
     let made = draft(services, "admin".to_owned(), vec![Scope::Admin], None)?;
     // The file first: a row whose secret nobody knows would lock everybody out.
     write_secret(path, &made.key).map_err(io_error)?;
     store(services, "server", made).await?;
+    if let Err(error) = std::fs::remove_file(&wanted)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(io_error(error));
+    }
     Ok(AdminKey { path: path.to_owned(), created: true })
+}
+
+/// Whether this file lies beside the key file decides that the next start writes a new key although there is one: a
+/// restored database knows keys whose secrets nobody on this machine may have.
+pub fn wanted_file(path: &Path) -> PathBuf {
+    path.with_extension("token.wanted")
 }
 
 fn write_secret(path: &Path, key: &str) -> std::io::Result<()> {

@@ -18,7 +18,7 @@ use crate::model::token::{Scope, Token};
 use super::fields::{self, Kind, Reading, Rule};
 use super::{Services, audit};
 
-pub use admin::{AdminKey, ensure_admin_token};
+pub use admin::{AdminKey, ensure_admin_token, wanted_file};
 pub(super) use cache::Cache;
 
 /// A key is used at most so often before its row notes it again.

@@ -1,4 +1,4 @@
-//! Each plugin's own SQLite file, `<data_dir>/plugins/<name>/plugin.db`. The one place that knows rusqlite.
+//! Each plugin's own SQLite file, `<data_dir>/plugins/<name>/plugin.db`. With `store/backup.rs`, the one place that knows rusqlite.
 //!
 //! A plugin's SQL never meets the server's database: it has a connection of its own (`open`), which an
 //! `authorizer`, limits and a clock (`gauge`) hold to the plugin's tables. A [`Database`] gives one turn after

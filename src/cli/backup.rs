@@ -1,0 +1,303 @@
+//! `panotti backup` and `panotti restore`: everything the server keeps, copied while it runs, looked through, taken back.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::Failure;
+use super::client::Client;
+use super::flags::ClientFlags;
+use super::print::{print, shown};
+use crate::app::lock::lock_data_dir;
+use crate::app::logging::escaped;
+use crate::app::signals::{self, Stop};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Settings;
+use crate::model::backup::{BackupFault, Manifest};
+use crate::model::time::Timestamp;
+use crate::services::backups::{self, Progress};
+
+/// How often progress is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often it is told when nobody watches a terminal.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// Backs everything up while the server runs, or looks through a backup.
+///
+/// Without a running server it does the same by itself. Exit codes: 0 done, 1 it failed or the backup is damaged, 2 the
+/// command line is wrong.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  panotti backup\n  panotti backup /mnt/usb/panotti\n  panotti backup verify /mnt/usb/panotti/20250125100000_4AFEA8B6"
+)]
+pub(super) struct BackupCommand {
+    #[command(subcommand)]
+    verb: Option<BackupVerb>,
+    /// Where to put it: a folder that gets a folder with the backup, or a new name [default: <data_dir>/backups].
+    dest: Option<PathBuf>,
+    /// The manifest's head as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ClientFlags,
+}
+
+#[derive(Debug, Subcommand)]
+enum BackupVerb {
+    /// Reads every byte of a backup and tells whether it is what was written.
+    Verify {
+        /// The folder of the backup.
+        path: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Takes a backup back, onto an empty data folder; no server may run on it.
+///
+/// Plugins' code goes to the first plugin folder. The key file is not in a backup: the next start writes a new one.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  panotti restore /mnt/usb/panotti/20250125100000_4AFEA8B6 --data-dir data"
+)]
+pub(super) struct RestoreCommand {
+    /// The folder of the backup.
+    path: PathBuf,
+    /// Folder for plugins' code [default: user_plugins].
+    #[arg(long, value_name = "FOLDER")]
+    plugin_dir: Vec<String>,
+    /// Leaves the code of plugins that are there already as it is.
+    #[arg(long)]
+    keep_plugins: bool,
+    #[command(flatten)]
+    server: ClientFlags,
+}
+
+pub(super) fn run(command: BackupCommand) -> Result<(), Failure> {
+    match command.verb {
+        Some(BackupVerb::Verify { path, json }) => verify(&path, json),
+        None => back_up(command.dest.as_deref(), command.json, &command.server),
+    }
+}
+
+pub(super) fn restore(command: RestoreCommand) -> Result<(), Failure> {
+    let settings = command.server.settings_with_plugins(command.plugin_dir)?;
+    let told = |fault: std::io::Error| Failure::Failed(fault.to_string());
+    let existed = settings.data_dir.exists();
+    let lock = lock_data_dir(&settings.data_dir).map_err(told)?;
+    let (path, own) = (command.path.clone(), settings.clone());
+    let keep = command.keep_plugins;
+    let restored = watched("restore", move |progress| backups::restore(&path, &own, keep, progress));
+    if restored.is_err() && !existed {
+        // Only what this call has made, and only while nothing else is in it.
+        _ = std::fs::remove_file(settings.data_dir.join(".lock"));
+        _ = std::fs::remove_dir(&settings.data_dir);
+    }
+    drop(lock);
+    let restored = restored?;
+    let mut text = format!("restored {} to {}\n", line(&restored.manifest), settings.data_dir.display());
+    if !restored.plugins_placed.is_empty() {
+        text.push_str(&format!("  code of plugins: {}\n", restored.plugins_placed.join(", ")));
+    }
+    if !restored.plugins_kept.is_empty() {
+        text.push_str(&format!("  code that was there stays: {}\n", restored.plugins_kept.join(", ")));
+    }
+    if let Some(file) = restored.settings {
+        text.push_str(&format!("  the settings file is {}; it is not read from there\n", file.display()));
+    }
+    text.push_str("  keys work as before; the next start writes a new key file admin.token\n");
+    print(&text)
+}
+
+fn verify(path: &Path, as_json: bool) -> Result<(), Failure> {
+    let own = path.to_owned();
+    let (manifest, faults) = watched("verify", move |progress| backups::verify(&own, progress))?;
+    if as_json {
+        let sound = faults.is_empty();
+        print(&format!("{:#}\n", json!({ "sound": sound, "faults": faults, "backup": head(&manifest) })))?;
+    }
+    if !faults.is_empty() {
+        let told: Vec<String> = faults.iter().map(|it| escaped(it)).collect();
+        return Err(Failure::Failed(format!("the backup is damaged:\n  {}", told.join("\n  "))));
+    }
+    if as_json { Ok(()) } else { print(&format!("sound: {}\n", line(&manifest))) }
+}
+
+/// With the server that runs on the data folder, or without one by itself.
+fn back_up(dest: Option<&Path>, as_json: bool, server: &ClientFlags) -> Result<(), Failure> {
+    let settings = server.settings()?;
+    let target = |id: &str| dest.map(|it| if it.is_dir() { it.join(id) } else { it.to_owned() });
+    if let Some(dest) = dest.filter(|it| it.exists() && !it.is_dir()) {
+        return Err(Failure::Usage(format!("{} is there already", dest.display())));
+    }
+    if !server.names_address() && !settings.database_path().exists() {
+        let path = settings.database_path();
+        return Err(Failure::Failed(format!(
+            "there is nothing to back up: {} does not exist; name the server's folder with --data-dir",
+            path.display()
+        )));
+    }
+    let lock = if server.names_address() { None } else { lock_data_dir(&settings.data_dir).ok() };
+    let id = match &lock {
+        Some(_) => by_itself(&settings)?,
+        None => by_the_server(server)?,
+    };
+    let made = backups::folder_of(&settings, &id);
+    let (manifest, place) = match target(&id) {
+        None => (backups::read_manifest(&made).map_err(failed)?, made),
+        Some(to) => {
+            let (from, place) = (made.clone(), to.clone());
+            let copied = watched("copy", move |progress| backups::copy_out(&from, &to, progress));
+            backups::remove(&made).map_err(|it| Failure::Failed(format!("{}: {it}", made.display())))?;
+            (copied?, place)
+        }
+    };
+    for warning in &manifest.warnings {
+        _ = writeln!(std::io::stderr(), "panotti: {}", escaped(warning));
+    }
+    let place = std::path::absolute(&place).unwrap_or(place);
+    match as_json {
+        true => {
+            let mut told = head(&manifest);
+            told["path"] = place.display().to_string().into();
+            print(&format!("{told:#}\n"))
+        }
+        false => {
+            _ = writeln!(std::io::stderr(), "backed up {}", line(&manifest));
+            // The place alone on stdout, so that `panotti backup verify $(panotti backup)` works.
+            print(&format!("{}\n", place.display()))
+        }
+    }
+}
+
+fn by_itself(settings: &Settings) -> Result<String, Failure> {
+    backups::sweep(settings);
+    let now = || Timestamp(SystemClock.now_us());
+    let label = backups::new_label(now()).map_err(|it| Failure::Failed(it.to_string()))?;
+    let own = settings.clone();
+    let made = watched("backup", move |progress| backups::take(&own, &label, progress, || {}, now));
+    made.map(|it| it.id)
+}
+
+fn by_the_server(server: &ClientFlags) -> Result<String, Failure> {
+    let client = Client::find(server)?;
+    let stop = listen()?;
+    let begun = client.call("POST", "/backups", None)?;
+    let id = begun["id"].as_str().unwrap_or_default().to_owned();
+    let route = format!("/backups/{id}");
+    let mut teller = Teller::new("backup");
+    loop {
+        if stop.is_asked() {
+            client.call("DELETE", &route, None)?;
+            return Err(Failure::Failed("stopped; nothing of the backup is kept".to_owned()));
+        }
+        let backup = client.call("GET", &route, None)?;
+        let count = |key: &str| backup[key].as_u64().unwrap_or_default();
+        teller.tell(&shown(&backup["phase"]), count("bytes_done"), count("bytes_total"));
+        match backup["state"].as_str() {
+            Some("running") => std::thread::sleep(LOOK_EVERY),
+            Some("done") => break teller.end(),
+            _ => {
+                teller.end();
+                return Err(Failure::Failed(format!("the backup failed: {}", shown(&backup["error"]))));
+            }
+        }
+    }
+    Ok(id)
+}
+
+/// Runs long work, tells how far it is, and ends it at Ctrl-C.
+fn watched<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce(&Arc<Progress>) -> Result<T, BackupFault> + Send + 'static,
+) -> Result<T, Failure> {
+    let stop = listen()?;
+    let progress = Arc::<Progress>::default();
+    let own = Arc::clone(&progress);
+    let work = std::thread::spawn(move || work(&own));
+    let mut teller = Teller::new(what);
+    let begun = Instant::now();
+    while !work.is_finished() {
+        if stop.is_asked() {
+            progress.cancel();
+        }
+        let (done, total) = progress.bytes();
+        teller.tell(&format!("{:?}", progress.phase()).to_lowercase(), done, total);
+        std::thread::sleep(LOOK_EVERY.min(begun.elapsed() / 4 + Duration::from_millis(2)));
+    }
+    teller.end();
+    let done = work.join().map_err(|_| Failure::Failed(format!("{what}: it ended unforeseen")))?;
+    done.map_err(failed)
+}
+
+fn listen() -> Result<Stop, Failure> {
+    signals::listen().map_err(|fault| Failure::Failed(format!("cannot listen for signals: {fault}")))
+}
+
+fn failed(fault: BackupFault) -> Failure {
+    Failure::Failed(fault.to_string().lines().map(escaped).collect::<Vec<_>>().join("\n"))
+}
+
+/// What a backup holds, in a line.
+fn line(manifest: &Manifest) -> String {
+    let count = |table: &str| manifest.counts.get(table).copied().unwrap_or_default();
+    format!(
+        "{} of panotti {}: {} recordings, {} clips, {} plugins, {} events; {} files, {}",
+        manifest.id,
+        escaped(&manifest.server_version),
+        count("recordings"),
+        count("clips"),
+        count("plugins"),
+        count("events"),
+        manifest.files.len(),
+        mib(manifest.bytes),
+    )
+}
+
+/// A manifest without its files.
+fn head(manifest: &Manifest) -> Value {
+    let mut head = json!(manifest);
+    head["files"] = manifest.files.len().into();
+    head
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{}.{} MiB", bytes >> 20, ((bytes & 0xF_FFFF) * 10) >> 20)
+}
+
+/// Tells progress on stderr: one line that changes on a terminal, a line now and then elsewhere.
+struct Teller {
+    what: &'static str,
+    terminal: bool,
+    told: Instant,
+    open: bool,
+}
+
+impl Teller {
+    fn new(what: &'static str) -> Self {
+        Teller { what, terminal: std::io::stderr().is_terminal(), told: Instant::now(), open: false }
+    }
+
+    fn tell(&mut self, phase: &str, done: u64, total: u64) {
+        let text = format!("{}: {phase} {} of {}", self.what, mib(done), mib(total));
+        if self.terminal {
+            _ = write!(std::io::stderr(), "\r\x1b[K{text}");
+            self.open = true;
+        } else if self.told.elapsed() >= TELL_EVERY {
+            _ = writeln!(std::io::stderr(), "{text}");
+            self.told = Instant::now();
+        }
+    }
+
+    fn end(&mut self) {
+        if std::mem::take(&mut self.open) {
+            _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
