@@ -5,6 +5,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a service, a store or a plugin door answers.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -44,7 +45,7 @@ pub struct FieldError {
 }
 
 /// A fault in a script, as its author reads it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ScriptFault {
     /// How the call ended (`runtime`, `deadline`, `memory`, `syntax`, …).
@@ -113,7 +114,7 @@ codes! {
     KeyMissing 401 "key_missing" "A key is needed" "Send the key in X-API-Key or as Authorization: Bearer; the first one lies in <data_dir>/admin.token.";
     KeyInvalid 401 "key_invalid" "The key is not valid" "It may be mistyped, expired or revoked; `panotti token create` makes another.";
     ScopeMissing 403 "scope_missing" "The key does not allow this" "Use a key with the scope that the detail names; `panotti token create --scope …` makes one.";
-    NotFound 404 "not_found" "Nothing is here" "See /api/docs for the routes.";
+    NotFound 404 "not_found" "Nothing is here" "See /api/docs for the routes, or /api/openapi.json for a program.";
     RecordingNotFound 404 "recording_not_found" "No recording has this id" "GET /api/v1/recordings lists them.";
     TrackNotFound 404 "track_not_found" "The recording has no such track" "GET /api/v1/recordings/{id}/tracks lists them.";
     ClipNotFound 404 "clip_not_found" "No clip has this id" "GET /api/v1/clips lists them.";
@@ -234,7 +235,12 @@ impl Error {
 
     /// The hint to show: its own, else the table's.
     pub fn hint(&self) -> &str {
-        self.hint.as_deref().unwrap_or_else(|| self.code.hint())
+        match &self.hint {
+            Some(hint) => hint,
+            // The table's hint leads to `errors`.
+            None if self.code == Code::Invalid && self.errors.is_empty() => "Correct what the detail names.",
+            None => self.code.hint(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use ureq::{Agent, Body};
 
 use super::Failure;
 use super::flags::ClientFlags;
+use super::print::{lines, shown};
 use crate::app::banner::base_url;
 use crate::app::logging::escaped;
 use crate::app::server_file::ServerFile;
@@ -124,8 +125,12 @@ fn problem(status: u16, json: &Value) -> String {
         None => format!("the server answered {status}; is it panotti?"),
     };
     for fault in json["errors"].as_array().into_iter().flatten() {
-        let part = |key: &str| fault[key].as_str().map(escaped).unwrap_or_default();
-        told.push_str(&format!("\n  {}: {}", part("pointer"), part("message")));
+        match fault["pointer"].as_str() {
+            Some(at) => told.push_str(&format!("\n  {}: {}", escaped(at), shown(&fault["message"]))),
+            // A script's: the detail has said where, here are its lines.
+            None => lines(fault["excerpt"].as_str().unwrap_or_default())
+                .for_each(|line| told.push_str(&format!("\n  {line}"))),
+        }
     }
     if let Some(hint) = text("hint") {
         told.push_str(&format!("\n{hint}"));
@@ -211,6 +216,9 @@ mod tests {
             problem(422, &document),
             "One value is wrong. (422 invalid)\n  /name: is empty\nSee `errors`."
         );
+        let script = json!({ "detail": "no: init.lua:1: bad", "code": "plugin_load_failed",
+            "errors": [{ "file": "init.lua", "line": 1, "message": "bad", "excerpt": ">    1 | x" }] });
+        assert_eq!(problem(422, &script), "no: init.lua:1: bad (422 plugin_load_failed)\n  >    1 | x");
         assert_eq!(problem(502, &Value::Null), "the server answered 502; is it panotti?");
     }
 }

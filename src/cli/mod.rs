@@ -10,6 +10,8 @@ mod expires;
 mod flags;
 mod grants;
 mod new;
+mod plugins;
+mod preview;
 mod print;
 mod replay;
 mod serve;
@@ -29,10 +31,12 @@ use completions::CompletionsCommand;
 use flags::ServerFlags;
 use grants::GrantsCommand;
 use new::NewCommand;
+use plugins::{OneCommand, PluginsCommand};
+use preview::PreviewCommand;
 use replay::{EventsCommand, ReplayCommand};
 use token::TokenCommand;
 use traces::{TraceCommand, TracesCommand};
-use versions::{RollbackCommand, VersionsCommand};
+use versions::{DiffCommand, RollbackCommand, VersionsCommand};
 
 /// The server was used wrongly: flags or settings.
 const EXIT_USAGE: u8 = 2;
@@ -56,6 +60,13 @@ enum Command {
     Serve(ServerFlags),
     New(NewCommand),
     Check(CheckCommand),
+    Plugins(PluginsCommand),
+    /// Reads a plugin's folder and makes it anew, also when nothing has changed.
+    Reload(OneCommand),
+    /// Lets a plugin run, now and after a restart; one that has failed is tried again.
+    Enable(OneCommand),
+    /// Stops a plugin, now and after a restart.
+    Disable(OneCommand),
     /// Makes, lists and revokes keys of the running server.
     Token(TokenCommand),
     /// Shows, gives and takes back what plugins may do.
@@ -64,7 +75,9 @@ enum Command {
     Events(EventsCommand),
     Traces(TracesCommand),
     Trace(TraceCommand),
+    Preview(PreviewCommand),
     Versions(VersionsCommand),
+    Diff(DiffCommand),
     Rollback(RollbackCommand),
     Backup(BackupCommand),
     Restore(RestoreCommand),
@@ -105,6 +118,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::New(command)) => new::run(command),
         Some(Command::Token(command)) => token::run(command),
         Some(Command::Grants(command)) => grants::run(command),
+        Some(Command::Plugins(command)) => plugins::run(command),
+        Some(Command::Reload(command)) => plugins::reload(command),
+        Some(Command::Enable(command)) => plugins::switch(command, "enable"),
+        Some(Command::Disable(command)) => plugins::switch(command, "disable"),
+        Some(Command::Preview(command)) => preview::run(command),
+        Some(Command::Diff(command)) => versions::diff(command),
         Some(Command::Replay(command)) => replay::run(command),
         Some(Command::Events(command)) => replay::run_events(command),
         Some(Command::Traces(command)) => traces::run_list(command),

@@ -17,6 +17,11 @@ pub(super) fn shown(value: &Value) -> String {
     }
 }
 
+/// The lines of a script or a diff, safe to show: a tab is code; anything else that a terminal would obey is not.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = String> {
+    text.lines().map(|it| it.split('\t').map(escaped).collect::<Vec<_>>().join("\t"))
+}
+
 /// Rows below their titles, aligned.
 pub(super) fn columns<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut all = vec![titles.map(str::to_owned)];

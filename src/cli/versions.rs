@@ -1,4 +1,4 @@
-//! `panotti versions` and `panotti rollback`: what a plugin's files were, and going back to it.
+//! `panotti versions`, `panotti diff` and `panotti rollback`: what a plugin's files were, and going back to it.
 
 use std::fmt::Write;
 
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::client::Client;
 use super::flags::ClientFlags;
-use super::print::{columns, print, shown};
+use super::plugins::route;
+use super::print::{columns, lines, print, shown};
 use crate::app::logging::escaped;
 
 /// Lists the versions of a plugin's files that went live on the running server, newest first.
@@ -43,6 +44,22 @@ pub(super) struct RollbackCommand {
     server: ClientFlags,
 }
 
+/// Shows how two versions of a plugin's files differ.
+#[derive(Debug, Args)]
+pub(super) struct DiffCommand {
+    /// The plugin's name or number.
+    plugin: String,
+    /// A version's number, `live`, `previous` or `disk` (its folder) [default: the version before].
+    from: Option<String>,
+    /// The same [default: what runs].
+    to: Option<String>,
+    /// As JSON, as the server says it.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ClientFlags,
+}
+
 pub(super) fn run(command: VersionsCommand) -> Result<(), Failure> {
     let client = Client::find(&command.server)?;
     if let Some(version) = command.diff {
@@ -65,6 +82,23 @@ pub(super) fn run(command: VersionsCommand) -> Result<(), Failure> {
         [number, shown(&it["at"]), shown(&it["origin"]), shown(&it["author"]), files, said(it)]
     });
     print(&columns(["VERSION", "AT", "ORIGIN", "AUTHOR", "FILES", "NOTE"], rows))
+}
+
+pub(super) fn diff(command: DiffCommand) -> Result<(), Failure> {
+    let client = Client::find(&command.server)?;
+    let mut rest = "diff?".to_owned();
+    for (name, side) in [("from", &command.from), ("to", &command.to)] {
+        let Some(side) = side else { continue };
+        if !side.chars().all(|it| it.is_ascii_alphanumeric()) {
+            return Err(Failure::Usage(format!("{side:?} is no version: a number, live, previous or disk")));
+        }
+        let _ = write!(rest, "{name}={side}&");
+    }
+    let diff = client.call("GET", &route(&command.plugin, rest.trim_end_matches(['&', '?']))?, None)?;
+    match command.json {
+        true => print(&format!("{diff:#}\n")),
+        false => print(&diff_text(&diff)),
+    }
 }
 
 pub(super) fn roll_back(command: RollbackCommand) -> Result<(), Failure> {
@@ -115,23 +149,13 @@ fn diff_text(diff: &Value) -> String {
     for file in diff["files"].as_array().into_iter().flatten() {
         let (path, status) = (shown(&file["path"]), shown(&file["status"]));
         let former = file["former_path"].as_str().map(|it| format!(" from {}", escaped(it)));
-        let lines = format!("+{} -{}", file["lines_added"], file["lines_removed"]);
-        let _ = writeln!(text, "{path} {status}{} {lines}", former.unwrap_or_default());
-        for line in file["diff"].as_str().unwrap_or_default().lines() {
-            // A tab is code; anything else that a terminal would obey is not.
-            let line: Vec<String> = line.split('\t').map(escaped).collect();
-            let _ = writeln!(text, "{}", line.join("\t"));
+        let count = format!("+{} -{}", file["lines_added"], file["lines_removed"]);
+        let _ = writeln!(text, "{path} {status}{} {count}", former.unwrap_or_default());
+        for line in lines(file["diff"].as_str().unwrap_or_default()) {
+            let _ = writeln!(text, "{line}");
         }
     }
     if text.is_empty() { "no difference\n".to_owned() } else { text }
-}
-
-fn route(plugin: &str, rest: &str) -> Result<String, Failure> {
-    let is_name = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_';
-    match !plugin.is_empty() && plugin.chars().all(is_name) {
-        true => Ok(format!("/plugins/{plugin}/{rest}")),
-        false => Err(Failure::Usage(format!("{plugin:?} is no plugin's name"))),
-    }
 }
 
 #[cfg(test)]
@@ -157,6 +181,5 @@ mod tests {
         let text = diff_text(&diff);
         assert!(text.starts_with("a.lua changed +1 -0\n@@\n+\tx = ") && !text.contains('\u{1b}'), "{text}");
         assert_eq!(diff_text(&json!({ "files": [] })), "no difference\n");
-        assert!(route("../x", "versions").is_err());
     }
 }

@@ -54,6 +54,8 @@ pub enum Gives {
     Media,
     /// Lines of text.
     Text,
+    /// A unified diff.
+    Diff,
     /// Server-sent events.
     Events,
     /// A page or a part of one.

@@ -30,7 +30,11 @@ pub(super) const FILTERS: &[Param] = &[
     param("outcome", Kind::Text, "That ended so, such as `runtime` or `refused`."),
     param("generation", Kind::Whole(0, i64::MAX), "Of this generation of its plugin."),
     param("since", Kind::Time, "That began at this time or later."),
-    param("request_id", Kind::Text, "That this HTTP request began."),
+    param(
+        "request_id",
+        Kind::Text,
+        "That this HTTP request set off, also by way of events: the X-Request-Id of its answer.",
+    ),
     param("subject", Kind::Text, "About this, such as `clip/7`."),
     param("recording_id", Kind::Text, "About this recording."),
     param("before", Kind::Text, "Ahead of the one with this id; the `next` of the page before."),
@@ -122,7 +126,7 @@ pub(super) fn replay_ask(components: &mut Components) -> Value {
 
 /// A recorded call as a file.
 pub(super) fn trace(components: &mut Components) -> Value {
-    components.named("Trace", |_| {
+    components.named("CallTrace", |_| {
         json!({
             "type": "object", "required": ["format", "id", "plugin", "hook", "input", "steps", "output", "outcome"],
             "description": "A recorded call: a file from which it can be run again.",

@@ -63,6 +63,12 @@ impl Caller {
         }
     }
 
+    /// The id of the HTTP request that this goes back to, also by way of events; of what no request set off, the id of
+    /// the first event.
+    pub fn set_off_by(&self) -> Option<&str> {
+        self.request_id.as_deref().or(self.correlation_id.as_deref())
+    }
+
     /// The same, set off by `plugin`.
     pub fn through(&self, plugin: &Arc<str>) -> Self {
         let mut caller = self.clone();

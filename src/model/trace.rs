@@ -41,7 +41,7 @@ pub struct Trace {
     pub outcome: String,
     /// Why it is kept: `failure`, `sample`, or `recent` (one of the last of its hook, in memory).
     pub kept: String,
-    /// The HTTP request that began it.
+    /// The HTTP request that set it off, also by way of events; where none did, the id of the first event.
     pub request_id: Option<String>,
     /// What it is about, such as `recording/<id>` or `clip/<id>`.
     pub subject: Option<String>,
@@ -190,11 +190,11 @@ pub struct TraceHead {
     pub outcome: String,
     /// Why it is kept: `failure`, `sample` or `recent`.
     pub kept: String,
-    /// The HTTP request that began it.
+    /// The HTTP request that set it off, also by way of events; where none did, the id of the first event.
     pub request_id: Option<String>,
     /// What it is about.
     pub subject: Option<String>,
-    /// What went wrong, in one line.
+    /// What went wrong, in one line, with file and line.
     pub message: Option<String>,
 }
 
@@ -213,7 +213,7 @@ impl Trace {
             kept: self.kept.clone(),
             request_id: self.request_id.clone(),
             subject: self.subject.clone(),
-            message: self.fault.as_ref().map(|it| it.message.clone()),
+            message: self.fault.as_ref().map(ToString::to_string),
         }
     }
 

@@ -86,7 +86,7 @@ impl Vitals {
         log::warn!(
             plugin = &*self.plugin, generation = failure.generation, hook = hook,
             outcome = failure.outcome.as_str(), schedule = ctx.schedule.as_deref(),
-            request_id = ctx.caller.request_id.as_deref(), event_id = ctx.event_id.as_deref(),
+            request_id = ctx.caller.set_off_by(), event_id = ctx.event_id.as_deref(),
             attempt = ctx.event_id.is_some().then_some(ctx.attempt), trace_id = fault.trace_id.as_deref();
             "{fault}"
         );

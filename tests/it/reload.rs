@@ -173,7 +173,10 @@ fn an_unloaded_plugin_stays_off_until_it_is_loaded_or_the_server_restarts() {
     assert_eq!((&unloaded["state"], &unloaded["enabled"]), (&json!("disabled"), &json!(true)));
     server.post("/api/v1/plugins/rescan", json!({})).expect(200);
     assert_eq!(state(&server), "disabled");
-    server.post("/api/v1/plugins/p/reload", json!({})).problem(409, "plugin_not_running");
+    let refused = server.post("/api/v1/plugins/p/reload", json!({})).problem(409, "plugin_not_running");
+    assert!(refused["hint"].as_str().unwrap().contains("/plugins/p/load"), "{refused}");
+    let status = server.get("/api/v1/plugins/p/status").expect(200);
+    assert!(status["warnings"][0].as_str().unwrap().starts_with("unloaded: "), "{status}");
     assert_eq!(server.post("/api/v1/plugins/p/load", json!({})).expect(200)["state"], "running");
     server.post("/api/v1/plugins/p/unload", json!({})).expect(200);
     let server = server.restart();

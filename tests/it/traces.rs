@@ -62,6 +62,20 @@ fn a_failure_names_its_record_which_holds_no_secret_and_outlives_the_process() {
 }
 
 #[test]
+fn a_failure_behind_the_answer_is_found_by_the_id_of_its_request() {
+    let lua = "panotti.on.after_recording_end(function(recording)\n  error('lost ' .. recording.id)\nend)";
+    let server = Server::with().plugin("gate", lua).start();
+    server.post("/api/v1/recordings", json!({ "id": "r1" })).expect(201);
+    let ended = server.post("/api/v1/recordings/r1/end", json!({}));
+    let request = ended.header("x-request-id").unwrap().to_owned();
+    let head = newest(&server, &format!("outcome=runtime&request_id={request}"));
+    assert_eq!((&head["hook"], &head["request_id"]), (&json!("after_recording_end"), &json!(request)));
+    assert_eq!(head["message"], "init.lua:2: lost r1");
+    let line = server.wait_for_log("the failure", |it| it["outcome"] == "runtime");
+    assert_eq!((&line["request_id"], &line["trace_id"]), (&json!(request), &head["id"]), "{line}");
+}
+
+#[test]
 fn a_call_run_again_comes_to_the_same_and_changes_nothing() {
     let server = start();
     assert_eq!((record(&server, "Private"), record(&server, "Plain")), (422, 201));
@@ -106,7 +120,8 @@ fn other_code_shows_where_it_goes_another_way() {
     server.post("/api/v1/plugins/rescan", json!({})).expect(200);
     assert_eq!(server.post(&path, json!({})).expect(200)["same"], true);
     assert_eq!(server.post(&path, json!({ "code": "live" })).expect(200)["diff"], diff);
-    server.post(&path, json!({ "code": "other" })).problem(422, "invalid");
+    let wrong = server.post(&path, json!({ "code": "other" })).problem(422, "invalid");
+    assert_eq!(wrong["hint"], "Correct what the detail names.", "there are no `errors` to look at");
     server.post(&path, json!({ "files": { "../x.lua": "" } })).problem(400, "bad_path");
 }
 

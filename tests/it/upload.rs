@@ -64,6 +64,8 @@ fn a_plugin_comes_as_a_zip_file_runs_and_is_replaced_by_another() {
     assert_eq!(etag, format!("\"{}\"", told["plugin"]["hash"].as_str().unwrap()));
     send(&server, "?replace=true", &[("If-Match", "\"other\"")], &second).problem(412, "precondition_failed");
     let replaced = send(&server, "?replace=true", &[("If-Match", &etag)], &second).expect(200);
+    let same = send(&server, "?replace=true", &[("If-Match", "*")], &second).expect(200);
+    assert_eq!(same["plugin"]["hash"], replaced["plugin"]["hash"], "`*` is whatever is there");
     assert_eq!(
         (&replaced["created"], &replaced["edited"]["live"]),
         (&json!(false), &json!(true)),

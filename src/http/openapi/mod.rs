@@ -6,6 +6,7 @@ pub mod schema;
 
 use std::collections::BTreeMap;
 
+use actix_web::http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::error::Code;
@@ -101,7 +102,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     for name in &route.headers {
         parameters.push(json!({
             "name": name, "in": "header", "required": false,
-            "description": header_doc(name), "schema": { "type": "string" },
+            "description": header_doc(name, &route.method), "schema": { "type": "string" },
         }));
     }
     parameters
@@ -141,7 +142,7 @@ fn request_body(takes: Takes, components: &mut Components) -> Option<Value> {
             "A JSON object, or nothing.",
             json!({ "application/json": { "schema": schema(components) } }),
         ),
-        Takes::Anything => (false, "Whatever it takes.", json!({ "*/*": { "schema": {} } })),
+        Takes::Anything => (false, "Whatever it takes, of any content type.", any_body()),
         Takes::Media => {
             let bytes = json!({ "type": "string", "format": "binary" });
             (true, "The bytes of the file.", json!({ "application/octet-stream": { "schema": bytes } }))
@@ -150,10 +151,18 @@ fn request_body(takes: Takes, components: &mut Components) -> Option<Value> {
     Some(json!({ "required": required, "description": description, "content": content }))
 }
 
+/// A body of any kind. Not `*/*`: generators of clients leave out a route that takes that.
+fn any_body() -> Value {
+    let bytes = json!({ "type": "string", "format": "binary" });
+    json!({ "application/json": { "schema": {} }, "application/octet-stream": { "schema": bytes } })
+}
+
 fn responses(route: &Route, components: &mut Components) -> Value {
     let mut responses = Map::new();
     for (status, gives) in &route.gives {
-        let mut response = json!({ "description": success_doc(*status, *gives) });
+        let mut response = responses
+            .remove(&status.to_string())
+            .unwrap_or_else(|| json!({ "description": success_doc(*status, *gives) }));
         response["headers"] = json!({ "X-Request-Id": { "description": "The id of the request in the log.", "schema": { "type": "string" } } });
         match gives {
             Gives::Nothing => {}
@@ -166,6 +175,7 @@ fn responses(route: &Route, components: &mut Components) -> Value {
             Gives::Text => {
                 response["content"] = json!({ "text/plain": { "schema": { "type": "string" } } });
             }
+            Gives::Diff => response["content"]["text/x-diff"] = json!({ "schema": { "type": "string" } }),
             Gives::Events => {
                 response["content"] = json!({ "text/event-stream": { "schema": { "type": "string" } } });
             }
@@ -175,7 +185,7 @@ fn responses(route: &Route, components: &mut Components) -> Value {
         }
         responses.insert(status.to_string(), response);
     }
-    if route.headers.contains(&"If-None-Match") {
+    if route.method == Method::GET && route.headers.contains(&"If-None-Match") {
         let same = json!({ "description": success_doc(304, Gives::Nothing) });
         responses.entry("304").or_insert(same);
     }
@@ -313,9 +323,12 @@ fn part_doc(name: &str, path: &str) -> &'static str {
     }
 }
 
-fn header_doc(name: &str) -> &'static str {
+fn header_doc(name: &str, method: &Method) -> &'static str {
     match name {
-        "If-Match" => "The ETag of the version to change; another one gives 412.",
+        "If-Match" => {
+            "The ETag of the version to change; another one gives 412. `*` takes any that is there."
+        }
+        "If-None-Match" if method == Method::PUT => "`*`: only when there is none yet.",
         "If-None-Match" => "The ETag the client has; the same one gives 304.",
         "Idempotency-Key" => "A retry with the same key and body gives the first answer again.",
         "Upload-Offset" => "The length of the track before this part.",

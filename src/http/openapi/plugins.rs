@@ -30,10 +30,10 @@ pub fn add(document: &mut Value, plugin: &str, routes: &[RouteOffer]) {
             "description": format!("{summary} Needs a key with the scope `{scope}`."),
             "parameters": parameters,
             "security": [{ "apiKey": [] }, { "bearer": [] }],
-            "responses": { "200": { "description": "What the plugin answers.", "content": { "*/*": { "schema": {} } } }, "default": problem },
+            "responses": { "200": { "description": "What the plugin answers.", "content": { "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } } }, "default": problem },
         });
         if method != "get" {
-            operation["requestBody"] = json!({ "required": false, "description": "What the plugin takes.", "content": { "*/*": { "schema": {} } } });
+            operation["requestBody"] = json!({ "required": false, "description": "What the plugin takes.", "content": super::any_body() });
         }
         document["paths"][path][method] = operation;
     }

@@ -1,11 +1,12 @@
 //! The document is whole: what generators of clients trip over is looked for here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
 use super::super::routes;
-use super::{document, open_path};
+use super::schema::Components;
+use super::{document, open_path, operation};
 
 fn operations(document: &Value) -> Vec<(String, String, &Value)> {
     let paths = document["paths"].as_object().unwrap();
@@ -81,6 +82,32 @@ fn every_body_that_is_taken_has_a_schema() {
         for (kind, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
             assert!(content["schema"].is_object(), "{method} {path} {kind}: generators leave it out");
         }
+    }
+}
+
+#[test]
+fn a_schema_is_the_same_wherever_its_name_stands() {
+    let mut known: HashMap<String, (Value, &str)> = HashMap::new();
+    for route in routes() {
+        let mut own = Components::default();
+        operation(&route, &mut own);
+        for (name, schema) in own.0 {
+            let (first, at) = known.entry(name.clone()).or_insert((schema.clone(), route.operation));
+            assert_eq!(*first, schema, "{name} is another one for {} than for {at}", route.operation);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_described_so_that_generators_leave_the_route_out() {
+    let document = document(&routes());
+    for (path, method, operation) in operations(&document) {
+        let responses = operation["responses"].as_object().unwrap();
+        let bodies = responses.values().chain([&operation["requestBody"]]);
+        for kind in bodies.filter_map(|it| it["content"].as_object()).flat_map(|it| it.keys()) {
+            assert!(!kind.contains('*'), "{method} {path}: {kind}");
+        }
+        assert!(method == "get" || !responses.contains_key("304"), "{method} {path}: 304");
     }
 }
 

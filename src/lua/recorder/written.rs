@@ -37,9 +37,9 @@ impl Recorded for CallState {
             took_ms: ended.took_us as f64 / 1e3,
             outcome: ended.outcome.as_str().to_owned(),
             kept: ended.kept.to_owned(),
-            request_id: self.ctx.caller.request_id.as_deref().map(str::to_owned),
+            request_id: self.ctx.caller.set_off_by().map(str::to_owned),
             subject: subject_of(&self.ctx, &record.input),
-            message: ended.fault.as_ref().map(|it| mask.text(&it.message)),
+            message: ended.fault.as_ref().map(|it| mask.text(&it.to_string())),
         }
     }
 
@@ -121,7 +121,7 @@ fn write(call: &CallState, record: &Record) -> Trace {
         took_ms: ended.took_us as f64 / 1e3,
         outcome: ended.outcome.as_str().to_owned(),
         kept: ended.kept.to_owned(),
-        request_id: call.ctx.caller.request_id.as_deref().map(str::to_owned),
+        request_id: call.ctx.caller.set_off_by().map(str::to_owned),
         subject: subject_of(&call.ctx, &record.input),
         input: mask.value(&record.input),
         ctx: mask.value(&ctx),

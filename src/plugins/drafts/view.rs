@@ -85,7 +85,6 @@ pub struct DraftCheck {
     /// Files that it changes and that somebody else has changed, too.
     pub conflicts: Vec<String>,
     /// Why it does not load: file, line, excerpt.
-    #[schema(value_type = Option<Object>)]
     pub fault: Option<ScriptFault>,
 }
 

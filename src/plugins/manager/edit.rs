@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::{Code, Error, Result, ScriptFault};
+use crate::model::plugin::PluginState;
 use crate::model::plugin_version::Authorship;
 use crate::plugins::discovery::Snapshot;
 use crate::plugins::problem::LoadFault;
@@ -52,7 +53,6 @@ pub struct Edited {
     /// Other plugins that depend on it and were made anew with it.
     pub renewed: Vec<String>,
     /// Why it does not run.
-    #[schema(value_type = Option<Object>)]
     pub fault: Option<ScriptFault>,
 }
 
@@ -107,8 +107,7 @@ impl Manager {
         self.alone(move |manager| async move {
             let slot = manager.registered(&id)?;
             let Some(live) = slot.live() else {
-                let detail = format!("The plugin `{}` does not run.", slot.name);
-                return Err(Error::new(Code::PluginNotRunning, detail));
+                return Err(not_running(&slot));
             };
             let mut done = manager.take_up_edits(Some(&BTreeSet::from([Arc::clone(&slot.name)]))).await;
             if let Some(fault) = done.failed.remove(&slot.name) {
@@ -173,6 +172,21 @@ impl Manager {
             renewed: others.into_iter().map(|it| it.plugin).collect(),
             fault: fault.map(|it| it.script),
         }
+    }
+}
+
+/// The answer to somebody who wants a plugin that does not run made anew: what starts it.
+fn not_running(slot: &Slot) -> Error {
+    let (unloaded, state) = slot.read(|it| (it.unloaded, it.state));
+    let at = format!("POST /api/v1/plugins/{}", slot.name);
+    let error = Error::new(Code::PluginNotRunning, format!("The plugin `{}` does not run.", slot.name));
+    match state {
+        _ if unloaded => error.with_hint(format!("It was unloaded: {at}/load starts it.")),
+        PluginState::Disabled => error.with_hint(format!("It is switched off: {at}/enable starts it.")),
+        PluginState::Failed | PluginState::Quarantined => {
+            error.with_hint(format!("{at}/load tries it again; its status says why it does not run."))
+        }
+        _ => error,
     }
 }
 

@@ -149,8 +149,12 @@ impl Manager {
             };
             status.warnings.push(manifest.about_permission("", what).to_string());
         }
-        if self.0.settings.safe_mode && slot.read(|it| it.unloaded) {
-            status.warnings.push("off, for the server runs in safe mode; enable it to try it".to_owned());
+        if slot.read(|it| it.unloaded) {
+            let what = match self.0.settings.safe_mode {
+                true => "off, for the server runs in safe mode; enable it to try it",
+                false => "unloaded: off until it is loaded or enabled, or the server starts again",
+            };
+            status.warnings.push(what.to_owned());
         }
         status.permissions_requested = json!(grants.requested);
         status.permissions_granted = json!(grants.in_force);

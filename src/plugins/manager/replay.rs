@@ -56,7 +56,6 @@ pub struct ReplayView {
     /// Where it differs from the record.
     pub diff: Vec<Difference>,
     /// What went wrong.
-    #[schema(value_type = Option<Object>)]
     pub fault: Option<ScriptFault>,
     /// The host call that it asks for and that was not recorded: `{function, args, file, line}`.
     #[schema(value_type = Option<Object>)]

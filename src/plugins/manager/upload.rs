@@ -35,7 +35,6 @@ pub struct Uploaded {
     /// What came of the change, when it is a version of a known plugin.
     pub edited: Option<Edited>,
     /// Why it does not run: file, line, excerpt.
-    #[schema(value_type = Option<Object>)]
     pub fault: Option<ScriptFault>,
     /// Permissions that it asks for and that wait for the admin's grant.
     pub waiting: Vec<String>,
@@ -140,10 +139,12 @@ impl Manager {
                 let detail =
                     format!("The plugin `{}` is replaced only as the version that you know.", slot.name);
                 return Err(Error::new(Code::PreconditionRequired, detail)
-                    .with_hint("Send its `hash` in If-Match, in quotes.")
+                    .with_hint(
+                        "Send its `hash` in If-Match, in quotes; `*` takes the place of whatever is there.",
+                    )
                     .with_member("etag", sources::etag(&hash)));
             }
-            Some(expected) if *expected != *hash => {
+            Some(expected) if expected != "*" && *expected != *hash => {
                 let detail = format!("The files of the plugin `{}` have changed.", slot.name);
                 return Err(
                     Error::new(Code::PreconditionFailed, detail).with_member("etag", sources::etag(&hash))

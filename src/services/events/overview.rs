@@ -72,6 +72,7 @@ pub struct DeliveryStats {
 
 /// Somebody who is told of events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = EventSubscriber)]
 pub struct SubscriptionView {
     /// A plugin, or `webhook/<id>`.
     pub subscriber: String,
