@@ -27,7 +27,7 @@ panotti.on.on_clip_captured(function(clip)
 end)"#;
 
 fn furnished() -> Server {
-    let yaml = "permissions: { db: true, assets: true, fs: true, schedule: true }\nconfig: { volume: { type: integer, default: 3 } }";
+    let yaml = "permissions: { db: true, assets: true, fs: true, schedule: true, http: [api.example] }\nconfig: { volume: { type: integer, default: 3 } }";
     let server = Server::with().plugin("keeper", KEEPER).plugin_file("keeper", "plugin.yaml", yaml).start();
     let sound = wav(16_000, 2.0, tone(440.0, 0.5));
     server.post("/api/v1/recordings", json!({"id": "whole", "title": "Stand-up"})).expect(201);
@@ -36,8 +36,8 @@ fn furnished() -> Server {
     server.post("/api/v1/recordings/whole/end", json!({})).expect(200);
     server.post("/api/v1/recordings", json!({"id": "live"})).expect(201);
     server.append_track("live", "mic", 0, &[header(16_000, u32::MAX), vec![1; 32_000]].concat()).expect(200);
-    server.put("/api/v1/plugins/keeper/grants", json!({"granted": {"media": true}}));
-    server.post("/api/v1/plugins/keeper/config", json!({"key": "volume", "value": 7}));
+    server.put("/api/v1/plugins/keeper/grants", json!({"permissions": {"http": ["api.example"]}})).expect(200);
+    server.post("/api/v1/plugins/keeper/config", json!({"key": "volume", "value": 7})).expect(201);
     server
 }
 
