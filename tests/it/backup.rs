@@ -36,7 +36,9 @@ fn furnished() -> Server {
     server.post("/api/v1/recordings/whole/end", json!({})).expect(200);
     server.post("/api/v1/recordings", json!({"id": "live"})).expect(201);
     server.append_track("live", "mic", 0, &[header(16_000, u32::MAX), vec![1; 32_000]].concat()).expect(200);
-    server.put("/api/v1/plugins/keeper/grants", json!({"permissions": {"http": ["api.example"]}})).expect(200);
+    server
+        .put("/api/v1/plugins/keeper/grants", json!({"permissions": {"http": ["api.example"]}}))
+        .expect(200);
     server.post("/api/v1/plugins/keeper/config", json!({"key": "volume", "value": 7})).expect(201);
     server
 }
