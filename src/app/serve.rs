@@ -99,6 +99,7 @@ impl Parts {
         tokens::ensure_admin_token(&services, &settings.data_dir.join(KEY_FILE)).await?;
         let exporter = Arc::new(Exporter::default());
         let host = lua_host(&services, Arc::clone(&exporter))?;
+        crate::plugins::editor::refresh(&settings.plugin_dirs);
         let manager = Manager::new(PluginParts {
             settings: Arc::clone(settings),
             clock: Arc::clone(&clock),

@@ -15,6 +15,7 @@ mod preview;
 mod print;
 mod replay;
 mod serve;
+mod stubs;
 mod token;
 mod traces;
 mod versions;
@@ -34,6 +35,7 @@ use new::NewCommand;
 use plugins::{OneCommand, PluginsCommand};
 use preview::PreviewCommand;
 use replay::{EventsCommand, ReplayCommand};
+use stubs::StubsCommand;
 use token::TokenCommand;
 use traces::{TraceCommand, TracesCommand};
 use versions::{DiffCommand, RollbackCommand, VersionsCommand};
@@ -67,6 +69,7 @@ enum Command {
     Enable(OneCommand),
     /// Stops a plugin, now and after a restart.
     Disable(OneCommand),
+    Stubs(StubsCommand),
     /// Makes, lists and revokes keys of the running server.
     Token(TokenCommand),
     /// Shows, gives and takes back what plugins may do.
@@ -114,6 +117,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let done = match cli.command {
         None => serve::run(cli.flags),
         Some(Command::Serve(flags)) => serve::run(flags),
+        Some(Command::Stubs(command)) => stubs::run(command),
         Some(Command::Check(command)) => check::run(command),
         Some(Command::New(command)) => new::run(command),
         Some(Command::Token(command)) => token::run(command),

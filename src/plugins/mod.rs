@@ -13,6 +13,7 @@ mod config_fault;
 pub mod discovery;
 pub mod env;
 pub mod drafts;
+pub mod editor;
 mod fields;
 pub mod handler;
 pub mod health;

@@ -46,6 +46,7 @@ mod shipped;
 mod sounds;
 mod start_stop;
 mod strays;
+mod stubs;
 mod tls;
 mod traces;
 mod tracks;

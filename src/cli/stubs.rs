@@ -1,0 +1,47 @@
+//! `panotti stubs`: what an editor needs for completion.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Failure;
+use super::flags::FolderFlags;
+use super::print::print;
+use crate::plugins::editor;
+
+/// Writes what an editor needs to complete and check `panotti.*`, beside the plugins.
+///
+/// Descriptions go into `.panotti/`, where the server keeps them up to date when it starts; `.luarc.json` and `.luaurc` are
+/// written where there are none.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  panotti stubs\n  panotti stubs --dir ~/plugins")]
+pub(super) struct StubsCommand {
+    /// Folder of plugins to write into [default: the first plugin folder of the settings].
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    folders: FolderFlags,
+}
+
+pub(super) fn run(command: StubsCommand) -> Result<(), Failure> {
+    let none = || Failure::Usage("the settings name no plugin folder".to_owned());
+    let root = match command.dir {
+        Some(dir) => dir,
+        None => command.folders.settings()?.plugin_dirs.into_iter().next().ok_or_else(none)?,
+    };
+    let written = editor::write(&root)
+        .map_err(|fault| Failure::Failed(format!("{} cannot be written: {fault}", root.display())))?;
+    let mut text = String::new();
+    for (what, paths) in
+        [("Wrote", &written.stubs), ("Wrote", &written.made), ("Left as it is:", &written.kept)]
+    {
+        for path in paths {
+            text.push_str(&format!("{what} {}\n", path.display()));
+        }
+    }
+    text.push_str(&format!(
+        "LuaLS finds them when {} is the folder that is open; for luau-lsp add .panotti/panotti.d.luau under luau-lsp.types.definitionFiles.\n",
+        root.display()
+    ));
+    print(&text)
+}
