@@ -265,3 +265,45 @@ fn what_a_cut_off_change_left_is_gone_after_a_start() {
     assert!(!plugins.join("greeter/.panotti-1").exists() && !plugins.join(".panotti-2").exists());
     assert_eq!(greeted_by(&server), "first");
 }
+
+#[test]
+fn what_somebody_writes_while_an_edit_is_made_is_not_overwritten() {
+    let server = Server::with().plugin("greeter", GREETER).start();
+    let known = tag(&server, "init.lua");
+    let slow = format!("panotti.on.on_load(function() panotti.sleep(2) end)\n{}", greeting("http"));
+    let by_hand = greeting("hand");
+    let saved = std::thread::scope(|scope| {
+        let saving = scope.spawn(|| save(&server, "init.lua", &known, &slow));
+        std::thread::sleep(std::time::Duration::from_millis(800));
+        std::fs::write(server.folder().join("plugins/greeter/init.lua"), &by_hand).unwrap();
+        saving.join().unwrap()
+    });
+    let problem = saved.problem(412, "precondition_failed");
+    assert!(problem["detail"].as_str().unwrap().contains("`init.lua` was changed"), "{problem}");
+    assert_eq!(on_disk(&server, "init.lua"), Some(by_hand));
+    assert_eq!(greeted_by(&server), "first");
+    server.post("/api/v1/plugins/rescan", json!({})).expect(200);
+    assert_eq!(greeted_by(&server), "hand");
+}
+
+#[test]
+fn an_edit_that_ended_with_the_process_is_taken_back_before_the_plugin_is_loaded() {
+    let new = "return 'new'";
+    let hash = blake3::hash(new.as_bytes()).to_hex().to_string();
+    let file = |kept: u32, after: &str| json!({ "kept": kept, "was_there": true, "after": after });
+    let plan = json!({ "files": { "lib/a.lua": file(3, &hash), "lib/b.lua": file(4, &hash) }, "folders": [] });
+    let source = "local a, b = require('lib.a'), require('lib.b')
+        assert(a == b, 'half a version')
+        panotti.on.before_recording_start(function(r) r.metadata.by = a return r end)";
+    let server = Server::with()
+        .plugin("greeter", source)
+        .plugin_file("greeter", "lib/a.lua", new)
+        .plugin_file("greeter", "lib/b.lua", "return 'old'")
+        .plugin_file("greeter", ".panotti-1/plan", &plan.to_string())
+        .plugin_file("greeter", ".panotti-1/2", new)
+        .plugin_file("greeter", ".panotti-1/3", "return 'old'")
+        .start();
+    assert_eq!(greeted_by(&server), "old");
+    assert_eq!(on_disk(&server, "lib/a.lua").as_deref(), Some("return 'old'"));
+    assert!(!server.folder().join("plugins/greeter/.panotti-1").exists());
+}

@@ -72,10 +72,16 @@ impl Manager {
                 let detail = format!("The folder of the plugin `{}` is gone.", slot.name);
                 Error::new(Code::NoSuchFolder, detail)
             })?;
-            let (at, own) = (folder.clone(), change.clone());
-            let files = blocking(move || {
-                expect(&sources::read_all(&at)?, &own.expects)?;
-                sources::would_be(&at, &own.put, &own.delete)
+            let (at, mut change) = (folder.clone(), change);
+            let (files, change) = blocking(move || {
+                let found = sources::read_all(&at)?;
+                expect(&found, &change.expects)?;
+                let files = sources::overlay(&found, &change.put, &change.delete)?;
+                // Making the version takes a while: what it was made over must not have changed when it is written.
+                let touched = change.put.keys().chain(&change.delete);
+                let as_found = touched.map(|it| (it.clone(), found.get(it).map(|it| sources::hash(it).into())));
+                change.expects = as_found.collect();
+                Ok::<_, Error>((files, change))
             })
             .await??;
             let snapshot = Snapshot::of(files);
@@ -206,6 +212,7 @@ fn runs_on(slot: &Slot, fault: LoadFault) -> Error {
 /// Writes a change into a folder when it is called.
 fn writing(folder: PathBuf, change: SourceChange) -> impl FnOnce() -> Result<Undo> + Send + 'static {
     move || {
+        expect(&sources::read_all(&folder)?, &change.expects)?;
         let undo = sources::apply(&folder, &change.put, &change.delete)?;
         Ok(Box::new(move || {
             if let Err(error) = undo.undo() {

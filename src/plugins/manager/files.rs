@@ -71,22 +71,30 @@ impl Manager {
         blocking(move || Ok((name.clone(), archive::pack(&name, &sources::read_all(&folder)?)?))).await?
     }
 
-    /// Removes what changes of files left that were cut off with the process.
+    /// Takes back changes of files that were cut off with the process, before anybody reads the folders.
     pub(super) async fn sweep_folders(&self) {
         for root in self.roots().to_vec() {
-            if let Ok(Err(fault)) = blocking(move || sources::sweep_root(&root)).await {
-                log::warn!("what an unfinished upload left was not removed: {fault}");
-            }
-        }
-        for slot in self.slots() {
-            let Ok(folder) = folder_of(&slot) else { continue };
-            match blocking(move || sources::sweep(&folder)).await {
-                Ok(Ok(0)) => {}
-                Ok(Ok(swept)) => {
-                    log::info!(plugin = &*slot.name; "{swept} unfinished changes of its files were removed")
+            let swept = blocking(move || {
+                sources::sweep_root(&root)?;
+                Ok(sources::folders(&root)?.into_iter().map(|it| (sources::sweep(&it), it)).collect::<Vec<_>>())
+            });
+            let swept = match swept.await.and_then(|it| it) {
+                Ok(swept) => swept,
+                Err(fault) => {
+                    log::warn!("what an unfinished change of files left was not removed: {fault}");
+                    continue;
                 }
-                Ok(Err(fault)) | Err(fault) => {
-                    log::warn!(plugin = &*slot.name; "what an unfinished change left was not removed: {fault}");
+            };
+            for (swept, folder) in swept {
+                let shown = folder.display().to_string();
+                match swept {
+                    Ok(0) => {}
+                    Ok(swept) => {
+                        log::warn!(path = shown.as_str(); "{swept} unfinished changes of a plugin's files were cleared away");
+                    }
+                    Err(fault) => {
+                        log::error!(path = shown.as_str(); "an unfinished change of a plugin's files could not be taken back: {fault}");
+                    }
                 }
             }
         }

@@ -37,8 +37,8 @@ impl Manager {
             }
         }
         self.recall_held().await?;
-        let (_, candidates) = self.scan(None).await?;
         self.sweep_folders().await;
+        let (_, candidates) = self.scan(None).await?;
         self.check_grants();
         // A deleted plugin without a folder is nobody's concern any more.
         self.0.slots.write().retain(|_, slot| slot.read(|it| it.row.registered || it.folder.is_some()));

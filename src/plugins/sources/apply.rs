@@ -1,7 +1,8 @@
 //! A change of a plugin's files: all of it, or none.
 //!
 //! New contents are written and synced in a hidden folder first, what they take the place of is kept there until
-//! nobody can want it back; then each file is put in its place by one rename.
+//! nobody can want it back; then each file is put in its place by one rename. A plan in that folder says what is being
+//! done: the next start takes back what the end of the process cut off.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -13,6 +14,7 @@ use cap_std::fs::{Dir, OpenOptions, Permissions};
 use crate::error::{Code, Error, Result};
 
 use super::path::{check, inside};
+use super::plan::Plan;
 use super::sweep::STAGE_PREFIX;
 use super::{io_error, tree};
 
@@ -51,6 +53,23 @@ pub(super) fn apply_until(
     delete: &BTreeSet<String>,
     full_at: usize,
 ) -> Result<Undo> {
+    match attempt(folder, put, delete, full_at)? {
+        (undo, Ok(())) => Ok(undo),
+        (undo, Err((path, fault))) => {
+            let error = io_error(&path, fault);
+            undo.undo()?;
+            Err(error)
+        }
+    }
+}
+
+/// Goes on until `full_at`, and takes nothing back.
+pub(super) fn attempt(
+    folder: &Path,
+    put: &BTreeMap<String, Arc<[u8]>>,
+    delete: &BTreeSet<String>,
+    full_at: usize,
+) -> Result<(Undo, std::result::Result<(), Fault>)> {
     for path in put.keys() {
         check(path)?;
     }
@@ -59,26 +78,29 @@ pub(super) fn apply_until(
     }
     let dir = tree::open(folder)?;
     let stage = format!("{STAGE_PREFIX}{}", uuid::Uuid::new_v4().simple());
-    let mut change = Change { undo: Undo { dir, stage, done: Vec::new() }, numbers: 0, left: full_at };
+    let undo = Undo { dir, stage, done: Vec::new() };
+    let mut change = Change { undo, plan: Plan::default(), numbers: 0, left: full_at };
     let made = change.make(put, delete);
-    let Change { undo, .. } = change;
-    match made {
-        Ok(()) => Ok(undo),
-        Err((path, fault)) => {
-            let error = io_error(&path, fault);
-            undo.undo()?;
-            Err(error)
-        }
-    }
+    Ok((change.undo, made))
 }
 
 impl Undo {
+    /// As if the process had ended half way back.
+    #[cfg(test)]
+    pub(super) fn cut_off(self, is_on_its_way_back: bool) {
+        if is_on_its_way_back {
+            Plan::is_taken_back(&self.dir, &self.stage).unwrap();
+        }
+        std::mem::forget(self);
+    }
+
     /// Takes the change back: the folder is as it was.
     ///
     /// # Errors
     /// The disk's; what was there before then lies in a hidden folder beside the files, named in the error.
     pub fn undo(mut self) -> Result<()> {
         let mut touched = BTreeSet::new();
+        Plan::is_taken_back(&self.dir, &self.stage).map_err(|fault| io_error("", fault))?;
         for step in std::mem::take(&mut self.done).into_iter().rev() {
             let path = step.path().to_owned();
             if let Err(fault) = self.take_back(step) {
@@ -139,12 +161,13 @@ impl Step {
 /// A change under way.
 struct Change {
     undo: Undo,
+    plan: Plan,
     numbers: usize,
     left: usize,
 }
 
 /// A path and what the disk says of it.
-type Fault = (String, io::Error);
+pub(super) type Fault = (String, io::Error);
 
 impl Change {
     fn make(
@@ -159,6 +182,14 @@ impl Change {
         for (path, content) in put {
             staged.push((path, self.write(path, content).map_err(|it| (path.clone(), it))?));
         }
+        let numbers = &mut self.numbers;
+        self.plan = Plan::of(&self.undo.dir, put, delete, || {
+            *numbers += 1;
+            *numbers
+        });
+        self.step()
+            .and_then(|()| self.plan.write(&self.undo.dir, &self.undo.stage))
+            .map_err(|it| (String::new(), it))?;
         let mut touched = BTreeSet::new();
         for path in delete {
             let gone = self.take_away(path, &mut touched);
@@ -168,7 +199,10 @@ impl Change {
             let placed = self.place(path, number, &mut touched);
             placed.map_err(|it| (path.clone(), it))?;
         }
-        self.step().and_then(|()| sync(&self.undo.dir, &touched)).map_err(|it| (String::new(), it))
+        self.step()
+            .and_then(|()| sync(&self.undo.dir, &touched))
+            .and_then(|()| Plan::is_made(&self.undo.dir, &self.undo.stage))
+            .map_err(|it| (String::new(), it))
     }
 
     /// Writes a content into the stage, with the mode of the file it takes the place of.
@@ -200,7 +234,7 @@ impl Change {
             Err(fault) => return Err(fault),
         }
         self.step()?;
-        let number = self.number();
+        let number = self.kept_as(path);
         self.undo.dir.rename(path, &self.undo.dir, self.undo.staged(number))?;
         self.undo.done.push(Step::Kept { path: path.to_owned(), number });
         let mut left = folder_of(path);
@@ -239,7 +273,7 @@ impl Change {
             Ok(kind) if kind.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory)),
             Ok(_) => {
                 self.step()?;
-                let number = self.number();
+                let number = self.kept_as(path);
                 self.keep(path, number)?;
                 self.undo.dir.rename(self.undo.staged(staged), &self.undo.dir, path)?;
                 self.undo.done.push(Step::Kept { path: path.to_owned(), number });
@@ -270,6 +304,11 @@ impl Change {
     fn number(&mut self) -> usize {
         self.numbers += 1;
         self.numbers
+    }
+
+    /// Under which number the stage keeps the former file.
+    fn kept_as(&mut self, path: &str) -> usize {
+        self.plan.number(path).unwrap_or_else(|| self.number())
     }
 
     fn step(&mut self) -> io::Result<()> {

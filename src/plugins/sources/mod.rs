@@ -4,6 +4,7 @@
 mod apply;
 mod overlay;
 mod path;
+mod plan;
 mod sweep;
 mod tree;
 
@@ -20,7 +21,7 @@ use crate::model::time::Timestamp;
 pub use self::apply::{Undo, apply};
 pub use self::overlay::{EXTRA_MAX_BYTES, overlay, would_be};
 pub use self::path::{Kind, PathFault, check, inside};
-pub use self::sweep::{STAGE_PREFIX, sweep, sweep_root};
+pub use self::sweep::{STAGE_PREFIX, folders, sweep, sweep_root};
 
 /// One file of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

@@ -1,19 +1,20 @@
-//! What a change that was cut off left behind.
+//! What a change that was cut off left behind: it is taken back, and its hidden folder goes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirEntry};
 
 use crate::error::Result;
 
+use super::plan::Plan;
 use super::{io_error, tree};
 
 /// How the hidden folder of a change under way begins.
 pub const STAGE_PREFIX: &str = ".panotti-";
 
-/// Removes the hidden folders of changes that did not come to their end; answers how many there were.
-/// Only for a start: a change under way has such a folder, too.
+/// Takes back what changes did that did not come to their end, and removes their hidden folders; answers how many there
+/// were. Only for a start, and before the folder is read: a change under way has such a folder, too.
 ///
 /// # Errors
 /// The folder cannot be read.
@@ -33,6 +34,21 @@ pub fn sweep_root(root: &Path) -> Result<usize> {
     }
 }
 
+/// The folders in a plugin root that may be plugins'.
+///
+/// # Errors
+/// The root cannot be read.
+pub fn folders(root: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(fault) => return Err(io_error("", fault)),
+    };
+    let is_folder = |it: &std::fs::DirEntry| it.file_type().is_ok_and(|it| it.is_dir());
+    let is_seen = |it: &std::fs::DirEntry| it.file_name().to_str().is_some_and(|it| !it.starts_with('.'));
+    Ok(entries.flatten().filter(|it| is_folder(it) && is_seen(it)).map(|it| it.path()).collect())
+}
+
 fn sweep_dir(dir: &Dir) -> Result<usize> {
     let entries = dir.entries().and_then(Iterator::collect::<std::io::Result<Vec<DirEntry>>>);
     let mut swept = 0;
@@ -40,6 +56,7 @@ fn sweep_dir(dir: &Dir) -> Result<usize> {
         let name = entry.file_name();
         let is_ours = name.to_str().is_some_and(|it| it.starts_with(STAGE_PREFIX));
         if is_ours && entry.file_type().is_ok_and(|it| it.is_dir()) {
+            Plan::take_back(dir, Path::new(&name)).map_err(|fault| io_error("", fault))?;
             dir.remove_dir_all(&name).map_err(|fault| io_error("", fault))?;
             swept += 1;
         }

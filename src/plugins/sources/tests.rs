@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::apply::apply_until;
+use super::apply::{apply_until, attempt};
 use super::*;
 
 /// Everything below a folder: folders end with `/`; contents and modes of files, targets of links.
@@ -160,8 +160,45 @@ fn some_files() -> impl Strategy<Value = BTreeMap<String, Arc<[u8]>>> {
     })
 }
 
+#[test]
+fn what_somebody_wrote_after_a_change_was_cut_off_stays() {
+    let (_root, folder) = plugin(&[("a.lua", "1"), ("b.lua", "2")]);
+    let change = put(&[("a.lua", "new"), ("b.lua", "new"), ("lib/c.lua", "new")]);
+    let (undo, made) = attempt(&folder, &change, &names(&[]), 8).unwrap();
+    assert!(made.is_err());
+    undo.cut_off(false);
+    assert_eq!(fs::read(folder.join("b.lua")).unwrap(), b"new", "half made");
+    fs::write(folder.join("b.lua"), "by hand").unwrap();
+    fs::create_dir_all(folder.join("lib")).unwrap();
+    fs::write(folder.join("lib/c.lua"), "by hand, too").unwrap();
+    sweep(&folder).unwrap();
+    let texts: Vec<Vec<u8>> = all_of(&folder).into_values().map(|it| it.0).collect();
+    assert_eq!(texts, [&b"1"[..], b"by hand", b"", b"by hand, too"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_change_that_ends_with_the_process_is_made_or_not_made(
+        before in some_files(), change in some_files(), gone in prop::collection::btree_set(prop::sample::select(PATHS), 0..5),
+        full_at in 0usize..24, is_on_its_way_back: bool,
+    ) {
+        let (_root, folder) = plugin(&[]);
+        drop(apply(&folder, &before, &names(&[])).unwrap());
+        let gone: BTreeSet<String> =
+            gone.into_iter().map(str::to_owned).filter(|it| !change.contains_key(it)).collect();
+        let (undo, made) = attempt(&folder, &change, &gone, full_at).unwrap();
+        undo.cut_off(is_on_its_way_back);
+        prop_assert_eq!(sweep(&folder).unwrap(), usize::from(full_at > 0));
+        let mut wanted = before.clone();
+        if made.is_ok() && !is_on_its_way_back {
+            wanted.retain(|path, _| !gone.contains(path));
+            wanted.extend(change.clone());
+        }
+        prop_assert_eq!(read_all(&folder).unwrap(), wanted);
+        prop_assert!(all_of(&folder).keys().all(|it| !it.starts_with('.')));
+    }
 
     #[test]
     fn a_change_that_fails_or_is_taken_back_leaves_the_folder_as_it_was(
