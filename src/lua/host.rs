@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::SharedClock;
 use crate::hooks::CallFailure;
@@ -16,7 +17,7 @@ use super::effects::{Door, LiveDoor};
 use super::exports::{Exports, NoExports};
 use super::generation::{Generation, PluginSource};
 use super::learned::Learned;
-use super::migrate;
+use super::migrate::{self, Migrations};
 use super::permission::DeniedSink;
 use super::pool::Pool;
 use super::quota::Quotas;
@@ -72,6 +73,9 @@ impl HostOptions {
     }
 }
 
+/// Recorded calls that are run again at once in the whole server: each has a VM of its own.
+const REPLAYS: usize = 4;
+
 /// What all VMs of the host share.
 pub struct Shared {
     /// Where time, chance and the world come in.
@@ -92,6 +96,8 @@ pub struct LuaHost {
     tallies: Arc<Mutex<BTreeMap<Arc<str>, Arc<HostTallies>>>>,
     /// What plugins were seen to need, by name.
     learned: Arc<Mutex<BTreeMap<Arc<str>, Arc<Learned>>>>,
+    /// The places of recorded calls that are run again.
+    replays: Arc<Semaphore>,
 }
 
 impl LuaHost {
@@ -113,6 +119,7 @@ impl LuaHost {
             quotas: Arc::default(),
             tallies: Arc::default(),
             learned: Arc::default(),
+            replays: Arc::new(Semaphore::new(REPLAYS)),
         })
     }
 
@@ -121,7 +128,8 @@ impl LuaHost {
     /// # Errors
     /// A migration fails; the chunk does not compile, fails, declares something wrong, or takes too long.
     pub async fn load(&self, source: PluginSource) -> Result<Arc<Generation>, CallFailure> {
-        migrate::bring_up(&self.services(), &source, &self.learned(&source.name)).await?;
+        let learned = self.learned(&source.name);
+        migrate::bring_up(&self.services(), &source, &learned, Migrations::Apply).await?;
         Generation::load(self.clone(), source).await
     }
 
@@ -176,6 +184,11 @@ impl LuaHost {
 
     pub(super) fn denied(&self) -> DeniedSink {
         Arc::clone(&self.options.denied)
+    }
+
+    /// A place for a recorded call that is run again; waits until one is free.
+    pub(super) async fn replay_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.replays).acquire_owned().await.ok()
     }
 
     pub(super) fn pool(&self) -> Arc<Pool> {

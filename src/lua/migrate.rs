@@ -12,6 +12,15 @@ use super::fault;
 use super::generation::PluginSource;
 use super::learned::Learned;
 
+/// Whether what migrations do stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Migrations {
+    /// They are applied.
+    Apply,
+    /// They are applied, and taken back at once.
+    Try,
+}
+
 /// Looks at the plugin's database, if it may use one, and applies its new migrations.
 ///
 /// # Errors
@@ -20,6 +29,7 @@ pub(super) async fn bring_up(
     services: &Services,
     source: &PluginSource,
     learned: &Learned,
+    how: Migrations,
 ) -> Result<(), CallFailure> {
     let has_migrations = source.files.keys().any(|it| it.starts_with("migrations/") && it.ends_with(".sql"));
     if source.learn && has_migrations {
@@ -40,14 +50,15 @@ pub(super) async fn bring_up(
     // A statement may take as long as loading may; the deadline comes first.
     let limits = DbLimits { statement_ms: wall_ms + 1_000, ..DbLimits::of(&source.limits) };
     let deadline = Instant::now() + Duration::from_millis(wall_ms);
-    match database.migrate(migrations, limits, deadline, services.now()).await {
-        Ok(0) => Ok(()),
-        Ok(applied) => {
-            log::info!(plugin = &*source.name, generation = source.generation; "migrations applied: {applied}");
-            Ok(())
-        }
-        Err(fault) => Err(failure(source, fault)),
+    let applied = match how {
+        Migrations::Apply => database.migrate(migrations, limits, deadline, services.now()).await,
+        Migrations::Try => database.try_migrations(migrations, limits, deadline, services.now()).await,
+    };
+    let applied = applied.map_err(|fault| failure(source, fault))?;
+    if applied > 0 && how == Migrations::Apply {
+        log::info!(plugin = &*source.name, generation = source.generation; "migrations applied: {applied}");
     }
+    Ok(())
 }
 
 fn without_permission() -> MigrationFault {

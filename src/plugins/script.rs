@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::hooks::{CallFailure, CallFuture, HookCall, HookHandler, Offer, Registration, Subscription};
 use crate::lua::quota::Quotas;
-use crate::lua::replay::Replayed;
+use crate::lua::replay::{Replayed, Tried};
 use crate::lua::{Generation, GenerationStats, LuaHost, PluginSource};
 use crate::model::tally::HostTallies;
 use crate::model::trace::Trace;
@@ -17,6 +17,8 @@ use crate::model::trace::Trace;
 pub trait ScriptHost: Send + Sync + 'static {
     /// Runs a plugin's chunk; what it registers is in the answer.
     fn load(&self, source: PluginSource) -> BoxFuture<'static, Result<Arc<dyn Script>, CallFailure>>;
+    /// Runs a plugin's chunk and throws it away again; nothing of it is kept, and nothing reaches the world.
+    fn try_out(&self, source: PluginSource) -> BoxFuture<'static, Result<Tried, CallFailure>>;
     /// Runs a recorded call again on the files of `source`, in a VM that is thrown away.
     fn replay(&self, _source: PluginSource, _trace: Arc<Trace>) -> BoxFuture<'static, Replayed> {
         Box::pin(std::future::ready(Replayed::default()))
@@ -72,6 +74,11 @@ impl ScriptHost for LuaHost {
             let generation = LuaHost::load(&host, source).await?;
             Ok(Arc::new(Loaded(generation)) as Arc<dyn Script>)
         })
+    }
+
+    fn try_out(&self, source: PluginSource) -> BoxFuture<'static, Result<Tried, CallFailure>> {
+        let host = self.clone();
+        Box::pin(async move { LuaHost::try_out(&host, source).await })
     }
 
     fn replay(&self, source: PluginSource, trace: Arc<Trace>) -> BoxFuture<'static, Replayed> {

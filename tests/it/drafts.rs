@@ -169,3 +169,74 @@ fn the_files_of_a_plugin_are_drafted_by_a_word_in_the_query_and_a_draft_is_dropp
     assert!(!server.folder().join("data/plugins/greeter/draft").exists());
     assert_eq!(greeted_by(&server), "first");
 }
+
+fn add(server: &Server, path: &str, text: &str) {
+    let path = format!("{DRAFT}/files/{path}");
+    server.send("PUT", &path, &[("If-None-Match", "*")], Some(text.as_bytes())).expect(201);
+}
+
+fn migrations(server: &Server) -> Vec<u64> {
+    let found = server.get("/api/v1/plugins/greeter/migrations").expect(200);
+    found["items"].as_array().unwrap().iter().filter_map(|it| it["number"].as_u64()).collect()
+}
+
+#[test]
+fn a_check_changes_nothing_in_the_world_and_says_where_it_would() {
+    let yaml = "permissions: { db: true, recordings: [read, write], assets: true }";
+    let server = Server::with()
+        .plugin("greeter", INIT)
+        .plugin_file("greeter", "words.lua", "return { by = 'first' }")
+        .plugin_file("greeter", "plugin.yaml", yaml)
+        .plugin_file("greeter", "migrations/0001_a/up.sql", "CREATE TABLE words (word TEXT)")
+        .start();
+    let check = || server.post(&format!("{DRAFT}/check"), json!({})).expect(200);
+    let looks = "panotti.fs.read('state'); panotti.fs.list(''); panotti.recordings.list(); panotti.kv.get('x')
+        panotti.kv.list(''); panotti.time.now(); panotti.uuid()
+        panotti.on.before_recording_start(function() end)";
+    draft(&server, "init.lua", looks).expect(200);
+    add(&server, "migrations/0002_b/up.sql", "DROP TABLE words; CREATE TABLE others (x TEXT)");
+    let seen = check();
+    assert_eq!((&seen["ok"], &seen["fault"]), (&json!(true), &Value::Null), "{seen}");
+    assert_eq!(migrations(&server), [1], "a draft's migration was applied");
+    for call in [
+        "panotti.fs.write('evil', 'x')",
+        "panotti.fs.remove('evil')",
+        "panotti.assets.save('evil', 'x')",
+        "panotti.recordings.create({ id = 'evil' })",
+        "panotti.db.execute('DELETE FROM words')",
+        "panotti.kv.cas('evil', nil, 1)",
+    ] {
+        draft(&server, "init.lua", &format!("local a = 1\n{call}")).expect(200);
+        let seen = check();
+        let fault = &seen["fault"];
+        assert_eq!((&seen["ok"], &fault["file"], &fault["line"]), (&json!(false), &json!("init.lua"), &json!(2)));
+        let name = call.split('(').next().unwrap();
+        assert!(fault["message"].as_str().unwrap().contains(name), "{fault}");
+    }
+    server.get("/api/v1/recordings/evil").problem(404, "recording_not_found");
+    assert!(!server.folder().join("data/plugins/greeter/files/evil").exists());
+    assert!(!server.folder().join("data/plugins/greeter/assets").exists());
+    draft(&server, "migrations/0002_b/up.sql", "CREATE TABEL others (x TEXT)").expect(200);
+    let fault = check()["fault"].clone();
+    assert_eq!((&fault["file"], &fault["line"]), (&json!("migrations/0002_b/up.sql"), &json!(1)));
+}
+
+#[test]
+fn a_refused_edit_leaves_the_plugins_database_as_it_was() {
+    let server = Server::with()
+        .plugin("greeter", INIT)
+        .plugin_file("greeter", "words.lua", "return { by = 'first' }")
+        .plugin_file("greeter", "plugin.yaml", "permissions: { db: true }")
+        .plugin_file("greeter", "migrations/0001_a/up.sql", "CREATE TABLE words (word TEXT)")
+        .start();
+    add(&server, "migrations/0002_b/up.sql", "CREATE TABLE wrong (x TEXT)");
+    draft(&server, "words.lua", "return { by = 'drafted' } +").expect(200);
+    let publish = format!("{DRAFT}/publish");
+    server.post(&publish, json!({})).problem(422, "plugin_load_failed");
+    assert_eq!((migrations(&server), greeted_by(&server)), (vec![1], json!("first")));
+    // It was never applied, so it may be written anew.
+    draft(&server, "migrations/0002_b/up.sql", "CREATE TABLE others (x TEXT)").expect(200);
+    draft(&server, "words.lua", "return { by = 'drafted' }").expect(200);
+    server.post(&publish, json!({})).expect(200);
+    assert_eq!((migrations(&server), greeted_by(&server)), (vec![1, 2], json!("drafted")));
+}

@@ -58,6 +58,27 @@ pub fn class_of(name: &str, waits: bool) -> Option<Class> {
     })
 }
 
+/// Whether a function that reaches the world changes nothing of it and asks nobody outside.
+pub fn only_looks(name: &str) -> bool {
+    matches!(
+        name,
+        "panotti.sleep"
+            | "panotti.kv.list"
+            | "panotti.fs.read"
+            | "panotti.fs.list"
+            | "panotti.fs.stat"
+            | "panotti.assets.exists"
+            | "panotti.assets.read"
+            | "panotti.assets.list"
+            | "panotti.recordings.get"
+            | "panotti.recordings.list"
+            | "panotti.clips.get"
+            | "panotti.clips.list"
+            | "panotti.media.probe"
+            | "panotti.media.locate"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ mod targets;
 mod value;
 mod written;
 
-pub use class::{Class, class_of};
+pub use class::{Class, class_of, only_looks};
 pub use mask::Mask;
 pub use record::{Ended, Origin, Record, fingerprint};
 pub use sense::Senses;

@@ -2,6 +2,7 @@
 //! that the script does reaches the world.
 
 mod script;
+mod tried;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use super::strand::{Job, QueuedCall};
 
 use script::Released;
 pub use script::{Replay, Turn, leave};
+pub use tried::Tried;
 
 /// A replay that has not ended by then is given up.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -93,6 +95,7 @@ pub struct Replayed {
 impl LuaHost {
     /// Runs a recorded call again on the files of `source`.
     pub async fn replay(&self, source: PluginSource, trace: &Trace) -> Replayed {
+        let _place = self.replay_place().await;
         let began = Instant::now();
         let secrets = Arc::new(Secrets::new(Arc::clone(&source.secret_keys), &source.config));
         let replay = Replay::new(Arc::clone(&secrets));
@@ -132,13 +135,8 @@ impl LuaHost {
         trace: &Trace,
         replay: &Arc<Replay>,
     ) -> Result<Reply, CallFailure> {
-        let config = Arc::clone(&source.config);
-        let own = context(self, source, config, Some(Arc::clone(replay)));
-        let modules = Modules::new(Arc::clone(&source.files), self.library());
-        let live = self.shared();
-        let shared = Shared { door: Arc::clone(&live.door), sink: Arc::new(|_, _| {}) };
-        let actor = Actor::new(own, self.pool(), Arc::new(shared), modules);
-        let closing = Closing(Arc::clone(&actor));
+        let closing = self.thrown_away_vm(source, replay);
+        let actor = Arc::clone(&closing.0);
         let is_load = trace.hook == "load";
         let steps = if is_load { &trace.steps } else { &trace.load };
         let ends_by_deadline = trace.outcome == Outcome::Deadline.as_str();
@@ -173,6 +171,17 @@ impl LuaHost {
         let reply = reply_of(answer, source.generation).await;
         drop(closing);
         reply
+    }
+}
+
+impl LuaHost {
+    /// An empty VM of `source` that `replay` answers; it is closed when this is dropped.
+    fn thrown_away_vm(&self, source: &PluginSource, replay: &Arc<Replay>) -> Closing {
+        let own = context(self, source, Arc::clone(&source.config), Some(Arc::clone(replay)));
+        let modules = Modules::new(Arc::clone(&source.files), self.library());
+        let live = self.shared();
+        let shared = Shared { door: Arc::clone(&live.door), sink: Arc::new(|_, _| {}) };
+        Closing(Actor::new(own, self.pool(), Arc::new(shared), modules))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::lua::api::place;
 use crate::lua::budget::Kill;
 use crate::lua::context::{ApiContext, CallState};
 use crate::lua::convert::Shapes;
-use crate::lua::recorder::{Class, Mask, Tape, args_of, effects};
+use crate::lua::recorder::{Class, Mask, Tape, args_of, effects, only_looks};
 use crate::lua::secrets::Secrets;
 use crate::model::trace::{CallStep, Step, StepAnswer};
 
@@ -25,6 +25,8 @@ const MAX_LINES: usize = 200;
 /// Answers one throw-away VM.
 pub struct Replay {
     secrets: Arc<Secrets>,
+    /// Whether what looks at the world does so when nothing was recorded.
+    looks: bool,
     random: AtomicU64,
     inner: Mutex<Inner>,
 }
@@ -87,7 +89,21 @@ impl Replay {
             log: Vec::new(),
             diverged: None,
         };
-        Arc::new(Replay { secrets, random: AtomicU64::new(0), inner: Mutex::new(inner) })
+        Arc::new(Replay { secrets, looks: false, random: AtomicU64::new(0), inner: Mutex::new(inner) })
+    }
+
+    /// Has nothing to answer: what only looks at the world does so, and what would change it ends the call.
+    pub fn that_looks(secrets: Arc<Secrets>) -> Arc<Self> {
+        let mut replay = Replay::new(secrets);
+        if let Some(it) = Arc::get_mut(&mut replay) {
+            it.looks = true;
+        }
+        replay
+    }
+
+    /// Whether the world may be looked at.
+    pub fn looks(&self) -> bool {
+        self.looks
     }
 
     /// From now on these are the answers; `at_us` is when the call began.
@@ -146,6 +162,7 @@ impl Replay {
             return Ok(if class == Class::Told { Turn::Run } else { Turn::Answer(Box::new(step)) });
         }
         match class {
+            Class::World if self.looks && only_looks(name) => Ok(Turn::Run),
             Class::World => Err(self.diverge(lua, ctx, name, args)),
             Class::Local | Class::Told | Class::Buffered => Ok(Turn::Run),
         }

@@ -317,3 +317,23 @@ fn what_a_call_carries_for_its_record_is_small() {
         (size_of::<crate::lua::context::CallState>(), size_of::<crate::lua::recorder::Record>());
     assert!(call <= 1024 && record <= 512, "{call} and {record} bytes");
 }
+
+#[test]
+fn only_so_many_calls_run_again_at_once() {
+    let bench = Bench::new();
+    let source = "panotti.on.on_clip_captured(function() end)";
+    let (trace, _) = twice(&bench, source, source);
+    let runs_again = |host: &LuaHost| {
+        let (host, trace, source) = (host.clone(), trace.clone(), granted(source));
+        async move { tokio::time::timeout(Duration::from_millis(300), host.replay(source, &trace)).await }
+    };
+    bench.runtime.block_on(async {
+        let mut places = Vec::new();
+        for _ in 0..4 {
+            places.push(bench.host.replay_place().await);
+        }
+        assert!(runs_again(&bench.host).await.is_err(), "all places are taken");
+        places.clear();
+        while runs_again(&bench.host).await.is_err() {}
+    });
+}

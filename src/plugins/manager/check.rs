@@ -1,10 +1,14 @@
-//! Trying files aside: whether they would load, and what for they would be called. Nothing of it goes live.
+//! Trying files aside: whether they would load, and what for they would be called. Nothing of it goes live, nothing
+//! is kept, and nothing reaches the world.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::error::Result;
+use crate::lua::replay::{Diverged, Tried};
+use crate::model::call::Outcome;
 use crate::plugins::config_fault::check_config;
 use crate::plugins::discovery::Snapshot;
 use crate::plugins::drafts::{DraftCheck, Files};
@@ -13,11 +17,12 @@ use crate::plugins::problem::LoadFault;
 use super::Manager;
 use super::scan::{blocking, read_snapshot};
 use super::slot::{Prepared, Slot};
-use super::swap::hooks_of;
+use super::swap::{hooks_of, names_of};
 
 impl Manager {
     /// Loads a plugin of these files aside and throws it away again.
     pub(super) async fn try_files(&self, slot: &Arc<Slot>, files: Files) -> Result<DraftCheck> {
+        let _place = self.0.checking.acquire().await;
         let snapshot = Snapshot::of(files);
         let hash = snapshot.hash.to_string();
         let (name, env) = (Arc::clone(&slot.name), self.0.env.clone());
@@ -54,19 +59,48 @@ impl Manager {
         }
         let config = slot.config(&prepared.layers);
         check_config(&prepared.manifest, &prepared.snapshot, &config)?;
-        // A number of its own: its log lines are nobody else's.
-        let generation = slot.change(|it| {
-            it.generation += 1;
-            it.generation
-        });
-        let loading = self.0.host.load(self.source_of(slot, &prepared, generation, config));
-        let loaded = match tokio::time::timeout_at(self.load_deadline().into(), loading).await {
-            Ok(loaded) => loaded.map_err(LoadFault::of_call),
-            Err(_) => Err(self.too_late()),
-        };
-        let script = loaded?;
-        let hooks = hooks_of(&*script);
-        script.retire(Duration::ZERO).await;
-        Ok(hooks)
+        let tried = self.tried(slot, &prepared, config).await?;
+        if let Some(asks) = tried.asks {
+            return Err(not_asked(&asks));
+        }
+        Ok(names_of(tried.registrations, tried.subscriptions))
     }
+
+    async fn tried(&self, slot: &Slot, prepared: &Prepared, config: Arc<Value>) -> Result<Tried, LoadFault> {
+        let generation = slot.read(|it| it.generation);
+        let trying = self.0.host.try_out(self.source_of(slot, prepared, generation, config));
+        match tokio::time::timeout_at(self.load_deadline().into(), trying).await {
+            Ok(tried) => tried.map_err(LoadFault::of_call),
+            Err(_) => Err(self.too_late()),
+        }
+    }
+
+    /// Tries migrations that a running plugin does not have yet, with the rest of its new files: what was applied stays
+    /// applied, whatever becomes of the version that came with it.
+    pub(super) async fn try_new_migrations(&self, slot: &Slot, prepared: &Prepared) -> Result<(), LoadFault> {
+        let has_new = slot.live().is_some_and(|live| {
+            let former = &live.prepared.snapshot.files;
+            let migrations = prepared.snapshot.files.iter().filter(|it| it.0.starts_with("migrations/"));
+            migrations.into_iter().any(|(path, text)| former.get(path) != Some(text))
+        });
+        if !has_new {
+            return Ok(());
+        }
+        let config = slot.config(&prepared.layers);
+        check_config(&prepared.manifest, &prepared.snapshot, &config)?;
+        self.tried(slot, prepared, config).await.map(drop)
+    }
+}
+
+/// What a chunk does while it loads is not done for a check.
+fn not_asked(asks: &Diverged) -> LoadFault {
+    let function = &asks.function;
+    let mut fault = LoadFault::of_folder(
+        Outcome::Skipped,
+        format!("it asks for {function} while it loads, which a check does not do"),
+        format!("Whether the rest loads shows when it is published; in panotti.on.on_load, {function} would not keep it from being checked."),
+    );
+    fault.script.file.clone_from(&asks.file);
+    fault.script.line = asks.line;
+    fault
 }

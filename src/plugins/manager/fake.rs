@@ -16,6 +16,7 @@ use crate::hooks::{
     Answer, CallFailure, CallFuture, Dispatcher, Hook, HookCall, OnError, Registration, Reply, Subscription,
     Target,
 };
+use crate::lua::replay::Tried;
 use crate::lua::{GenerationStats, HostOptions, LuaHost, PluginSource};
 use crate::model::call::Outcome;
 use crate::plugins::script::{Script, ScriptHost};
@@ -75,6 +76,17 @@ impl ScriptHost for FakeHost {
             };
             Ok(Arc::new(script) as Arc<dyn Script>)
         })
+    }
+
+    fn try_out(&self, source: PluginSource) -> BoxFuture<'static, Result<Tried, CallFailure>> {
+        let loading = self.load(source);
+        Box::pin(async move { loading.await.map(|it| FakeHost::tried(&*it)) })
+    }
+}
+
+impl FakeHost {
+    fn tried(script: &dyn Script) -> Tried {
+        Tried { registrations: script.registrations(), subscriptions: script.subscriptions(), asks: None }
     }
 }
 

@@ -166,6 +166,7 @@ impl Manager {
             slot.change(|it| it.pending = Some(Arc::clone(&edit.prepared.manifest)));
             return Err(fault);
         }
+        self.try_new_migrations(slot, &edit.prepared).await?;
         let staged = self.build(slot, edit.prepared, self.load_deadline()).await?;
         Ok(Staged { authorship: Some(edit.authorship), ..staged })
     }

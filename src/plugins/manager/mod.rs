@@ -81,6 +81,9 @@ pub use self::versions::{HeldBack, RollbackDone, Side, VersionDetail, VersionDif
 /// How long calls under way may go on after their plugin was let go.
 const DRAIN: Duration = Duration::from_secs(30);
 
+/// Drafts that are checked at once: each has a VM of its own.
+const CHECKS: usize = 2;
+
 /// What the manager works with.
 pub struct Parts {
     /// The server's settings.
@@ -139,6 +142,8 @@ struct Shared {
     schedules: Arc<schedules::Schedules>,
     /// Where versions are told that are worse than the former ones, and who listens until the start.
     worse: (UnboundedSender<versions::Worse>, Mutex<Option<UnboundedReceiver<versions::Worse>>>),
+    /// Places of drafts that are checked.
+    checking: tokio::sync::Semaphore,
     /// Files of which a preview was seen.
     previewed: preview::Previewed,
     stopping: AtomicBool,
@@ -180,6 +185,7 @@ impl Manager {
             publishing: Mutex::default(),
             schedules: Arc::default(),
             worse: (worse.0, Mutex::new(Some(worse.1))),
+            checking: tokio::sync::Semaphore::new(CHECKS),
             previewed: preview::Previewed::default(),
             stopping: AtomicBool::new(false),
             runtime: OnceLock::new(),

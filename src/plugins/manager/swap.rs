@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::Result;
 use crate::events::Promise;
+use crate::hooks::{Registration, Subscription};
 use crate::model::call::Outcome;
 use crate::plugins::problem::LoadFault;
 use crate::plugins::script::Script;
@@ -156,8 +157,13 @@ fn taken_of(staged: &Staged) -> Taken {
 
 /// What a generation is called for: names of hooks, patterns of events.
 pub(super) fn hooks_of(script: &dyn Script) -> BTreeSet<String> {
-    let hooks = script.registrations().into_iter().map(|it| it.hook.name().to_owned());
-    hooks.chain(script.subscriptions().into_iter().map(|it| it.pattern)).collect()
+    names_of(script.registrations(), script.subscriptions())
+}
+
+/// The same of what was registered.
+pub(super) fn names_of(hooks: Vec<Registration>, events: Vec<Subscription>) -> BTreeSet<String> {
+    let hooks = hooks.into_iter().map(|it| it.hook.name().to_owned());
+    hooks.chain(events.into_iter().map(|it| it.pattern)).collect()
 }
 
 fn row_of(staged: &mut Staged, taken: &Taken) -> TakeOver {

@@ -155,6 +155,20 @@ impl Database {
         done.await.unwrap_or_else(|_| Err(panicked()))
     }
 
+    /// Does `work` on an empty database that nobody keeps.
+    pub(super) async fn work_in_memory<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Opened) -> Result<T, DbFault> + Send + 'static,
+    ) -> Result<T, DbFault> {
+        let reader = Arc::clone(&self.reader);
+        let done = self.runtime.spawn_blocking(move || {
+            let gauge = Arc::new(Gauge::default());
+            let connection = open::open(Path::new(":memory:"), &gauge).map_err(|it| DbFault::of_host(&it))?;
+            work(&mut Opened { connection, gauge, reader, mib: 0, file: None })
+        });
+        done.await.unwrap_or_else(|_| Err(panicked()))
+    }
+
     /// Does `work` on the connection, which is opened if need be.
     pub(super) fn on_turn<T>(
         &self,

@@ -150,6 +150,32 @@ impl Database {
         self.work(work).await?
     }
 
+    /// Applies what has not been applied yet and takes it back at once; answers how many that were.
+    ///
+    /// # Errors
+    /// As [`Database::migrate`].
+    pub async fn try_migrations(
+        self: &Arc<Self>,
+        migrations: Vec<Migration>,
+        limits: DbLimits,
+        deadline: Instant,
+        now: Timestamp,
+    ) -> Result<usize, MigrationFault> {
+        let cancel = Cancel::default();
+        let cancelled = Arc::clone(&cancel.0);
+        let work = move |opened: &mut Opened| {
+            let runner = Runner { limits, deadline, cancelled };
+            opened.host("BEGIN IMMEDIATE")?;
+            let tried = runner.apply(opened, &migrations, now);
+            opened.roll_back();
+            Ok(tried)
+        };
+        match self.path().exists() {
+            true => self.work(work).await?,
+            false => self.work_in_memory(work).await?,
+        }
+    }
+
     /// What was applied, by number.
     ///
     /// # Errors
@@ -278,7 +304,12 @@ impl Runner {
             fault,
         };
         opened.hold_to(self.limits.mib)?;
-        opened.host("BEGIN IMMEDIATE")?;
+        // What is only tried has a transaction around all of them.
+        let (begin, end) = match opened.connection.is_autocommit() {
+            true => ("BEGIN IMMEDIATE", "COMMIT"),
+            false => ("SAVEPOINT migration", "RELEASE migration"),
+        };
+        opened.host(begin)?;
         for piece in split(text) {
             let request = Request {
                 sql: piece.text.to_owned(),
@@ -294,7 +325,7 @@ impl Runner {
                 return Err(blame(fault, Some(line)));
             }
         }
-        let ended = note(opened).and_then(|_| opened.connection.execute_batch("COMMIT"));
+        let ended = note(opened).and_then(|_| opened.connection.execute_batch(end));
         ended.map_err(|error| {
             opened.roll_back();
             blame(DbFault::of_host(&error), None)
