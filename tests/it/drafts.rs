@@ -190,7 +190,8 @@ fn a_check_changes_nothing_in_the_world_and_says_where_it_would() {
         .plugin_file("greeter", "migrations/0001_a/up.sql", "CREATE TABLE words (word TEXT)")
         .start();
     let check = || server.post(&format!("{DRAFT}/check"), json!({})).expect(200);
-    let looks = "panotti.fs.read('state'); panotti.fs.list(''); panotti.recordings.list(); panotti.kv.get('x')
+    let looks =
+        "panotti.fs.read('state'); panotti.fs.list(''); panotti.recordings.list(); panotti.kv.get('x')
         panotti.kv.list(''); panotti.time.now(); panotti.uuid()
         panotti.on.before_recording_start(function() end)";
     draft(&server, "init.lua", looks).expect(200);
@@ -209,7 +210,10 @@ fn a_check_changes_nothing_in_the_world_and_says_where_it_would() {
         draft(&server, "init.lua", &format!("local a = 1\n{call}")).expect(200);
         let seen = check();
         let fault = &seen["fault"];
-        assert_eq!((&seen["ok"], &fault["file"], &fault["line"]), (&json!(false), &json!("init.lua"), &json!(2)));
+        assert_eq!(
+            (&seen["ok"], &fault["file"], &fault["line"]),
+            (&json!(false), &json!("init.lua"), &json!(2))
+        );
         let name = call.split('(').next().unwrap();
         assert!(fault["message"].as_str().unwrap().contains(name), "{fault}");
     }

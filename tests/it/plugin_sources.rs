@@ -291,7 +291,8 @@ fn an_edit_that_ended_with_the_process_is_taken_back_before_the_plugin_is_loaded
     let new = "return 'new'";
     let hash = blake3::hash(new.as_bytes()).to_hex().to_string();
     let file = |kept: u32, after: &str| json!({ "kept": kept, "was_there": true, "after": after });
-    let plan = json!({ "files": { "lib/a.lua": file(3, &hash), "lib/b.lua": file(4, &hash) }, "folders": [] });
+    let plan =
+        json!({ "files": { "lib/a.lua": file(3, &hash), "lib/b.lua": file(4, &hash) }, "folders": [] });
     let source = "local a, b = require('lib.a'), require('lib.b')
         assert(a == b, 'half a version')
         panotti.on.before_recording_start(function(r) r.metadata.by = a return r end)";

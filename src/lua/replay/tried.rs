@@ -45,10 +45,6 @@ impl LuaHost {
         }
         loaded?;
         let registry = &closing.0.context.registry;
-        Ok(Tried {
-            registrations: registry.hooks(),
-            subscriptions: registry.subscriptions(),
-            asks: None,
-        })
+        Ok(Tried { registrations: registry.hooks(), subscriptions: registry.subscriptions(), asks: None })
     }
 }

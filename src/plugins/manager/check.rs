@@ -98,7 +98,9 @@ fn not_asked(asks: &Diverged) -> LoadFault {
     let mut fault = LoadFault::of_folder(
         Outcome::Skipped,
         format!("it asks for {function} while it loads, which a check does not do"),
-        format!("Whether the rest loads shows when it is published; in panotti.on.on_load, {function} would not keep it from being checked."),
+        format!(
+            "Whether the rest loads shows when it is published; in panotti.on.on_load, {function} would not keep it from being checked."
+        ),
     );
     fault.script.file.clone_from(&asks.file);
     fault.script.line = asks.line;

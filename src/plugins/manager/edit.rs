@@ -79,7 +79,8 @@ impl Manager {
                 let files = sources::overlay(&found, &change.put, &change.delete)?;
                 // Making the version takes a while: what it was made over must not have changed when it is written.
                 let touched = change.put.keys().chain(&change.delete);
-                let as_found = touched.map(|it| (it.clone(), found.get(it).map(|it| sources::hash(it).into())));
+                let as_found =
+                    touched.map(|it| (it.clone(), found.get(it).map(|it| sources::hash(it).into())));
                 change.expects = as_found.collect();
                 Ok::<_, Error>((files, change))
             })

@@ -76,7 +76,10 @@ impl Manager {
         for root in self.roots().to_vec() {
             let swept = blocking(move || {
                 sources::sweep_root(&root)?;
-                Ok(sources::folders(&root)?.into_iter().map(|it| (sources::sweep(&it), it)).collect::<Vec<_>>())
+                Ok(sources::folders(&root)?
+                    .into_iter()
+                    .map(|it| (sources::sweep(&it), it))
+                    .collect::<Vec<_>>())
             });
             let swept = match swept.await.and_then(|it| it) {
                 Ok(swept) => swept,

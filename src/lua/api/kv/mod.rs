@@ -96,7 +96,9 @@ fn seen(ctx: &ApiContext, key: &str) -> Result<Seen, Raise> {
 /// A replay knows of the store only what is recorded.
 fn check_recorded(lua: &Lua, ctx: &ApiContext, name: &str, key: &str, seen: &Seen) -> Result<(), Raise> {
     match (&ctx.replay, seen) {
-        (Some(replay), Seen::Stored(_)) if !replay.looks() => Err(Raise::Lua(replay.diverge(lua, ctx, name, vec![key.into()]))),
+        (Some(replay), Seen::Stored(_)) if !replay.looks() => {
+            Err(Raise::Lua(replay.diverge(lua, ctx, name, vec![key.into()])))
+        }
         _ => Ok(()),
     }
 }
