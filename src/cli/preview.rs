@@ -52,7 +52,9 @@ pub(super) fn run(command: PreviewCommand) -> Result<(), Failure> {
 
 /// The files of a folder in place of all that the plugin has.
 pub(super) fn files_of(client: &Client, plugin: &str, folder: &Path) -> Result<Value, Failure> {
-    let files = sources::read_all(folder).map_err(|fault| Failure::Failed(fault.to_string()))?;
+    let failed = |fault: &dyn std::fmt::Display| Failure::Failed(format!("{}: {fault}", folder.display()));
+    let whole = folder.canonicalize().map_err(|fault| failed(&fault))?;
+    let files = sources::read_all(&whole).map_err(|fault| failed(&fault))?;
     if files.is_empty() {
         return Err(Failure::Failed(format!("no file of a plugin lies in {}", folder.display())));
     }

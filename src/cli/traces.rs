@@ -141,7 +141,8 @@ fn one(trace: &Value) -> String {
         part("asked", &format!("{}({args}) -> {}", shown(&step["name"]), short(&step["answer"])).into());
     }
     part("returned", &trace["output"]);
-    part("left", &trace["effects"]);
+    let left = trace["effects"].as_object().is_some_and(|it| it.values().any(|it| *it != json!([])));
+    part("left", if left { &trace["effects"] } else { &Value::Null });
     part("cut", &trace["cut"]);
     if trace["fault"].is_object() {
         // Its own id is known to who looks at it.

@@ -99,13 +99,12 @@ fn a_plugin_is_looked_at_renewed_tried_on_an_edit_and_compared_on_the_command_li
     std::fs::create_dir(&copy).unwrap();
     std::fs::write(copy.join("main.lua"), lua.replace("recording.title ..", "(recording.title or '') .."))
         .unwrap();
-    let copy = copy.to_str().unwrap();
-    let (code, mended) = run(&["trace", &id, "--replay-folder", copy]);
+    let (code, mended) = run(&["trace", &id, "--replay-folder", copy.to_str().unwrap()]);
     assert!(
         code == Some(1) && mended.starts_with("not the same\n") && mended.contains("/outcome: runtime -> ok"),
         "{mended}"
     );
-    let preview = done(&["preview", "first", "--folder", copy]);
+    let preview = done(&["preview", "first", "--folder", "copy"]);
     assert!(preview.starts_with("1 calls, 0 the same, 1 changed, 1 that fail no more\n"), "{preview}");
     assert_eq!(run(&["preview", "first"]).0, Some(1), "there is no draft");
 
