@@ -314,6 +314,7 @@ fn part_doc(name: &str, path: &str) -> &'static str {
         "hook" => "The hook's name.",
         "name" => "The name of the asset.",
         "version" => "The number of the version.",
+        "backup_id" => "The backup's id, as the list tells it.",
         "path" if path.contains("/files/") => {
             "The file's path in the plugin's folder, such as `lib/words.lua`."
         }
