@@ -84,7 +84,8 @@ impl LoadFault {
 
     /// What the store could not keep.
     pub fn of_store(error: Error) -> Self {
-        let mut fault = Self::of_folder(Outcome::Skipped, error.detail, error.code.hint());
+        let hint = error.hint.unwrap_or_else(|| error.code.hint().to_owned());
+        let mut fault = Self::of_folder(Outcome::Skipped, error.detail, hint);
         fault.code = Some(error.code);
         fault
     }
@@ -98,7 +99,7 @@ impl LoadFault {
     /// The answer to somebody who wanted the plugin to run.
     pub fn into_error(self, plugin: &str) -> Error {
         if let Some(code) = self.code {
-            return Error::new(code, self.script.message);
+            return Error { hint: self.script.hint, ..Error::new(code, self.script.message) };
         }
         let mut error =
             Error::new(Code::PluginLoadFailed, format!("plugin `{plugin}` does not load: {}", self.script));
@@ -147,6 +148,15 @@ pub(super) fn excerpt(text: &str, line: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_store_or_the_disk_says_keeps_its_remedy() {
+        let gone = Error::new(Code::Conflict, "It is gone.").with_hint("Put it back.");
+        let fault = LoadFault::of_store(gone);
+        assert_eq!(fault.script.hint.as_deref(), Some("Put it back."));
+        let error = fault.into_error("p");
+        assert_eq!((error.code, error.hint.as_deref()), (Code::Conflict, Some("Put it back.")));
+    }
 
     #[test]
     fn all_problems_are_told_and_the_first_one_is_shown_in_its_lines() {

@@ -200,3 +200,51 @@ fn generations_that_were_replaced_leave_nothing_behind() {
         wait_for("the former generations to go", || Some(resident() - before).filter(|it| *it < 40.0));
     assert!(grown < 40.0);
 }
+
+#[test]
+fn a_plugin_that_loads_slowly_keeps_nobody_from_stopping_another_one() {
+    let slow = |n: u32| format!("panotti.on.on_load(function() panotti.sleep({n}) end)");
+    let harmful = "panotti.on.before_recording_start(function() return { metadata = { harm = true } } end)";
+    let mut server = Server::with().plugin("harmful", harmful);
+    for name in ["a", "b"] {
+        server = server.plugin(name, "");
+    }
+    let server = server.start();
+    let is_harmed =
+        || server.post("/api/v1/recordings", json!({})).expect(201)["metadata"]["harm"] == json!(true);
+    assert!(is_harmed());
+    let ended = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for name in ["a", "b"] {
+            let (server, ended, text) = (&server, &ended, slow(6));
+            scope.spawn(move || {
+                let path = format!("/api/v1/plugins/{name}/files/init.lua");
+                server.send("PUT", &path, &[("If-Match", "*")], Some(text.as_bytes())).expect(200);
+                ended.lock().unwrap().push("edit");
+            });
+        }
+        // Both have come, and one of them is under way.
+        std::thread::sleep(Duration::from_secs(1));
+        let stopping = scope.spawn(|| {
+            server.post("/api/v1/plugins/harmful/disable", json!({})).expect(200);
+            ended.lock().unwrap().push("stopped");
+        });
+        wait_for("it is not called any more", || (!is_harmed()).then_some(()));
+        assert_eq!(*ended.lock().unwrap(), [""; 0], "the first edit was not to be waited for");
+        stopping.join().unwrap();
+    });
+    assert_eq!(ended.lock().unwrap().last(), Some(&"edit"), "the second edit was not to be waited for");
+    assert_eq!(server.get("/api/v1/plugins/harmful/status").expect(200)["state"], "disabled");
+    server.post("/api/v1/plugins/harmful/enable", json!({})).expect(200);
+    assert!(is_harmed());
+}
+
+#[test]
+fn a_version_that_never_ends_its_last_words_gives_way_to_a_mended_one() {
+    let hangs = "panotti.on.on_unload(function() panotti.sleep(60) end)";
+    let server = Server::with().env("PANOTTI_STARTUP_S", 4).plugin("stuck", hangs).start();
+    let mended = "panotti.on.on_load(function(state) panotti.sleep(0.2) panotti.log.info('mended') end)";
+    let path = "/api/v1/plugins/stuck/files/init.lua";
+    server.send("PUT", path, &[("If-Match", "*")], Some(mended.as_bytes())).expect(200);
+    wait_for("its on_load", || server.log_lines().iter().any(|it| it["message"] == "mended").then_some(()));
+}

@@ -13,6 +13,7 @@ use crate::plugins::problem::LoadFault;
 use crate::plugins::status::PluginView;
 
 use super::Manager;
+use super::files::number_of;
 use super::registry::Act;
 use super::scan::blocking;
 use super::slot::Slot;
@@ -164,9 +165,8 @@ impl Manager {
     /// # Errors
     /// [`Code::PluginNotFound`].
     pub async fn disable(&self, id: &str, by: &str) -> Result<PluginView> {
-        let (id, by) = (id.to_owned(), by.to_owned());
-        self.alone(move |manager| async move {
-            let slot = manager.registered(&id)?;
+        let (slot, by) = (self.registered(id)?, by.to_owned());
+        self.stopping(slot, move |manager, slot| async move {
             manager.switch_off(&slot, &by).await?;
             Ok(slot.view())
         })
@@ -195,9 +195,8 @@ impl Manager {
     /// # Errors
     /// [`Code::PluginNotFound`].
     pub async fn unload(&self, id: &str, by: &str) -> Result<PluginView> {
-        let (id, by) = (id.to_owned(), by.to_owned());
-        self.alone(move |manager| async move {
-            let slot = manager.registered(&id)?;
+        let (slot, by) = (self.registered(id)?, by.to_owned());
+        self.stopping(slot, move |manager, slot| async move {
             if slot.live().is_some() {
                 manager.0.registry.note(act(&slot, "plugin.unload", &by, Value::Null)).await?;
             }
@@ -214,9 +213,8 @@ impl Manager {
     /// # Errors
     /// [`Code::PluginNotFound`].
     pub async fn delete(&self, id: &str, purge: bool, by: &str) -> Result<()> {
-        let (id, by) = (id.to_owned(), by.to_owned());
-        self.alone(move |manager| async move {
-            let slot = manager.slot(&id)?;
+        let (slot, by) = (self.slot(id)?, by.to_owned());
+        self.stopping(slot, move |manager, slot| async move {
             manager.take_down_with_dependents(&slot, "is not registered").await;
             let act = act(&slot, "plugin.delete", &by, json!({ "purge": purge }));
             let row = manager.0.registry.forget(slot.read(|it| it.row.clone()), purge, act).await?;
@@ -240,6 +238,35 @@ impl Manager {
             }
             manager.settle().await;
             Ok(())
+        })
+        .await
+    }
+
+    /// Makes a change that stops a plugin, as soon as the one under way has ended. Until then it is not called any more,
+    /// however long that one takes.
+    async fn stopping<T, F>(
+        &self,
+        slot: Arc<Slot>,
+        change: impl FnOnce(Manager, Arc<Slot>) -> F + Send + 'static,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        if self.0.changing.try_lock().is_err() && slot.live().is_some() {
+            slot.change(|it| it.silenced = true);
+            self.publish();
+        }
+        self.at_once(move |manager| async move {
+            // Somebody may have deleted it meanwhile.
+            let done = match manager.slot(&number_of(&slot)) {
+                Ok(_) => change(manager.clone(), Arc::clone(&slot)).await,
+                Err(gone) => Err(gone),
+            };
+            if slot.change(|it| std::mem::take(&mut it.silenced)) {
+                manager.publish();
+            }
+            done
         })
         .await
     }

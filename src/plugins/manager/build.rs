@@ -51,7 +51,8 @@ impl Manager {
         // From here on other generations that are made aside find this one instead of the running one.
         let place = self.0.staging.enter(&slot.name, &live);
         let (state, mut effects) = match &former {
-            Some(former) => self.last_words(former, deadline).await,
+            // A former version that hangs here must not keep a mended one out: half of the time is the new one's.
+            Some(former) => self.last_words(former, Instant::now() + left(deadline) / 2).await,
             None => Default::default(),
         };
         match self.life_without_effects(&live, Hook::OnLoad, state, deadline).await {
@@ -97,4 +98,8 @@ impl Manager {
         );
         LoadFault::of_folder(Outcome::Deadline, message, "Do less while the chunk runs, or raise startup_s.")
     }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }

@@ -119,7 +119,7 @@ impl Manager {
     }
 
     async fn take_up_config(&self, slot: &Arc<Slot>) {
-        let _changing = self.0.changing.lock().await;
+        let _turn = self.turn().await;
         if self.not_stopping().is_err() {
             return;
         }

@@ -85,7 +85,7 @@ impl Manager {
     /// `PluginNotFound`; `PluginLoadFailed` when the plugin does not start with it: it stays granted.
     pub async fn grant(&self, id: &str, granting: Granting, by: &str) -> Result<GrantsView> {
         let (id, by) = (id.to_owned(), by.to_owned());
-        self.alone(move |manager| async move {
+        self.at_once(move |manager| async move {
             let slot = manager.slot(&id)?;
             let before = manager.grants_of(&slot);
             let takes_back = matches!(granting, Granting::Nothing);

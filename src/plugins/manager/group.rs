@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::call::Outcome;
 use crate::model::plugin_version::VersionOrigin;
 use crate::plugins::order::{self, Nodes, Standing, Verdict};
@@ -245,6 +245,6 @@ fn declare(nodes: &mut Nodes, name: &str, prepared: &Prepared) {
     }
 }
 
-fn error_again(error: &crate::error::Error) -> crate::error::Error {
-    crate::error::Error::new(error.code, error.detail.clone())
+fn error_again(error: &Error) -> Error {
+    Error { hint: error.hint.clone(), ..Error::new(error.code, error.detail.clone()) }
 }

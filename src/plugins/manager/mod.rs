@@ -112,6 +112,12 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Manager(Arc<Shared>);
 
+/// The right to change which plugins run; given back in this order.
+struct Turn<'a> {
+    _changing: tokio::sync::MutexGuard<'a, ()>,
+    _patient: tokio::sync::MutexGuard<'a, ()>,
+}
+
 /// The hash of files, and who wrote them.
 type Written = (Arc<str>, Authorship);
 
@@ -134,6 +140,9 @@ struct Shared {
     staging: Staging,
     /// Held by whoever changes which plugins run.
     changing: tokio::sync::Mutex<()>,
+    /// Held besides by those who can wait: only one of them waits for `changing`, or has it, so that whoever cannot
+    /// wait is next.
+    patient: tokio::sync::Mutex<()>,
     /// Held while the table is made, so that a later one never gives way to an earlier one.
     publishing: Mutex<()>,
     /// Who was being started when former processes died.
@@ -182,6 +191,7 @@ impl Manager {
             rejected: RwLock::default(),
             staging: Staging::default(),
             changing: tokio::sync::Mutex::default(),
+            patient: tokio::sync::Mutex::default(),
             publishing: Mutex::default(),
             schedules: Arc::default(),
             worse: (worse.0, Mutex::new(Some(worse.1))),
@@ -270,11 +280,32 @@ impl Manager {
     {
         let manager = self.clone();
         self.to_its_end(async move {
+            let _turn = manager.turn().await;
+            manager.not_stopping()?;
+            change(manager.clone()).await
+        })
+        .await
+    }
+
+    /// The same, right after the change that is under way, ahead of all others: for what stops something.
+    async fn at_once<T, F>(&self, change: impl FnOnce(Manager) -> F + Send + 'static) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let manager = self.clone();
+        self.to_its_end(async move {
             let _changing = manager.0.changing.lock().await;
             manager.not_stopping()?;
             change(manager.clone()).await
         })
         .await
+    }
+
+    /// Waits until no other change is under way.
+    async fn turn(&self) -> Turn<'_> {
+        let patient = self.0.patient.lock().await;
+        Turn { _changing: self.0.changing.lock().await, _patient: patient }
     }
 
     /// Does `work` to its end, even when whoever asked for it goes away.
@@ -299,7 +330,7 @@ impl Manager {
     /// Puts what runs now into the dispatcher's table.
     fn publish(&self) {
         let _one_at_a_time = self.0.publishing.lock();
-        let live = self.slots().into_iter().filter_map(|it| it.live());
+        let live = self.slots().into_iter().filter_map(|it| it.called());
         let members: Vec<Member> = live.map(|it| it.member()).collect();
         let past: Vec<WantedPast> = members.iter().filter_map(past_of).collect();
         self.0.dispatcher.replace(Table::new(members));

@@ -52,6 +52,8 @@ pub(super) struct Inner {
     pub(super) pending: Option<Arc<Manifest>>,
     /// True when it was stopped until it is loaded again.
     pub(super) unloaded: bool,
+    /// True when it is to be stopped and another change is under way: until then nobody calls it.
+    pub(super) silenced: bool,
     /// Files that do not run although the folder may hold them.
     pub(super) held: Option<Arc<Held>>,
     /// Whether the folder held them when it was last read.
@@ -111,6 +113,7 @@ impl Slot {
             seen: None,
             pending: None,
             unloaded: false,
+            silenced: false,
             condemned: None,
             held: None,
             is_held: false,
@@ -131,6 +134,12 @@ impl Slot {
 
     pub(super) fn live(&self) -> Option<Arc<Live>> {
         self.inner.read().live.clone()
+    }
+
+    /// What runs of it, unless it is about to be stopped.
+    pub(super) fn called(&self) -> Option<Arc<Live>> {
+        let inner = self.inner.read();
+        inner.live.clone().filter(|_| !inner.silenced)
     }
 
     /// Marks the plugin as failed and tells its author why.

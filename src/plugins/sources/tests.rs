@@ -144,6 +144,18 @@ fn a_folder_the_server_may_not_write_is_told_of() {
 }
 
 #[test]
+fn a_plugins_folder_that_is_a_link_out_of_its_root_is_told_of_as_that() {
+    let (root, folder) = plugin(&[("init.lua", "1")]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("p");
+    symlink(&folder, &link).unwrap();
+    let error = apply(&link, &put(&[("init.lua", "2")]), &names(&[])).err().unwrap();
+    assert_eq!(error.code, Code::Conflict);
+    assert!(error.detail.contains("is a link that leads out"), "{}", error.detail);
+    assert!(error.hint.is_some() && fs::read(root.path().join("p/init.lua")).unwrap() == b"1");
+}
+
+#[test]
 fn what_a_cut_off_change_left_is_swept() {
     let (_root, folder) = plugin(&[("init.lua", "1"), (".panotti-1/1", "half"), (".git/x", "kept")]);
     assert_eq!(sweep(&folder).unwrap(), 1);

@@ -39,7 +39,7 @@ pub(in crate::plugins::manager) async fn keep_watch(
     while let Some(found) = worse.recv().await {
         let Some(shared) = shared.upgrade() else { return };
         let (manager, plugin) = (Manager(shared), Arc::clone(&found.plugin));
-        let done = manager.alone(move |manager| async move { manager.go_back_from(found).await });
+        let done = manager.at_once(move |manager| async move { manager.go_back_from(found).await });
         if let Err(error) = done.await {
             log::error!(plugin = &*plugin; "it fails, and its former version could not take its place: {error}");
         }
