@@ -36,10 +36,11 @@ pub(super) fn open(folder: &Path) -> Result<Dir> {
     opened.map_err(|fault| match fault.kind() {
         io::ErrorKind::NotFound => Error::new(Code::Conflict, "The plugin's folder is gone.")
             .with_hint("Put it back into a plugin directory, or upload the plugin again."),
-        io::ErrorKind::PermissionDenied if folder.is_symlink() => {
-            Error::new(Code::Conflict, "The plugin's folder is a link that leads out of the plugin directory.")
-                .with_hint("Move the folder itself into the plugin directory.")
-        }
+        io::ErrorKind::PermissionDenied if folder.is_symlink() => Error::new(
+            Code::Conflict,
+            "The plugin's folder is a link that leads out of the plugin directory.",
+        )
+        .with_hint("Move the folder itself into the plugin directory."),
         _ => super::io_error("", fault),
     })
 }
