@@ -1,6 +1,6 @@
 //! `panotti backup` and `panotti restore`: everything the server keeps, copied while it runs, looked through, taken back.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use super::Failure;
 use super::client::Client;
 use super::flags::ClientFlags;
 use super::print::{print, shown};
+use super::progress::{Teller, bar};
 use crate::app::lock::lock_data_dir;
 use crate::app::logging::escaped;
 use crate::app::signals::{self, Stop};
@@ -23,8 +24,6 @@ use crate::services::backups::{self, Progress};
 
 /// How often progress is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How often it is told when nobody watches a terminal.
-const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// Backs everything up while the server runs, or looks through a backup.
 ///
@@ -75,6 +74,9 @@ pub(super) struct RestoreCommand {
     /// Leaves the code of plugins that are there already as it is.
     #[arg(long)]
     keep_plugins: bool,
+    /// As JSON: {backup, data_dir, plugins_placed, plugins_kept, settings}.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     server: ClientFlags,
 }
@@ -101,6 +103,13 @@ pub(super) fn restore(command: RestoreCommand) -> Result<(), Failure> {
     }
     drop(lock);
     let restored = restored?;
+    if command.json {
+        let told = json!({
+            "backup": head(&restored.manifest), "data_dir": settings.data_dir, "plugins_placed": restored.plugins_placed,
+            "plugins_kept": restored.plugins_kept, "settings": restored.settings,
+        });
+        return print(&format!("{told:#}\n"));
+    }
     let mut text = format!("restored {} to {}\n", line(&restored.manifest), settings.data_dir.display());
     if !restored.plugins_placed.is_empty() {
         text.push_str(&format!("  code of plugins: {}\n", restored.plugins_placed.join(", ")));
@@ -199,7 +208,7 @@ fn by_the_server(server: &ClientFlags) -> Result<String, Failure> {
         }
         let backup = client.call("GET", &route, None)?;
         let count = |key: &str| backup[key].as_u64().unwrap_or_default();
-        teller.tell(&shown(&backup["phase"]), count("bytes_done"), count("bytes_total"));
+        teller.tell(&far(&shown(&backup["phase"]), count("bytes_done"), count("bytes_total")));
         match backup["state"].as_str() {
             Some("running") => std::thread::sleep(LOOK_EVERY),
             Some("done") => break teller.end(),
@@ -228,7 +237,7 @@ fn watched<T: Send + 'static>(
             progress.cancel();
         }
         let (done, total) = progress.bytes();
-        teller.tell(&format!("{:?}", progress.phase()).to_lowercase(), done, total);
+        teller.tell(&far(&format!("{:?}", progress.phase()).to_lowercase(), done, total));
         std::thread::sleep(LOOK_EVERY.min(begun.elapsed() / 4 + Duration::from_millis(2)));
     }
     teller.end();
@@ -267,37 +276,11 @@ fn head(manifest: &Manifest) -> Value {
     head
 }
 
+/// How far it is, in a line.
+fn far(phase: &str, done: u64, total: u64) -> String {
+    format!("{}{phase} {} of {}", bar(done, total), mib(done), mib(total))
+}
+
 fn mib(bytes: u64) -> String {
     format!("{}.{} MiB", bytes >> 20, ((bytes & 0xF_FFFF) * 10) >> 20)
-}
-
-/// Tells progress on stderr: one line that changes on a terminal, a line now and then elsewhere.
-struct Teller {
-    what: &'static str,
-    terminal: bool,
-    told: Instant,
-    open: bool,
-}
-
-impl Teller {
-    fn new(what: &'static str) -> Self {
-        Teller { what, terminal: std::io::stderr().is_terminal(), told: Instant::now(), open: false }
-    }
-
-    fn tell(&mut self, phase: &str, done: u64, total: u64) {
-        let text = format!("{}: {phase} {} of {}", self.what, mib(done), mib(total));
-        if self.terminal {
-            _ = write!(std::io::stderr(), "\r\x1b[K{text}");
-            self.open = true;
-        } else if self.told.elapsed() >= TELL_EVERY {
-            _ = writeln!(std::io::stderr(), "{text}");
-            self.told = Instant::now();
-        }
-    }
-
-    fn end(&mut self) {
-        if std::mem::take(&mut self.open) {
-            _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
 }

@@ -60,16 +60,16 @@ pub(super) fn run(command: CheckCommand) -> Result<(), Failure> {
     if command.json { Ok(()) } else { print(&format!("{looked_at} checked, nothing found\n")) }
 }
 
-type Folders = (BTreeMap<String, PathBuf>, Vec<Rejected>);
+pub(super) type Folders = (BTreeMap<String, PathBuf>, Vec<Rejected>);
 
-fn all(roots: &[PathBuf]) -> Folders {
+pub(super) fn all(roots: &[PathBuf]) -> Folders {
     let found = scan(roots);
     let rejected = found.rejected.into_iter().filter(|it| !it.expected).collect();
     (found.folders.into_iter().map(|(name, folder)| (name.to_string(), folder)).collect(), rejected)
 }
 
 /// The plugin or plugins that `path` stands for.
-fn meant(path: &Path, roots: &[PathBuf]) -> Result<Folders, Failure> {
+pub(super) fn meant(path: &Path, roots: &[PathBuf]) -> Result<Folders, Failure> {
     let one = |name: &str, folder: PathBuf| (BTreeMap::from([(name.to_owned(), folder)]), Vec::new());
     if !path.is_dir() {
         let named = path.to_str().filter(|it| is_plugin_name(it));

@@ -34,11 +34,17 @@ enum Verb {
         /// What alone to grant: `media`, or `http=api.example`; may be repeated.
         #[arg(long = "only", value_name = "PERMISSION[=PART]")]
         only: Vec<String>,
+        /// As JSON, as the server says it.
+        #[arg(long)]
+        json: bool,
     },
     /// Takes back everything a plugin was granted.
     Revoke {
         /// The plugin's name or number.
         plugin: String,
+        /// As JSON, as the server says it.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -50,14 +56,14 @@ pub(super) fn run(command: GrantsCommand) -> Result<(), Failure> {
             print(&format!("{grants:#}\n"))
         }
         Verb::List { plugin: None, json } => list(&client, json),
-        Verb::Allow { plugin, only } => {
+        Verb::Allow { plugin, only, json: as_json } => {
             let body = match only.as_slice() {
                 [] => json!({ "all": true }),
                 only => json!({ "permissions": permissions(only) }),
             };
-            tell(&client.call("PUT", &route(&plugin)?, Some(&body))?)
+            tell(&client.call("PUT", &route(&plugin)?, Some(&body))?, as_json)
         }
-        Verb::Revoke { plugin } => tell(&client.call("DELETE", &route(&plugin)?, None)?),
+        Verb::Revoke { plugin, json } => tell(&client.call("DELETE", &route(&plugin)?, None)?, json),
     }
 }
 
@@ -75,7 +81,10 @@ fn list(client: &Client, json: bool) -> Result<(), Failure> {
     print(&columns(["PLUGIN", "MAY", "WAITS FOR"], rows))
 }
 
-fn tell(grants: &Value) -> Result<(), Failure> {
+fn tell(grants: &Value, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return print(&format!("{grants:#}\n"));
+    }
     let waiting = words(&grants["waiting"]);
     let waits = if waiting == "-" { String::new() } else { format!("; {waiting} waits") };
     let by_settings = words(&grants["granted_by_settings"]);

@@ -3,16 +3,20 @@
 //! Exit codes: 0 done, 1 it failed, 2 the command line or the settings are wrong.
 
 mod backup;
+mod bench;
 mod check;
 mod client;
 mod completions;
+mod doctor;
 mod expires;
 mod flags;
 mod grants;
 mod new;
+mod openapi;
 mod plugins;
 mod preview;
 mod print;
+mod progress;
 mod replay;
 mod serve;
 mod stubs;
@@ -27,11 +31,14 @@ use std::io::Write;
 use clap::{Parser, Subcommand};
 
 use backup::{BackupCommand, RestoreCommand};
+use bench::BenchCommand;
 use check::CheckCommand;
 use completions::CompletionsCommand;
+use doctor::DoctorCommand;
 use flags::ServerFlags;
 use grants::GrantsCommand;
 use new::NewCommand;
+use openapi::OpenapiCommand;
 use plugins::{OneCommand, PluginsCommand};
 use preview::PreviewCommand;
 use replay::{EventsCommand, ReplayCommand};
@@ -84,6 +91,9 @@ enum Command {
     Rollback(RollbackCommand),
     Backup(BackupCommand),
     Restore(RestoreCommand),
+    Bench(BenchCommand),
+    Openapi(OpenapiCommand),
+    Doctor(DoctorCommand),
     Completions(CompletionsCommand),
 }
 
@@ -137,6 +147,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Rollback(command)) => versions::roll_back(command),
         Some(Command::Backup(command)) => backup::run(command),
         Some(Command::Restore(command)) => backup::restore(command),
+        Some(Command::Bench(command)) => bench::run(command),
+        Some(Command::Openapi(command)) => openapi::run(command),
+        Some(Command::Doctor(command)) => doctor::run(command),
     };
     match done {
         Ok(()) => 0,

@@ -1,15 +1,17 @@
 //! `panotti new`: a plugin to begin with.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use serde_json::json;
 
 use super::Failure;
 use super::flags::FolderFlags;
 use super::print::print;
 use crate::plugins::discovery::{folder_of, is_plugin_name};
+use crate::plugins::editor;
 use crate::plugins::templates::TEMPLATES;
 
 /// Writes a new plugin into the first plugin folder, ready to run.
@@ -26,6 +28,9 @@ pub(super) struct NewCommand {
     /// Folder to write it into [default: the first plugin folder of the settings].
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
+    /// As JSON: {name, template, folder, files}.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     folders: FolderFlags,
 }
@@ -63,13 +68,22 @@ pub(super) fn run(command: NewCommand) -> Result<(), Failure> {
         ErrorKind::AlreadyExists => taken(root.join(name)),
         _ => Failure::Failed(format!("{} cannot be written: {fault}", root.join(name).display())),
     })?;
+    // What editors complete with; a plugin does without.
+    if let Err(fault) = editor::write(&root) {
+        _ = writeln!(std::io::stderr(), "panotti: no completion for editors: {}: {fault}", root.display());
+    }
     let files: Vec<&str> = template.files.iter().map(|(path, _)| *path).collect();
+    if command.json {
+        let told = json!({ "name": name, "template": template.name, "folder": folder, "files": files });
+        return print(&format!("{told:#}\n"));
+    }
     print(&format!(
-        "Made {}: {}; it {}.\nA running server takes it up by itself; without one: `panotti serve`.\nNext: edit {} and save. README.md beside it tells how to try it.\n",
+        "Made {}: {}; it {}.\nA running server takes it up by itself; without one: `panotti serve`.\nNext: edit {} and save. README.md beside it tells how to try it. Editors that have {} open complete panotti.*.\n",
         folder.display(),
         files.join(", "),
         template.about,
-        folder.join("init.lua").display()
+        folder.join("init.lua").display(),
+        root.display()
     ))
 }
 

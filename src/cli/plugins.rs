@@ -27,6 +27,9 @@ pub(super) struct PluginsCommand {
 pub(super) struct OneCommand {
     /// The plugin's name or number.
     plugin: String,
+    /// As JSON, as the server says it.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     server: ClientFlags,
 }
@@ -48,13 +51,17 @@ pub(super) fn run(command: PluginsCommand) -> Result<(), Failure> {
 /// Makes a plugin anew of its folder.
 pub(super) fn reload(command: OneCommand) -> Result<(), Failure> {
     let route = route(&command.plugin, "reload")?;
-    print(&renewed(&Client::find(&command.server)?.call("POST", &route, Some(&json!({})))?))
+    let edited = Client::find(&command.server)?.call("POST", &route, Some(&json!({})))?;
+    print(&if command.json { format!("{edited:#}\n") } else { renewed(&edited) })
 }
 
 /// Starts or stops a plugin; `verb` is a route's.
 pub(super) fn switch(command: OneCommand, verb: &str) -> Result<(), Failure> {
     let route = route(&command.plugin, verb)?;
     let view = Client::find(&command.server)?.call("POST", &route, Some(&json!({})))?;
+    if command.json {
+        return print(&format!("{view:#}\n"));
+    }
     let failed = view["state"] == "failed" && view["last_error"].is_object();
     let why = if failed { format!(": {}", place(&view["last_error"])) } else { String::new() };
     print(&format!("{}: {}{}\n", shown(&view["name"]), shown(&view["state"]), why))

@@ -1,6 +1,5 @@
 //! `panotti replay` and `panotti events`: past events told again, what was given up, what one request set off.
 
-use std::io::Write;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -10,6 +9,7 @@ use super::Failure;
 use super::client::Client;
 use super::flags::ClientFlags;
 use super::print::{columns, print, shown};
+use super::progress::{Teller, bar};
 
 /// How often the progress is asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -33,6 +33,9 @@ pub(super) struct ReplayCommand {
     /// Do not wait for the end.
     #[arg(long, conflicts_with = "dry_run")]
     no_wait: bool,
+    /// As JSON, as the server says it at the end.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     server: ClientFlags,
 }
@@ -102,11 +105,18 @@ enum Verb {
         json: bool,
     },
     /// Lists the last replays, newest first.
-    Replays,
+    Replays {
+        /// As JSON, as the server says it.
+        #[arg(long)]
+        json: bool,
+    },
     /// Ends a replay; what has not begun is not told.
     Cancel {
         /// The number of the replay.
         replay: u64,
+        /// As JSON, as the server says it.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -120,6 +130,9 @@ pub(super) fn run(command: ReplayCommand) -> Result<(), Failure> {
         body.insert("dry_run".to_owned(), true.into());
     }
     let mut replay = client.call("POST", "/events/replay", Some(&Value::Object(body)))?;
+    if command.dry_run && command.json {
+        return print(&format!("{replay:#}\n"));
+    }
     if command.dry_run {
         let told = replay["by_subscriber"].as_object().into_iter().flatten();
         let each: String =
@@ -130,17 +143,16 @@ pub(super) fn run(command: ReplayCommand) -> Result<(), Failure> {
         ));
     }
     let route = format!("/events/replays/{}", replay["id"]);
-    let mut said = String::new();
+    let mut teller = Teller::new("replay");
     while replay["state"] == "running" && !command.no_wait {
         std::thread::sleep(LOOK_EVERY);
         replay = client.call("GET", &route, None)?;
-        let now = progress(&replay);
-        if now != said {
-            _ = writeln!(std::io::stderr(), "{now}");
-            said = now;
-        }
+        let count = |key: &str| replay[key].as_u64().unwrap_or_default();
+        let done = count("done") + count("failed");
+        teller.tell(&format!("{}{done} of {} deliveries", bar(done, count("queued")), count("queued")));
     }
-    print(&format!("{}\n", progress(&replay)))?;
+    teller.end();
+    print(&if command.json { format!("{replay:#}\n") } else { format!("{}\n", progress(&replay)) })?;
     match replay["failed"].as_i64() {
         None | Some(0) => Ok(()),
         Some(count) => Err(Failure::Failed(format!("{count} given up; `panotti events dead` lists them"))),
@@ -175,16 +187,19 @@ pub(super) fn run_events(command: EventsCommand) -> Result<(), Failure> {
             tree(&trace["roots"], 0, &mut text);
             print(if text.is_empty() { "nothing of it is on the journal\n" } else { &text })
         }
-        Verb::Replays => {
+        Verb::Replays { json } => {
             let page = client.call("GET", "/events/replays", None)?;
+            if json {
+                return print(&format!("{page:#}\n"));
+            }
             let rows = page["items"].as_array().into_iter().flatten().map(|it| {
                 ["id", "state", "plugin", "queued", "done", "failed", "created_at"].map(|key| shown(&it[key]))
             });
             print(&columns(["NUMBER", "STATE", "TO", "QUEUED", "DONE", "FAILED", "SINCE"], rows))
         }
-        Verb::Cancel { replay } => {
+        Verb::Cancel { replay, json } => {
             let ended = client.call("DELETE", &format!("/events/replays/{replay}"), None)?;
-            print(&format!("{}\n", progress(&ended)))
+            print(&if json { format!("{ended:#}\n") } else { format!("{}\n", progress(&ended)) })
         }
     }
 }

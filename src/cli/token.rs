@@ -37,6 +37,9 @@ enum Verb {
         /// When it stops working: 12h, 30d, 8w, or a moment such as 2030-01-31T00:00:00Z [default: never].
         #[arg(long, value_name = "WHEN")]
         expires: Option<String>,
+        /// As JSON, as the server says it, the key included.
+        #[arg(long)]
+        json: bool,
     },
     /// Lists the keys, never their secrets.
     List {
@@ -53,19 +56,30 @@ enum Verb {
 
 pub(super) fn run(command: TokenCommand) -> Result<(), Failure> {
     match command.verb {
-        Verb::Create { name, scopes, expires } => create(&command.server, &name, &scopes, expires.as_deref()),
+        Verb::Create { name, scopes, expires, json } => {
+            let made = create(&command.server, &name, &scopes, expires.as_deref())?;
+            if json { print(&format!("{made:#}\n")) } else { show(&made) }
+        }
         Verb::List { json } => list(&command.server, json),
         Verb::Revoke { id } => revoke(&command.server, &id),
     }
 }
 
-fn create(server: &ClientFlags, name: &str, scopes: &[String], expires: Option<&str>) -> Result<(), Failure> {
+fn create(
+    server: &ClientFlags,
+    name: &str,
+    scopes: &[String],
+    expires: Option<&str>,
+) -> Result<Value, Failure> {
     let mut body = json!({ "name": name, "scopes": scopes });
     if let Some(text) = expires {
         let at = expires_at(text, OffsetDateTime::now_utc());
         body["expires_at"] = at.map_err(|message| Failure::Usage(format!("--expires: {message}")))?.into();
     }
-    let made = Client::find(server)?.call("POST", "/tokens", Some(&body))?;
+    Client::find(server)?.call("POST", "/tokens", Some(&body))
+}
+
+fn show(made: &Value) -> Result<(), Failure> {
     let key =
         made["token"].as_str().ok_or_else(|| Failure::Failed("the server's answer has no key".to_owned()))?;
     // The key alone on stdout, so that `KEY=$(panotti token create …)` works.

@@ -40,6 +40,9 @@ pub(super) struct RollbackCommand {
     /// Why; kept with the new version.
     #[arg(long)]
     note: Option<String>,
+    /// As JSON, as the server says it.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     server: ClientFlags,
 }
@@ -106,7 +109,7 @@ pub(super) fn roll_back(command: RollbackCommand) -> Result<(), Failure> {
     let route = route(&command.plugin, "rollback")?;
     let body = json!({ "version": command.version, "note": command.note });
     let done = client.call("POST", &route, Some(&body))?;
-    print(&told(&done))
+    print(&if command.json { format!("{done:#}\n") } else { told(&done) })
 }
 
 /// What came of a rollback.

@@ -21,6 +21,7 @@ mod event_replays;
 mod grants;
 mod health;
 mod hooks;
+mod lua_api;
 mod media;
 mod meta;
 mod metrics;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::net::HostRules;
 
 /// The grants of one generation, by the permission's name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +124,20 @@ impl Permissions {
             }
         }
         Permissions(rest)
+    }
+
+    /// The hosts that `http` opens.
+    pub fn hosts(&self) -> HostRules {
+        match self.0.get("http") {
+            Some(Grant::Whole(true)) => HostRules::everything(),
+            Some(Grant::Parts(parts)) => HostRules::new(parts.iter().map(String::as_str)),
+            _ => HostRules::default(),
+        }
+    }
+
+    /// Whether `http` opens the host of `url`, whatever its name comes to.
+    pub fn opens_host_of(&self, url: &Url) -> bool {
+        self.hosts().opens(url)
     }
 
     /// Whether `permission` is granted for `part`; `name:part` is what manifests and errors call it.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::lua::api::stubs::{definitions, meta};
+use crate::lua::api::stubs::{definitions, is_own, meta, sealed};
 
 /// Where the descriptions lie in a folder of plugins; hidden, so that it is no plugin.
 const FOLDER: &str = ".panotti";
@@ -21,6 +21,14 @@ const SETTINGS: &[(&str, &str)] = &[
 "#,
     ),
     (".luaurc", "{\n  \"languageMode\": \"nonstrict\",\n  \"globals\": [\"panotti\"]\n}\n"),
+    (
+        ".vscode/settings.json",
+        r#"{
+  "luau-lsp.platform.type": "standard",
+  "luau-lsp.types.definitionFiles": { "@panotti": ".panotti/panotti.d.luau" }
+}
+"#,
+    ),
 ];
 
 /// What became of the files of a folder.
@@ -30,15 +38,15 @@ pub struct Written {
     pub stubs: Vec<PathBuf>,
     /// Settings that were made.
     pub made: Vec<PathBuf>,
-    /// Settings that were there, and were left as they are.
+    /// What was there, and was left as it is: settings, and descriptions that somebody has edited.
     pub kept: Vec<PathBuf>,
 }
 
 fn stubs() -> [(&'static str, String); 2] {
-    [("panotti.d.luau", definitions()), ("panotti.meta.lua", meta())]
+    [("panotti.d.luau", sealed(&definitions())), ("panotti.meta.lua", sealed(&meta()))]
 }
 
-/// Writes everything into `root`.
+/// Writes everything into `root`; what is there and was not written by a server stays as it is.
 ///
 /// # Errors
 /// What the file system says.
@@ -46,14 +54,20 @@ pub fn write(root: &Path) -> io::Result<Written> {
     let (folder, mut written) = (root.join(FOLDER), Written::default());
     fs::create_dir_all(&folder)?;
     for (name, text) in stubs() {
-        fs::write(folder.join(name), text)?;
-        written.stubs.push(folder.join(name));
+        let path = folder.join(name);
+        if fs::read_to_string(&path).is_ok_and(|it| !is_own(&it)) {
+            written.kept.push(path);
+        } else {
+            fs::write(&path, text)?;
+            written.stubs.push(path);
+        }
     }
     for (name, text) in SETTINGS {
         let path = root.join(name);
         if path.symlink_metadata().is_ok() {
             written.kept.push(path);
         } else {
+            fs::create_dir_all(path.parent().unwrap_or(root))?;
             fs::write(&path, text)?;
             written.made.push(path);
         }
@@ -61,14 +75,44 @@ pub fn write(root: &Path) -> io::Result<Written> {
     Ok(written)
 }
 
-/// Brings the descriptions up to date that somebody had written into one of `roots`, and writes no others.
+/// Brings the descriptions up to date that a server has written into one of `roots`; writes no others, and none that was
+/// edited.
 pub fn refresh(roots: &[PathBuf]) {
     for (root, (name, text)) in roots.iter().flat_map(|root| stubs().map(|it| (root, it))) {
         let path = root.join(FOLDER).join(name);
-        if fs::read(&path).is_ok_and(|it| it != text.as_bytes())
-            && let Err(fault) = fs::write(&path, text)
-        {
-            log::warn!(path = path.display().to_string().as_str(); "is stale and cannot be written: {fault}");
+        let Ok(kept) = fs::read_to_string(&path) else { continue };
+        let shown = path.display().to_string();
+        if kept == text {
+            continue;
         }
+        if !is_own(&kept) {
+            log::debug!(path = shown.as_str(); "was edited and stays as it is; `panotti stubs` writes it anew once it is gone");
+        } else if let Err(fault) = fs::write(&path, text) {
+            log::warn!(path = shown.as_str(); "is stale and cannot be written: {fault}");
+        } else {
+            log::debug!(path = shown.as_str(); "was written by another version and is up to date again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_has_edited_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(".panotti/panotti.d.luau");
+        assert_eq!(write(root.path()).unwrap().stubs.len(), 2);
+        let fresh = fs::read_to_string(&path).unwrap();
+        let edited = fresh.replacen("export type", "-- mine\nexport type", 1);
+        fs::write(&path, &edited).unwrap();
+        refresh(&[root.path().to_owned()]);
+        let again = write(root.path()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), edited);
+        assert!(again.kept.contains(&path) && again.stubs.len() == 1 && again.made.is_empty(), "{again:?}");
+        fs::write(&path, sealed("-- of an older server\n")).unwrap();
+        refresh(&[root.path().to_owned()]);
+        assert_eq!(fs::read_to_string(&path).unwrap(), fresh);
     }
 }

@@ -17,6 +17,7 @@ pub mod editor;
 mod fields;
 pub mod handler;
 pub mod health;
+pub mod lua_api;
 pub mod manager;
 pub mod manifest;
 pub mod order;

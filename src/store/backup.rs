@@ -145,7 +145,7 @@ fn read_contents(connection: &Connection) -> rusqlite::Result<DatabaseContents> 
 }
 
 /// The versions of the migrations in this program.
-fn known_migrations() -> Vec<String> {
+pub(super) fn known_migrations() -> Vec<String> {
     let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).unwrap_or_default();
     known.iter().map(|it| it.name().version().to_string()).collect()
 }

@@ -25,6 +25,7 @@ mod json;
 mod kv;
 #[cfg(test)]
 mod kv_tests;
+mod look;
 mod migrate;
 #[cfg(test)]
 mod migrate_tests;
@@ -82,6 +83,7 @@ pub use deliveries::{
 pub use event_pages::{EventFilter, EventPage, EventWindow};
 pub use idempotency::KeptAnswer;
 pub use kv::KvUsage;
+pub use look::{DatabaseLook, damage_of_database, look_at_database, sqlite_version};
 pub use plugin_tasks::PluginTask;
 pub use plugin_versions::packed;
 pub use recordings::RecordingFilter;

@@ -31,7 +31,14 @@ fn stubs_are_written_beside_the_plugins_and_the_server_keeps_them_fresh_where_th
     }
 
     let (kept, removed) = (root.join(".panotti/panotti.d.luau"), root.join(".panotti/panotti.meta.lua"));
-    fs::write(&kept, "-- of an older server").unwrap();
+    // As a server of another version would have written it: its last line knows the rest again.
+    let body = "-- of an older server\n";
+    let seal = &blake3::hash(body.as_bytes()).to_hex()[..32];
+    fs::write(
+        &kept,
+        format!("{body}-- Written by panotti 0.0.1, which renews it unless it was edited: {seal}\n"),
+    )
+    .unwrap();
     fs::remove_file(&removed).unwrap();
     let server = Server::with().in_folder(Arc::clone(&folder)).plugin("one", "-- nothing").start();
     assert!(fs::read_to_string(&kept).unwrap().contains("declare panotti"));

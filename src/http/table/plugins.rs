@@ -2,6 +2,7 @@
 
 use crate::error::Code::*;
 use crate::model::schedule::ScheduleRun;
+use crate::plugins::lua_api::LuaApi;
 use crate::plugins::manager::{DependencyView, GrantsView, ScheduleView};
 use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
 
@@ -11,7 +12,9 @@ use crate::http::query::PAGING;
 use crate::http::route::Gives::{Json, Media, Nothing};
 use crate::http::route::Takes::{self};
 use crate::http::route::{Route, delete, get, patch, post, put};
-use crate::http::{assets, grants, hooks, plugin_config, plugin_database, plugin_routes, plugins, schedules};
+use crate::http::{
+    assets, grants, hooks, lua_api, plugin_config, plugin_database, plugin_routes, plugins, schedules,
+};
 
 use super::{IF_MATCH, IF_NONE, ONCE};
 
@@ -86,6 +89,9 @@ pub(super) fn routes() -> Vec<Route> {
             .headers(IF_NONE).gives(200, Json(items::<hooks::HookChain>)),
         get("/api/v1/hooks/{hook}", "getHook", hooks::get, "Gives the effective chain of a hook, and why it is in that order.")
             .headers(IF_NONE).gives(200, Json(of::<hooks::HookChain>)).fails(&[HookNotFound]),
+
+        get("/api/v1/lua-api", "getLuaApi", lua_api::get, "Gives everything that scripts find below `panotti`: modules, functions with signature, permission and example, hooks, types.")
+            .headers(IF_NONE).gives(200, Json(of::<LuaApi>)),
 
         get("/api/v1/schedules", "listSchedules", schedules::list, "Lists what plugins are called for again and again.")
             .query(schedules::FILTERS).gives(200, Json(items::<ScheduleView>)),

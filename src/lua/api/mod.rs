@@ -128,11 +128,12 @@ pub fn install(lua: &Lua, ctx: &Arc<ApiContext>, shapes: &Arc<Shapes>) -> mlua::
 }
 
 /// What the files of [`MODULES`] say, read once for all VMs.
-static DOCS: LazyLock<Vec<ModuleDoc>> =
+pub static DOCS: LazyLock<Vec<ModuleDoc>> =
     LazyLock::new(|| MODULES.iter().map(|it| ModuleDoc::read(it.name, it.types)).collect());
 
 /// Of the table that holds the modules: nothing in it needs a permission as a whole.
-static TOP: ModuleDoc = ModuleDoc { name: String::new(), doc: String::new(), functions: Vec::new() };
+static TOP: ModuleDoc =
+    ModuleDoc { name: String::new(), doc: String::new(), functions: Vec::new(), whole: None };
 
 #[cfg(test)]
 mod service_tests;

@@ -3,6 +3,7 @@
 mod bound;
 mod calls;
 mod databases;
+mod examples;
 mod limits;
 mod replaced;
 mod replays;

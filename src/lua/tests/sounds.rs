@@ -14,7 +14,7 @@ const DENOISES: &str = "panotti.on.on_clip_captured(function(clip)
     return { metadata = { frames = made and made.frames or failure.code } }
 end)";
 
-fn quiet_wav(path: &Path, seconds: u32) {
+pub(super) fn quiet_wav(path: &Path, seconds: u32) {
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: 16_000,

@@ -1,5 +1,8 @@
 //! A plugin's folder, checked without a server and without running it.
 
+mod asked;
+mod calls;
+mod fields;
 mod finding;
 mod names;
 mod surface;
@@ -169,6 +172,16 @@ impl Check<'_> {
                 self.at(sources, path, *place, "permission", &why, Some(hint));
             }
         }
+        for it in &named.odd {
+            let severity = if it.fails { Severity::Error } else { Severity::Warning };
+            self.at_with(severity, sources, path, it.place, it.code, &it.message, None);
+        }
+        for (place, function, asked) in &named.asked {
+            let Some(manifest) = manifest.filter(|it| !it.learn) else { continue };
+            if let Some((why, hint)) = asked::refused(function, asked, &manifest.requested) {
+                self.at(sources, path, *place, "permission", &why, Some(hint));
+            }
+        }
         // A module of others may ask for what it can do without.
         for (place, name) in named.requires.iter().filter(|_| !path.starts_with("lua_modules/")) {
             if let Err(why) = sources.find(name, path) {
@@ -187,13 +200,27 @@ impl Check<'_> {
         message: &str,
         hint: Option<String>,
     ) {
+        self.at_with(Severity::Error, sources, path, (line, column), code, message, hint);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a finding has so many parts")]
+    fn at_with(
+        &mut self,
+        severity: Severity,
+        sources: &Sources,
+        path: &str,
+        (line, column): Place,
+        code: &'static str,
+        message: &str,
+        hint: Option<String>,
+    ) {
         let finding = Finding {
             file: Some(path.to_owned()),
             line: Some(line),
             column: Some(column),
             excerpt: sources.excerpt(path, line),
             hint,
-            ..self.finding(Severity::Error, code, message)
+            ..self.finding(severity, code, message)
         };
         self.found.push(finding);
     }

@@ -14,6 +14,8 @@ use full_moon::ast::{
 use full_moon::tokenizer::{TokenReference, TokenType};
 use full_moon::visitors::Visitor;
 
+use super::calls::{Asked, HostCall, Odd};
+use super::fields;
 use super::surface::{Step, Target, step};
 
 /// The stack that the tree of a nested script may need, in bytes.
@@ -32,6 +34,10 @@ pub struct Named {
     pub requires: Vec<(Place, String)>,
     /// Modules that are named.
     pub modules: HashSet<usize>,
+    /// Calls that are not as the function wants them, and fields that are never there.
+    pub odd: Vec<Odd>,
+    /// Hosts, programs and types of events that are written out, with the function that is given them.
+    pub asked: Vec<(Place, String, Asked)>,
     /// Whether `panotti` itself is passed on, so that anything may be used.
     pub escapes: bool,
 }
@@ -52,12 +58,13 @@ fn read_here(text: &str) -> Option<Named> {
     locals.visit_ast(&tree);
     let mut reader = Reader { locals, named: Named::default() };
     reader.visit_ast(&tree);
+    reader.named.odd.extend(fields::of_returned_hooks(tree.nodes()));
     Some(reader.named)
 }
 
 /// How names are declared in a file.
 #[derive(Default)]
-struct Locals {
+pub struct Locals {
     declared: HashMap<String, usize>,
     assigned: HashSet<String>,
     /// What a declared name stands for: the first name and those below it.
@@ -86,6 +93,29 @@ impl Locals {
             if let Some(path) = values.next().and_then(path_of) {
                 self.paths.insert(text_of(name), path);
             }
+        }
+    }
+
+    /// What a name stands for, from `panotti` on.
+    pub fn path(&self, name: &str) -> Option<Vec<String>> {
+        self.path_within(name, 8)
+    }
+
+    fn path_within(&self, name: &str, steps: usize) -> Option<Vec<String>> {
+        if self.assigned.contains(name) {
+            return None;
+        }
+        let own = || (name == "panotti").then(|| vec![name.to_owned()]);
+        match self.declared.get(name) {
+            None => own(),
+            Some(1) => {
+                let (first, rest) = self.paths.get(name)?.split_first()?;
+                let mut path =
+                    if first == name { own()? } else { self.path_within(first, steps.checked_sub(1)?)? };
+                path.extend_from_slice(rest);
+                Some(path)
+            }
+            Some(_) => None,
         }
     }
 
@@ -235,7 +265,7 @@ impl Reader {
     /// A module that is a function by itself.
     fn mention_function(&mut self, name: &str, from: Target) {
         if from == Target::Panotti {
-            self.named.modules.extend(super::surface::DOCS.iter().position(|it| it.name == name));
+            self.named.modules.extend(crate::lua::api::DOCS.iter().position(|it| it.name == name));
         }
     }
 
@@ -255,6 +285,10 @@ impl Visitor for Reader {
 
     fn visit_function_call(&mut self, it: &FunctionCall) {
         self.chain(it.prefix(), it.suffixes());
+        if let Some(call) = HostCall::read(&self.locals, it.prefix(), it.suffixes()) {
+            self.named.odd.extend(call.odd());
+            self.named.asked.extend(call.named().map(|(at, function, it)| (at, function.to_owned(), it)));
+        }
     }
 
     fn visit_var(&mut self, it: &Var) {
@@ -299,18 +333,18 @@ fn first_text(args: &FunctionArgs) -> Option<(&TokenReference, String)> {
 }
 
 /// The text of a literal without escapes.
-fn plain(token: &TokenReference) -> Option<String> {
+pub fn plain(token: &TokenReference) -> Option<String> {
     match token.token().token_type() {
         TokenType::StringLiteral { literal, .. } if !literal.contains('\\') => Some(literal.to_string()),
         _ => None,
     }
 }
 
-fn text_of(token: &TokenReference) -> String {
+pub fn text_of(token: &TokenReference) -> String {
     token.token().to_string()
 }
 
-fn place(token: &TokenReference) -> Place {
+pub fn place(token: &TokenReference) -> Place {
     let at = token.token().start_position();
     let number = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
     (number(at.line()), number(at.character()))

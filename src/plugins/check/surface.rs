@@ -1,8 +1,6 @@
 //! What scripts can name below `panotti`, and what it needs; read from the same files as the server's own tables.
 
-use std::sync::LazyLock;
-
-use crate::lua::api::MODULES;
+use crate::lua::api::DOCS;
 use crate::lua::api::stubs::{ModuleDoc, find_similar};
 
 /// What an expression stands for, as far as it is plain to see.
@@ -31,13 +29,9 @@ pub enum Step {
     Anything,
 }
 
-/// What all modules say of themselves.
-pub static DOCS: LazyLock<Vec<ModuleDoc>> =
-    LazyLock::new(|| MODULES.iter().map(|it| ModuleDoc::read(it.name, it.types)).collect());
-
 /// The permission of a module that is a function by itself.
 fn whole_permission(doc: &'static ModuleDoc) -> Option<&'static str> {
-    doc.doc.lines().find_map(|it| it.strip_prefix("@permission ")).map(str::trim)
+    doc.whole.as_ref()?.permission.as_deref()
 }
 
 /// The modules that a permission is for.

@@ -10,7 +10,6 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::lua::context::{ApiContext, CallState, Mark};
-use crate::lua::permission::Grant;
 use crate::lua::quota::Quota;
 use crate::net::{Client, Fault, FixedNames, HostRules, Request, Response};
 
@@ -57,11 +56,9 @@ impl Shared {
 
     fn client(&self, ctx: &ApiContext) -> Result<Client, Raise> {
         let made = self.client.get_or_init(|| {
-            let rules = match ctx.permissions.0.get("http") {
-                _ if ctx.learning.is_some() => HostRules::unguarded(),
-                Some(Grant::Whole(true)) => HostRules::everything(),
-                Some(Grant::Parts(parts)) => HostRules::new(parts.iter().map(String::as_str)),
-                _ => HostRules::default(),
+            let rules = match ctx.learning {
+                Some(_) => HostRules::unguarded(),
+                None => ctx.permissions.hosts(),
             };
             let fixed = FixedNames::read(&ctx.services.settings.http_hosts)?;
             Client::new(rules, Arc::clone(&ctx.resolver), Arc::new(fixed))

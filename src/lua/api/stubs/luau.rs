@@ -6,17 +6,15 @@ use crate::hooks::Hook;
 use crate::hooks::catalogue::Payload;
 
 use super::super::MODULES;
-use super::{Body, TypeDecl, type_name};
+use super::{Body, Entry, Tags, TypeDecl, type_name};
 
 const COMMON: &str = include_str!("../common.d.luau");
 
-/// The whole text.
+/// The whole text, without the line that seals it.
 pub fn definitions() -> String {
-    let mut out = String::from(
-        "-- Generated from src/lua/api/*.d.luau and the catalogue of hooks; a test tells when it is stale.\n",
-    );
+    let mut out = String::new();
     for decl in all_types() {
-        let _ = write!(out, "\n{}", render(&decl));
+        let _ = writeln!(out, "{}", render(&decl));
     }
     let fields: Vec<_> = MODULES
         .iter()
@@ -24,12 +22,12 @@ pub fn definitions() -> String {
         .map(|it| format!("\t{}: {},\n", it.name, type_name(it.name)))
         .collect();
     let top = if MODULES.iter().any(|it| it.name.is_empty()) { "Panotti_top & " } else { "" };
-    let _ = write!(out, "\ndeclare panotti: {top}{{\n\ton: Panotti_on,\n{}}}\n", fields.concat());
+    let _ = write!(out, "declare panotti: {top}{{\n\ton: Panotti_on,\n{}}}\n", fields.concat());
     out
 }
 
 /// Every declared type: the common ones, the hooks' payloads, `panotti.on`, the modules'.
-pub(super) fn all_types() -> Vec<TypeDecl> {
+pub fn all_types() -> Vec<TypeDecl> {
     let mut all = TypeDecl::read_all(COMMON);
     all.extend(PAYLOADS.iter().filter_map(|it| payload(*it)));
     all.extend(on());
@@ -46,7 +44,12 @@ const PAYLOADS: [Payload; 5] =
 fn payload(payload: Payload) -> Option<TypeDecl> {
     let entries = payload.fields().iter().map(|(name, kind, doc)| entry(name, kind, doc)).collect();
     let doc = format!("The `{}` that hooks are given.", payload.type_name()?.to_lowercase());
-    Some(TypeDecl { name: payload.type_name()?.to_owned(), doc, body: Body::Record(entries) })
+    Some(TypeDecl {
+        name: payload.type_name()?.to_owned(),
+        doc,
+        body: Body::Record(entries),
+        tags: Tags::default(),
+    })
 }
 
 /// `panotti.on.<hook>` for every hook of the catalogue, and `panotti.on(name, …)`.
@@ -65,42 +68,41 @@ fn on() -> [TypeDecl; 2] {
         let signature = format!("(fn: ({argument}ctx: Ctx) -> ...any, opts: HookOptions?) -> Registered");
         entry(info.name, &signature, info.doc)
     });
+    let both = "Panotti_hooks & ((name: string, fn: (...any) -> ...any, opts: HookOptions?) -> Registered)";
+    let decl = |name: &str, doc: &str, body| TypeDecl {
+        name: name.to_owned(),
+        doc: doc.to_owned(),
+        body,
+        tags: Tags::default(),
+    };
     [
-        TypeDecl {
-            name: "Panotti_hooks".to_owned(),
-            doc: "The hooks a plugin may register, each with what it is given.".to_owned(),
-            body: Body::Record(hooks.collect()),
-        },
-        TypeDecl {
-            name: "Panotti_on".to_owned(),
-            doc: "`panotti.on.<hook>(fn, opts)`; `panotti.on(name, fn, opts)` for a computed name."
-                .to_owned(),
-            body: Body::Alias(
-                "Panotti_hooks & ((name: string, fn: (...any) -> ...any, opts: HookOptions?) -> Registered)"
-                    .to_owned(),
-            ),
-        },
+        decl(
+            "Panotti_hooks",
+            "The hooks a plugin may register, each with what it is given.",
+            Body::Record(hooks.collect()),
+        ),
+        decl(
+            "Panotti_on",
+            "`panotti.on.<hook>(fn, opts)`; `panotti.on(name, fn, opts)` for a computed name.",
+            Body::Alias(both.to_owned()),
+        ),
     ]
 }
 
-fn entry(name: &str, signature: &str, doc: &str) -> super::Entry {
-    super::Entry {
-        name: name.to_owned(),
-        signature: signature.to_owned(),
-        doc: doc.to_owned(),
-        permission: None,
-        waits: false,
-    }
+fn entry(name: &str, signature: &str, doc: &str) -> Entry {
+    Entry::new(name, signature, doc, Tags::default())
 }
 
 fn render(decl: &TypeDecl) -> String {
     let mut out = String::new();
-    comment(&mut out, "", &decl.doc);
     match &decl.body {
         Body::Alias(other) => {
+            let whole = Entry::new(&decl.name, other, &decl.doc, decl.tags.clone());
+            comment(&mut out, "", &whole.full_doc());
             let _ = writeln!(out, "export type {} = {other}", decl.name);
         }
         Body::Record(entries) => {
+            comment(&mut out, "", &decl.doc);
             let _ = writeln!(out, "export type {} = {{", decl.name);
             for entry in entries {
                 comment(&mut out, "\t", &entry.full_doc());
@@ -114,6 +116,6 @@ fn render(decl: &TypeDecl) -> String {
 
 fn comment(out: &mut String, indent: &str, doc: &str) {
     for line in doc.lines() {
-        let _ = writeln!(out, "{indent}--- {line}");
+        let _ = writeln!(out, "{}", format!("{indent}--- {line}").trim_end());
     }
 }

@@ -1,7 +1,8 @@
 //! Reads the type declarations of a `.d.luau`, line by line.
 //!
 //! Understood is what the files here use: `export type Name = {`, one entry a line, `}`; or a type on one line.
-//! Comment lines begin with `---`; `@waits` and `@permission <name>` stand on lines of their own.
+//! Comment lines begin with `---`; `@waits`, `@permission <name>` and `@since <version>` stand on lines of their own,
+//! each line of an example begins with `@example`.
 
 /// A declared type.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +13,21 @@ pub struct TypeDecl {
     pub doc: String,
     /// What it is.
     pub body: Body,
+    /// What is said of it besides.
+    pub tags: Tags,
+}
+
+/// What a comment says on lines that begin with `@`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tags {
+    /// What a plugin must have been granted, as in `recordings:read`.
+    pub permission: Option<String>,
+    /// Whether it may wait.
+    pub waits: bool,
+    /// The first version of the server that has it.
+    pub since: Option<String>,
+    /// A script that shows its use; lines as they stand.
+    pub example: Option<String>,
 }
 
 /// What a declared type is.
@@ -36,6 +52,10 @@ pub struct Entry {
     pub permission: Option<String>,
     /// Whether it may wait.
     pub waits: bool,
+    /// The first version of the server that has it; of a module's function without one, that of the module.
+    pub since: Option<String>,
+    /// A script that shows its use.
+    pub example: Option<String>,
 }
 
 impl TypeDecl {
@@ -51,11 +71,11 @@ impl TypeDecl {
             }
             if let Some((name, body)) = line.strip_prefix("export type ").and_then(|it| it.split_once(" = "))
             {
-                let doc = comment.join("\n");
+                let (doc, tags) = Tags::read(&comment);
                 let is_open = body == "{";
                 entries = is_open.then(Vec::new);
                 let body = if is_open { Body::Record(Vec::new()) } else { Body::Alias(body.to_owned()) };
-                all.push(TypeDecl { name: name.to_owned(), doc, body });
+                all.push(TypeDecl { name: name.to_owned(), doc, body, tags });
             } else if line == "}" {
                 if let (Some(entries), Some(last)) = (entries.take(), all.last_mut()) {
                     last.body = Body::Record(entries);
@@ -71,20 +91,44 @@ impl TypeDecl {
     }
 }
 
-impl Entry {
-    fn read(name: &str, signature: &str, comment: &[&str]) -> Entry {
+impl Tags {
+    /// What a comment says, and its tags.
+    fn read(comment: &[&str]) -> (String, Tags) {
         let tag = |tag: &str| comment.iter().find_map(|line| line.strip_prefix(tag)).map(str::trim);
-        let said: Vec<_> = comment.iter().copied().filter(|line| !line.starts_with('@')).collect();
-        Entry {
-            name: name.to_owned(),
-            signature: signature.to_owned(),
-            doc: said.join("\n"),
+        let shown = |line: &&str| {
+            line.strip_prefix("@example").map(|it| it.strip_prefix(' ').unwrap_or(it).to_owned())
+        };
+        let example: Vec<String> = comment.iter().filter_map(shown).collect();
+        let said: Vec<&str> = comment.iter().copied().filter(|line| !line.starts_with('@')).collect();
+        let tags = Tags {
             permission: tag("@permission").map(str::to_owned),
             waits: tag("@waits").is_some(),
-        }
+            since: tag("@since").map(str::to_owned),
+            example: (!example.is_empty()).then(|| example.join("\n")),
+        };
+        (said.join("\n"), tags)
+    }
+}
+
+impl Entry {
+    fn read(name: &str, signature: &str, comment: &[&str]) -> Entry {
+        let (doc, tags) = Tags::read(comment);
+        Entry::new(name, signature, &doc, tags)
     }
 
-    /// The comment as people read it: what it does, what it needs, whether it waits.
+    /// An entry that is put together.
+    pub fn new(name: &str, signature: &str, doc: &str, tags: Tags) -> Entry {
+        let Tags { permission, waits, since, example } = tags;
+        let (name, signature, doc) = (name.to_owned(), signature.to_owned(), doc.to_owned());
+        Entry { name, signature, doc, permission, waits, since, example }
+    }
+
+    /// Whether it is called, and no value.
+    pub fn is_function(&self) -> bool {
+        self.signature.starts_with('(')
+    }
+
+    /// The comment as people read it in an editor: what it does, what it needs, whether it waits, an example.
     pub fn full_doc(&self) -> String {
         let mut doc = self.doc.clone();
         if self.waits {
@@ -92,6 +136,9 @@ impl Entry {
         }
         if let Some(permission) = &self.permission {
             doc.push_str(&format!("\nNeeds the permission `{permission}`."));
+        }
+        if let Some(example) = &self.example {
+            doc.push_str(&format!("\n\n```lua\n{example}\n```"));
         }
         doc
     }
