@@ -70,7 +70,7 @@ fn room(folder: &Path, findings: &mut Findings) {
             findings.problem("data-folder", message, remedy);
         }
         ..TOO_LITTLE_BYTES => findings.problem("data-folder", message, remedy),
-        ..LITTLE_BYTES => findings.warning("data-folder", message, remedy),
+        TOO_LITTLE_BYTES..LITTLE_BYTES => findings.warning("data-folder", message, remedy),
         _ => findings.ok("data-folder", message),
     }
 }

@@ -48,8 +48,7 @@ fn told(plugin: &str, first: &Finding, others: usize, what: &str) -> String {
 
 /// Whether the programs that the settings name are there.
 pub fn tools(settings: &Settings, findings: &mut Findings) {
-    let named =
-        settings.process_tools.iter().filter_map(|it| it.split_once('=')).map(|(name, path)| (name, path));
+    let named = settings.process_tools.iter().filter_map(|it| it.split_once('='));
     let notify = Some(("notify_tool", settings.notify_tool.as_str())).filter(|(_, path)| !path.is_empty());
     let mut count = 0;
     for (name, path) in named.chain(notify) {
