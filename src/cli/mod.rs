@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod client;
 mod completions;
+mod config;
 mod doctor;
 mod expires;
 mod flags;
@@ -18,6 +19,7 @@ mod preview;
 mod print;
 mod progress;
 mod replay;
+mod secrets;
 mod serve;
 mod stubs;
 mod token;
@@ -34,6 +36,7 @@ use backup::{BackupCommand, RestoreCommand};
 use bench::BenchCommand;
 use check::CheckCommand;
 use completions::CompletionsCommand;
+use config::ConfigCommand;
 use doctor::DoctorCommand;
 use flags::ServerFlags;
 use grants::GrantsCommand;
@@ -42,6 +45,7 @@ use openapi::OpenapiCommand;
 use plugins::{OneCommand, PluginsCommand};
 use preview::PreviewCommand;
 use replay::{EventsCommand, ReplayCommand};
+use secrets::SecretsCommand;
 use stubs::StubsCommand;
 use token::TokenCommand;
 use traces::{TraceCommand, TracesCommand};
@@ -81,6 +85,8 @@ enum Command {
     Token(TokenCommand),
     /// Shows, gives and takes back what plugins may do.
     Grants(GrantsCommand),
+    Config(ConfigCommand),
+    Secrets(SecretsCommand),
     Replay(ReplayCommand),
     Events(EventsCommand),
     Traces(TracesCommand),
@@ -132,6 +138,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::New(command)) => new::run(command),
         Some(Command::Token(command)) => token::run(command),
         Some(Command::Grants(command)) => grants::run(command),
+        Some(Command::Config(command)) => config::run(command),
+        Some(Command::Secrets(command)) => secrets::run(command),
         Some(Command::Plugins(command)) => plugins::run(command),
         Some(Command::Reload(command)) => plugins::reload(command),
         Some(Command::Enable(command)) => plugins::switch(command, "enable"),
