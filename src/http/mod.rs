@@ -41,6 +41,7 @@ mod query;
 mod recordings;
 mod reply;
 mod route;
+mod router;
 mod schedules;
 mod server;
 mod state;
