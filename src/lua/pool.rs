@@ -14,6 +14,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::actor::Actor;
 use super::budget::SLICE;
+use super::seat::Seat;
 
 /// How often the watchdog looks while scripts run; a slice is at most this much longer than it should be.
 const TICK: Duration = Duration::from_millis(1);
@@ -30,8 +31,8 @@ const HOGGED: Duration = Duration::from_millis(20);
 /// Threads beyond the usual number, while others are held by single slices.
 const MAX_EXTRA: usize = 32;
 
-/// How nice the threads of the heavy plugins are to all others: a tenth of a core is theirs even when there is no more.
-const NICE: i32 = 10;
+/// How nice the threads of the heavy plugins are to all others: where everyone wants a core, they get a third of a share.
+const NICE: i32 = 5;
 
 /// Threads that run plugins.
 pub struct Pool {
@@ -76,20 +77,6 @@ impl Lane {
     fn is_short_of_threads(&self) -> bool {
         self.idle.is_empty() && !self.runnable.is_empty()
     }
-}
-
-/// One thread's place: whom it serves at the moment.
-#[derive(Default)]
-struct Seat {
-    /// It serves the heavy plugins, and only those.
-    is_heavy: bool,
-    /// Rung when there is something to do.
-    bell: Condvar,
-    serves: Mutex<Option<Arc<Actor>>>,
-    /// The VM it serves was given up.
-    lost: AtomicBool,
-    /// The thread is held by one long slice; another one works in its place.
-    replaced: AtomicBool,
 }
 
 impl Pool {
@@ -217,7 +204,7 @@ impl Pool {
     }
 
     fn add_thread(self: &Arc<Self>, is_heavy: bool) -> std::io::Result<()> {
-        let seat = Arc::new(Seat { is_heavy, ..Seat::default() });
+        let seat = Arc::new(Seat::new(is_heavy));
         let (pool, taken) = (Arc::clone(self), Arc::clone(&seat));
         let mut seats = self.seats.lock();
         let kind = if is_heavy { "lua-heavy" } else { "lua" };
@@ -228,10 +215,7 @@ impl Pool {
 
     fn work(&self, seat: &Arc<Seat>) {
         let _entered = self.runtime.enter();
-        // Elsewhere this would be the whole process. Where it is not allowed, all are equal.
-        if seat.is_heavy && cfg!(target_os = "linux") {
-            _ = rustix::process::setpriority_process(None, NICE);
-        }
+        seat.sit_down(if seat.is_heavy { NICE } else { 0 });
         while let Some(actor) = self.next(seat) {
             *seat.serves.lock() = Some(Arc::clone(&actor));
             actor.turn();
@@ -332,7 +316,8 @@ impl Pool {
             if age >= HOGGED && !is_replaced && self.queue.lock().lane(seat.is_heavy).is_short_of_threads() {
                 self.replace(seat, seats.len());
             }
-            let lost = gate.out_of_reach(now) >= STUCK || gate.overdue(now) >= STUCK * 10;
+            let lost =
+                seat.held_for(gate.out_of_reach(now), STUCK / 10) >= STUCK || gate.overdue(now) >= STUCK * 10;
             if lost && actor.give_up() {
                 if !seat.lost.swap(true, Ordering::AcqRel) {
                     self.lost.fetch_add(1, Ordering::Relaxed);
