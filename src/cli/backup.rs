@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::client::Client;
 use super::flags::ClientFlags;
-use super::print::{print, shown};
+use super::print::{columns, print, shown};
 use super::progress::{Teller, bar};
 use crate::app::lock::lock_data_dir;
 use crate::app::logging::escaped;
@@ -21,7 +21,6 @@ use crate::config::Settings;
 use crate::model::backup::{BackupFault, Manifest};
 use crate::model::time::Timestamp;
 use crate::services::backups::{self, Progress};
-use crate::store;
 
 /// How often progress is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -33,13 +32,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  panotti backup\n  panotti backup /mnt/usb/panotti\n  panotti backup verify /mnt/usb/panotti/20250125100000_4AFEA8B6"
+    after_help = "Examples:\n  panotti backup\n  panotti backup /mnt/usb/panotti\n  panotti backup /mnt/usb --archive\n  panotti backup verify /mnt/usb/panotti/20250125100000_4AFEA8B6"
 )]
 pub(super) struct BackupCommand {
     #[command(subcommand)]
     verb: Option<BackupVerb>,
     /// Where to put it: a folder that gets a folder with the backup, or a new name [default: <data_dir>/backups].
     dest: Option<PathBuf>,
+    /// As one tar file: <dest>, or <id>.tar in the folder <dest>.
+    #[arg(long, requires = "dest")]
+    archive: bool,
     /// The manifest's head as JSON.
     #[arg(long)]
     json: bool,
@@ -51,9 +53,15 @@ pub(super) struct BackupCommand {
 enum BackupVerb {
     /// Reads every byte of a backup and tells whether it is what was written.
     Verify {
-        /// The folder of the backup.
+        /// The folder of the backup, or its tar file.
         path: PathBuf,
         /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists the backups in <data_dir>/backups, newest first, and the one that is being made.
+    List {
+        /// As JSON, as the server says it.
         #[arg(long)]
         json: bool,
     },
@@ -67,7 +75,7 @@ enum BackupVerb {
     after_help = "Example:\n  panotti restore /mnt/usb/panotti/20250125100000_4AFEA8B6 --data-dir data"
 )]
 pub(super) struct RestoreCommand {
-    /// The folder of the backup.
+    /// The folder of the backup, or its tar file.
     path: PathBuf,
     /// Folder for plugins' code [default: user_plugins].
     #[arg(long, value_name = "FOLDER")]
@@ -83,9 +91,10 @@ pub(super) struct RestoreCommand {
 }
 
 pub(super) fn run(command: BackupCommand) -> Result<(), Failure> {
-    match command.verb {
-        Some(BackupVerb::Verify { path, json }) => verify(&path, json),
-        None => back_up(command.dest.as_deref(), command.json, &command.server),
+    match &command.verb {
+        Some(BackupVerb::Verify { path, json }) => verify(path, *json),
+        Some(BackupVerb::List { json }) => list(&command.server, *json),
+        None => back_up(&command),
     }
 }
 
@@ -96,7 +105,10 @@ pub(super) fn restore(command: RestoreCommand) -> Result<(), Failure> {
     let lock = lock_data_dir(&settings.data_dir).map_err(told)?;
     let (path, own) = (command.path.clone(), settings.clone());
     let keep = command.keep_plugins;
-    let restored = watched("restore", move |progress| backups::restore(&path, &own, keep, progress));
+    let restored = watched("restore", move |progress| match backups::is_archive(&path) {
+        true => backups::restore_archive(&path, &own, keep, progress),
+        false => backups::restore(&path, &own, keep, progress),
+    });
     if restored.is_err() && !existed {
         // Only what this call has made, and only while nothing else is in it.
         _ = std::fs::remove_file(settings.data_dir.join(".lock"));
@@ -122,19 +134,15 @@ pub(super) fn restore(command: RestoreCommand) -> Result<(), Failure> {
         text.push_str(&format!("  the settings file is {}; it is not read from there\n", file.display()));
     }
     text.push_str("  keys work as before; the next start writes a new key file admin.token\n");
-    if let Ok(sealed @ 1..) = store::sealed_values(&settings.database_path()) {
-        text.push_str(&format!(
-            "  {sealed} secret values of plugins' config are sealed with a key that no backup holds: put the former server's key file \
-             to {}, or set PANOTTI_SECRET_KEY; without it set those values anew\n",
-            settings.secret_key_file.display()
-        ));
-    }
     print(&text)
 }
 
 fn verify(path: &Path, as_json: bool) -> Result<(), Failure> {
     let own = path.to_owned();
-    let (manifest, faults) = watched("verify", move |progress| backups::verify(&own, progress))?;
+    let (manifest, faults) = watched("verify", move |progress| match backups::is_archive(&own) {
+        true => backups::verify_archive(&own, progress),
+        false => backups::verify(&own, progress),
+    })?;
     if as_json {
         let sound = faults.is_empty();
         print(&format!("{:#}\n", json!({ "sound": sound, "faults": faults, "backup": head(&manifest) })))?;
@@ -147,9 +155,14 @@ fn verify(path: &Path, as_json: bool) -> Result<(), Failure> {
 }
 
 /// With the server that runs on the data folder, or without one by itself.
-fn back_up(dest: Option<&Path>, as_json: bool, server: &ClientFlags) -> Result<(), Failure> {
+fn back_up(command: &BackupCommand) -> Result<(), Failure> {
+    let BackupCommand { dest, archive, json: as_json, server, .. } = command;
+    let (dest, archive) = (dest.as_deref(), *archive);
     let settings = server.settings()?;
-    let target = |id: &str| dest.map(|it| if it.is_dir() { it.join(id) } else { it.to_owned() });
+    let target = |id: &str| {
+        let name = if archive { format!("{id}.tar") } else { id.to_owned() };
+        dest.map(|it| if it.is_dir() { it.join(name) } else { it.to_owned() })
+    };
     if let Some(dest) = dest.filter(|it| it.exists() && !it.is_dir()) {
         return Err(Failure::Usage(format!("{} is there already", dest.display())));
     }
@@ -170,7 +183,10 @@ fn back_up(dest: Option<&Path>, as_json: bool, server: &ClientFlags) -> Result<(
         None => (backups::read_manifest(&made).map_err(failed)?, made),
         Some(to) => {
             let (from, place) = (made.clone(), to.clone());
-            let copied = watched("copy", move |progress| backups::copy_out(&from, &to, progress));
+            let copied = watched("copy", move |progress| match archive {
+                true => backups::pack(&from, &to, progress),
+                false => backups::copy_out(&from, &to, progress),
+            });
             backups::remove(&made).map_err(|it| Failure::Failed(format!("{}: {it}", made.display())))?;
             (copied?, place)
         }
@@ -179,7 +195,7 @@ fn back_up(dest: Option<&Path>, as_json: bool, server: &ClientFlags) -> Result<(
         _ = writeln!(std::io::stderr(), "panotti: {}", escaped(warning));
     }
     let place = std::path::absolute(&place).unwrap_or(place);
-    match as_json {
+    match *as_json {
         true => {
             let mut told = head(&manifest);
             told["path"] = place.display().to_string().into();
@@ -191,6 +207,21 @@ fn back_up(dest: Option<&Path>, as_json: bool, server: &ClientFlags) -> Result<(
             print(&format!("{}\n", place.display()))
         }
     }
+}
+
+/// As the running server tells it.
+fn list(server: &ClientFlags, as_json: bool) -> Result<(), Failure> {
+    let answer = Client::find(server)?.call("GET", "/backups", None)?;
+    if as_json {
+        return print(&format!("{answer:#}\n"));
+    }
+    let rows = answer["items"].as_array().into_iter().flatten().map(|it| {
+        let size = mib(it["bytes_total"].as_u64().unwrap_or_default());
+        let [id, state, begun, files, version] =
+            ["id", "state", "begun_at", "files", "server_version"].map(|name| shown(&it[name]));
+        [id, state, begun, files, size, version, shown(&it["error"])]
+    });
+    print(&columns(["ID", "STATE", "BEGUN", "FILES", "SIZE", "VERSION", "ERROR"], rows))
 }
 
 fn by_itself(settings: &Settings) -> Result<String, Failure> {

@@ -2,12 +2,12 @@
 //!
 //! Exit codes: 0 done, 1 it failed, 2 the command line or the settings are wrong.
 
+mod audit;
 mod backup;
 mod bench;
 mod check;
 mod client;
 mod completions;
-mod config;
 mod doctor;
 mod expires;
 mod flags;
@@ -19,7 +19,6 @@ mod preview;
 mod print;
 mod progress;
 mod replay;
-mod secrets;
 mod serve;
 mod stubs;
 mod token;
@@ -32,11 +31,11 @@ use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
+use audit::AuditCommand;
 use backup::{BackupCommand, RestoreCommand};
 use bench::BenchCommand;
 use check::CheckCommand;
 use completions::CompletionsCommand;
-use config::ConfigCommand;
 use doctor::DoctorCommand;
 use flags::ServerFlags;
 use grants::GrantsCommand;
@@ -45,7 +44,6 @@ use openapi::OpenapiCommand;
 use plugins::{OneCommand, PluginsCommand};
 use preview::PreviewCommand;
 use replay::{EventsCommand, ReplayCommand};
-use secrets::SecretsCommand;
 use stubs::StubsCommand;
 use token::TokenCommand;
 use traces::{TraceCommand, TracesCommand};
@@ -81,12 +79,11 @@ enum Command {
     /// Stops a plugin, now and after a restart.
     Disable(OneCommand),
     Stubs(StubsCommand),
-    /// Makes, lists and revokes keys of the running server.
+    /// Makes, lists, rotates and revokes keys of the running server.
     Token(TokenCommand),
+    Audit(AuditCommand),
     /// Shows, gives and takes back what plugins may do.
     Grants(GrantsCommand),
-    Config(ConfigCommand),
-    Secrets(SecretsCommand),
     Replay(ReplayCommand),
     Events(EventsCommand),
     Traces(TracesCommand),
@@ -137,9 +134,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Check(command)) => check::run(command),
         Some(Command::New(command)) => new::run(command),
         Some(Command::Token(command)) => token::run(command),
+        Some(Command::Audit(command)) => audit::run(command),
         Some(Command::Grants(command)) => grants::run(command),
-        Some(Command::Config(command)) => config::run(command),
-        Some(Command::Secrets(command)) => secrets::run(command),
         Some(Command::Plugins(command)) => plugins::run(command),
         Some(Command::Reload(command)) => plugins::reload(command),
         Some(Command::Enable(command)) => plugins::switch(command, "enable"),

@@ -1,4 +1,4 @@
-//! `panotti token`: makes, lists and revokes keys of the running server.
+//! `panotti token`: makes, lists, rotates and revokes keys of the running server.
 
 use std::io::Write;
 
@@ -15,7 +15,7 @@ use super::print::{columns, print, shown};
 use crate::app::logging::escaped;
 use crate::model::token::Scope;
 
-/// Makes, lists and revokes keys of the running server.
+/// Makes, lists, rotates and revokes keys of the running server.
 #[derive(Debug, Args)]
 pub(super) struct TokenCommand {
     #[command(subcommand)]
@@ -51,6 +51,17 @@ enum Verb {
     Revoke {
         /// The key's id: the part between the underscores of `pnt_<id>_<secret>`.
         id: String,
+        /// Also when it is the last key that may do everything; the next start writes a new one to admin.token.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Gives a key another secret and prints the whole key; the former one opens nothing any more.
+    Rotate {
+        /// The key's id.
+        id: String,
+        /// When it stops working then: 12h, 30d, 8w, or a moment [default: as before].
+        #[arg(long, value_name = "WHEN")]
+        expires: Option<String>,
     },
 }
 
@@ -58,10 +69,11 @@ pub(super) fn run(command: TokenCommand) -> Result<(), Failure> {
     match command.verb {
         Verb::Create { name, scopes, expires, json } => {
             let made = create(&command.server, &name, &scopes, expires.as_deref())?;
-            if json { print(&format!("{made:#}\n")) } else { show(&made) }
+            if json { print(&format!("{made:#}\n")) } else { show(&made, "made") }
         }
         Verb::List { json } => list(&command.server, json),
-        Verb::Revoke { id } => revoke(&command.server, &id),
+        Verb::Revoke { id, force } => revoke(&command.server, &id, force),
+        Verb::Rotate { id, expires } => rotate(&command.server, &id, expires.as_deref()),
     }
 }
 
@@ -73,18 +85,9 @@ fn create(
 ) -> Result<Value, Failure> {
     let mut body = json!({ "name": name, "scopes": scopes });
     if let Some(text) = expires {
-        let at = expires_at(text, OffsetDateTime::now_utc());
-        body["expires_at"] = at.map_err(|message| Failure::Usage(format!("--expires: {message}")))?.into();
+        body["expires_at"] = moment(text)?.into();
     }
     Client::find(server)?.call("POST", "/tokens", Some(&body))
-}
-
-fn show(made: &Value) -> Result<(), Failure> {
-    let key =
-        made["token"].as_str().ok_or_else(|| Failure::Failed("the server's answer has no key".to_owned()))?;
-    // The key alone on stdout, so that `KEY=$(panotti token create …)` works.
-    _ = writeln!(std::io::stderr(), "made key {}; it is shown this once", shown(&made["id"]));
-    print(&format!("{}\n", escaped(key)))
 }
 
 fn list(server: &ClientFlags, json: bool) -> Result<(), Failure> {
@@ -96,7 +99,23 @@ fn list(server: &ClientFlags, json: bool) -> Result<(), Failure> {
     print(&table(items))
 }
 
-fn revoke(server: &ClientFlags, id: &str) -> Result<(), Failure> {
+fn revoke(server: &ClientFlags, id: &str, force: bool) -> Result<(), Failure> {
+    let query = if force { "?force=true" } else { "" };
+    Client::find(server)?.call("DELETE", &format!("/tokens/{}{query}", id_of(id)?), None)?;
+    print(&format!("revoked {id}\n"))
+}
+
+fn rotate(server: &ClientFlags, id: &str, expires: Option<&str>) -> Result<(), Failure> {
+    let body = match expires {
+        Some(text) => json!({ "expires_at": moment(text)? }),
+        None => json!({}),
+    };
+    let made = Client::find(server)?.call("POST", &format!("/tokens/{}/rotate", id_of(id)?), Some(&body))?;
+    show(&made, "gave a new secret to")
+}
+
+/// An id that can stand in a path.
+fn id_of(id: &str) -> Result<&str, Failure> {
     if id.starts_with("pnt_") {
         return Err(Failure::Usage(
             "that is a whole key; name its id, the part between its underscores".to_owned(),
@@ -105,8 +124,20 @@ fn revoke(server: &ClientFlags, id: &str) -> Result<(), Failure> {
     if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         return Err(Failure::Usage(format!("{id:?} is no key's id; `panotti token list` shows them")));
     }
-    Client::find(server)?.call("DELETE", &format!("/tokens/{id}"), None)?;
-    print(&format!("revoked {id}\n"))
+    Ok(id)
+}
+
+fn moment(text: &str) -> Result<String, Failure> {
+    let at = expires_at(text, OffsetDateTime::now_utc());
+    at.map_err(|message| Failure::Usage(format!("--expires: {message}")))
+}
+
+fn show(made: &Value, what: &str) -> Result<(), Failure> {
+    let key =
+        made["token"].as_str().ok_or_else(|| Failure::Failed("the server's answer has no key".to_owned()))?;
+    // The key alone on stdout, so that `KEY=$(panotti token create …)` works.
+    _ = writeln!(std::io::stderr(), "{what} key {}; it is shown this once", shown(&made["id"]));
+    print(&format!("{}\n", escaped(key)))
 }
 
 /// The keys as aligned columns.

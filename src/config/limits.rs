@@ -129,7 +129,7 @@ pub struct Rollback {
     pub factor: u32,
 }
 
-/// What is kept of the journal, and for how long; 0 is no limit.
+/// What is kept of the journal and of the audit log, and for how long; 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
@@ -141,6 +141,10 @@ pub struct Retention {
     pub events_mib: u64,
     /// Days for which what was given up keeps its event.
     pub dead_days: u64,
+    /// Days after which rows of the audit log go.
+    pub audit_days: u64,
+    /// Rows of the audit log beyond which the oldest go.
+    pub audit_max: u64,
 }
 
 impl PluginLimits {

@@ -9,8 +9,14 @@ use crate::hooks::Dispatcher;
 use crate::model::call::Caller;
 use crate::store::{Claimed, Most, Ran, Room, StoreOptions, Tx};
 
-const ALL: config::Retention =
-    config::Retention { events_days: 0, events_max: 0, events_mib: 0, dead_days: 0 };
+const ALL: config::Retention = config::Retention {
+    events_days: 0,
+    events_max: 0,
+    events_mib: 0,
+    dead_days: 0,
+    audit_days: 0,
+    audit_max: 0,
+};
 
 struct Kept {
     folder: tempfile::TempDir,

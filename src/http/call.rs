@@ -11,6 +11,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use serde_json::{Map, Value};
 
 use crate::error::{Code, Error, Result};
+use crate::model::asked::Asked;
 use crate::model::call::Caller;
 use crate::model::id::{check_id, check_track_name};
 use crate::model::token::{Scope, Token};
@@ -20,7 +21,6 @@ use super::body::{self, Upload};
 use super::meta::{Identity, Meta};
 use super::query::{Param, Query};
 use super::reply;
-use super::router::Parts;
 use super::state::HttpState;
 
 /// Tells a client that the answer is one it was given before.
@@ -69,7 +69,6 @@ pub struct Call<A> {
     /// The key; none on open routes.
     pub token: Option<Arc<Token>>,
     payload: Payload,
-    parts: Parts,
     access: PhantomData<A>,
 }
 
@@ -81,7 +80,6 @@ impl<A: Access> Call<A> {
     pub async fn open(
         req: HttpRequest,
         payload: Payload,
-        parts: Parts,
         known: Option<&[&'static [Param]]>,
     ) -> Result<Self> {
         let state =
@@ -94,7 +92,7 @@ impl<A: Access> Call<A> {
             Some(known) => Query::read(req.query_string(), known)?,
             None => Query::default(),
         };
-        Ok(Call { req, state, query, token, payload, parts, access: PhantomData })
+        Ok(Call { req, state, query, token, payload, access: PhantomData })
     }
 
     /// Who sets the operation off.
@@ -109,7 +107,7 @@ impl<A: Access> Call<A> {
 
     /// A part of the path, as sent but for its escapes.
     pub fn part(&self, name: &str) -> &str {
-        self.parts.get(&self.req, name).unwrap_or_default()
+        self.req.match_info().get(name).unwrap_or_default()
     }
 
     /// A number in the path.
@@ -266,7 +264,11 @@ impl<A: Access> Call<A> {
 
 /// The key of a request, when it opens a door that asks for `scope`.
 async fn authorise(state: &HttpState, req: &HttpRequest, scope: Scope) -> Result<Arc<Token>> {
-    match state.identify(req)? {
+    let identity = state.identify(req)?;
+    if let (Some(asked), Identity::Key(token)) = (Asked::current(), &identity) {
+        asked.set_key_name(&token.name);
+    }
+    match identity {
         Identity::Key(token) if token.allows(scope) => Ok(token),
         Identity::Key(_) => {
             let detail = format!("This needs the scope `{}`.", scope.name());

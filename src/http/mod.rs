@@ -4,6 +4,7 @@
 //! argument. `route` registers the rows, `openapi` writes the document from them, `middleware` is what every
 //! request passes, `problem` the only place that shapes an error.
 
+mod acts;
 mod assets;
 mod audit;
 mod backups;
@@ -41,7 +42,6 @@ mod query;
 mod recordings;
 mod reply;
 mod route;
-mod router;
 mod schedules;
 mod server;
 mod state;

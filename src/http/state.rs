@@ -9,6 +9,7 @@ use crate::error::{Code, Result};
 use crate::plugins::Manager;
 use crate::services::{Services, tokens};
 
+use super::acts::Attempts;
 use super::meta::{Identity, Meta, key_of};
 use super::metrics::RouteTimes;
 use super::middleware::limiter::{Admission, Strangers};
@@ -27,6 +28,8 @@ pub struct HttpState {
     pub settings: Arc<Settings>,
     pub(super) admission: Admission,
     pub(super) strangers: Strangers,
+    /// What keys tried in vain.
+    pub(super) attempts: Attempts,
     ready: IsReady,
     /// How long requests took that no route answered.
     pub(super) unrouted: RouteTimes,
@@ -44,6 +47,7 @@ impl HttpState {
             settings,
             admission,
             strangers: Strangers::default(),
+            attempts: Attempts::default(),
             ready,
             unrouted: RouteTimes::default(),
             timed: OnceLock::new(),

@@ -1,4 +1,4 @@
-//! Keys: made, listed, revoked.
+//! Keys: made, listed, given another secret, revoked.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -10,7 +10,12 @@ use crate::model::token::{Scope, Token};
 use crate::services::tokens;
 
 use super::call::{Call, scope};
+use super::query::{Kind, Param, param};
 use super::reply;
+
+/// Whether the last key of an admin goes, too.
+pub(super) const FORCE: &[Param] =
+    &[param("force", Kind::Flag, "Revokes it also when it is the last key that may do everything.")];
 
 /// The keys, never their secrets.
 pub(super) async fn list(call: Call<scope::TokensManage>) -> Result<HttpResponse> {
@@ -27,13 +32,29 @@ pub(super) async fn create(mut call: Call<scope::TokensManage>) -> Result<HttpRe
         return Err(Error::new(Code::ScopeMissing, detail).with_member("scope", scope.name()));
     }
     let made = tokens::create(&call.state.services, &call.actor(), body).await?;
+    shown_once(StatusCode::CREATED, &made)
+}
+
+/// Gives a key another secret; nothing may keep the answer.
+pub(super) async fn rotate(mut call: Call<scope::TokensManage>) -> Result<HttpResponse> {
+    let (body, _) = call.json_once().await?;
+    let Some(by) = call.token.clone() else { return Err(Error::internal("a route without a key")) };
+    let file = call.state.settings.data_dir.join("admin.token");
+    let (services, actor) = (&call.state.services, call.actor());
+    let made = tokens::rotate(services, &actor, &by, call.part("id"), body, &file).await?;
+    shown_once(StatusCode::OK, &made)
+}
+
+/// A key with its secret.
+fn shown_once(status: StatusCode, made: &tokens::Created) -> Result<HttpResponse> {
     let mut answer = serde_json::to_value(&made.token).map_err(Error::internal)?;
     if let Value::Object(answer) = &mut answer {
-        answer.insert("token".to_owned(), made.key.into());
+        answer.insert("token".to_owned(), made.key.as_str().into());
     }
-    let mut response = reply::json(StatusCode::CREATED, &answer)?;
+    let mut response = reply::json(status, &answer)?;
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/tokens/{}", made.token.id)) {
+    let place = HeaderValue::from_str(&format!("/api/v1/tokens/{}", made.token.id));
+    if let (StatusCode::CREATED, Ok(place)) = (status, place) {
         response.headers_mut().insert(header::LOCATION, place);
     }
     Ok(response)
@@ -48,7 +69,8 @@ fn beyond(own: Option<&Token>, body: &Map<String, Value>) -> Option<Scope> {
 
 /// Revokes a key.
 pub(super) async fn revoke(call: Call<scope::TokensManage>) -> Result<HttpResponse> {
-    tokens::revoke(&call.state.services, &call.actor(), call.part("id")).await?;
+    let force = call.query.flag("force").unwrap_or(false);
+    tokens::revoke(&call.state.services, &call.actor(), call.part("id"), force).await?;
     Ok(reply::no_content())
 }
 

@@ -32,7 +32,6 @@ pub mod learned;
 pub mod registry;
 pub mod rate;
 pub mod quota;
-mod seat;
 pub mod secrets;
 pub mod declared;
 pub mod task;

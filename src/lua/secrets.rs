@@ -20,7 +20,8 @@ const SHORTEST_BYTES: usize = 4;
 pub struct Secrets {
     /// The keys of the config that hold them.
     keys: Arc<[String]>,
-    /// Their values, and those of former configs.
+    values: ArcSwap<Vec<String>>,
+    /// These and those of former configs.
     ever: ArcSwap<Vec<String>>,
 }
 
@@ -32,7 +33,7 @@ impl Secrets {
         secrets
     }
 
-    /// Takes the values of a new config; the former ones stay known.
+    /// Takes the values of a new config; the former ones are no secrets any more.
     pub fn read(&self, config: &Value) {
         let mut values = Vec::new();
         for key in self.keys.iter() {
@@ -44,6 +45,7 @@ impl Secrets {
         ever.extend(self.ever.load().iter().filter(|it| !values.contains(it)).take(MOST_FORMER).cloned());
         ever.sort_by_key(|it: &String| std::cmp::Reverse(it.len()));
         self.ever.store(Arc::new(ever));
+        self.values.store(Arc::new(values));
     }
 
     /// The keys of the config that hold secrets.
@@ -69,9 +71,16 @@ impl Secrets {
         masked
     }
 
-    /// `text` with every secret blackened that is or was one: a value that was replaced, or refused, may still open doors.
+    /// `text` with every secret blackened.
     pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        self.mask_ever(text).map_or(Cow::Borrowed(text), Cow::Owned)
+        let values = self.values.load();
+        let mut masked = Cow::Borrowed(text);
+        for secret in values.iter() {
+            if masked.contains(secret.as_str()) {
+                masked = Cow::Owned(masked.replace(secret.as_str(), MASK));
+            }
+        }
+        masked
     }
 }
 
@@ -99,6 +108,6 @@ mod tests {
         assert_eq!(secrets.mask("abcdef abcd 12345 plain"), "*** *** *** plain");
         assert!(matches!(secrets.mask("nothing here"), Cow::Borrowed(_)));
         secrets.read(&json!({"token": "wxyz"}));
-        assert_eq!(secrets.mask("abcd wxyz"), "*** ***");
+        assert_eq!(secrets.mask("abcd wxyz"), "abcd ***");
     }
 }

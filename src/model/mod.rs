@@ -1,5 +1,6 @@
 //! Plain data: what the product keeps and hands about. No behaviour but checks of its own shape.
 
+pub mod asked;
 pub mod asset;
 pub mod backup;
 pub mod call;

@@ -15,7 +15,6 @@ use super::fields::Fields;
 use super::permissions::{NAMES, check, read_grant};
 use super::problem::{LoadFault, Problem};
 use super::schema::Schema;
-use super::schema_check;
 use super::schema_fault::strays;
 
 /// The keys a manifest may have.
@@ -94,8 +93,6 @@ pub struct Manifest {
     pub warnings: Vec<Problem>,
     /// The file it was read from.
     pub file: Option<&'static str>,
-    /// The name that everything in it stands below, in the older form.
-    pub under: Option<String>,
 }
 
 impl Manifest {
@@ -156,11 +153,9 @@ pub fn read(
     let manifest = declared(name, under.as_deref(), &mut fields, env, limits);
     let (problems, warnings) = fields.finish();
     if problems.is_empty() {
-        Ok(Manifest { warnings, file: Some(file), under, ..manifest })
+        Ok(Manifest { warnings, file: Some(file), ..manifest })
     } else {
-        let secret = manifest.config.keys().filter(|it| manifest.schema.is_secret(it)).cloned().collect();
-        let fault = LoadFault::of_problems(Outcome::Syntax, problems, Some(text));
-        Err(fault.hiding(secret, &Value::Object(manifest.config)))
+        Err(LoadFault::of_problems(Outcome::Syntax, problems, Some(text)))
     }
 }
 
@@ -249,7 +244,6 @@ fn declared(
         schema,
         warnings: Vec::new(),
         file: None,
-        under: None,
     }
 }
 
@@ -261,23 +255,16 @@ fn read_schema(fields: &mut Fields<'_>, raw: Option<Value>) -> Schema {
         let what = "describes nothing here; keys of the config are described below `properties:`";
         fields.warn_spelling(&["config_schema", &key], what, &key, &["properties", "required"]);
     }
-    for it in schema_check::odd(&raw) {
-        fields.warn(&path_of(&it.pointer), it.message);
-    }
     match Schema::parse(raw) {
         Ok(schema) => schema,
-        Err(faults) => {
-            for fault in faults {
-                fields.fault(&path_of(&fault.pointer), fault.message);
-            }
+        Err(fault) => {
+            let path: Vec<&str> = std::iter::once("config_schema")
+                .chain(fault.pointer.split('/').filter(|it| !it.is_empty()))
+                .collect();
+            fields.fault(&path, fault.message);
             Schema::default()
         }
     }
-}
-
-/// The path of a place in the schema, from the top of the manifest on.
-fn path_of(pointer: &str) -> Vec<&str> {
-    std::iter::once("config_schema").chain(pointer.split('/').filter(|it| !it.is_empty())).collect()
 }
 
 fn read_limits(fields: &mut Fields<'_>, limits: &LimitRules) -> PluginLimits {

@@ -64,18 +64,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::model::asked::Asked;
 
 use ballast::Ballast;
 use clips::ClipIds;
 use readers::Readers;
 use writer::{Writer, once};
 
-pub use audit::{AuditEntry, WantedActs};
+pub use audit::{AuditEntry, DENIED, FAILED, WantedActs};
 #[cfg(test)]
 pub use backup::pretend_newer;
-pub use backup::{
-    DatabaseContents, TrackFile, check_database, copy_database, database_contents, empty_log, sealed_values,
-};
+pub use backup::{DatabaseContents, TrackFile, check_database, copy_database, database_contents};
 pub use call_traces::{TraceBounds, TraceFilter};
 pub use clip_query::{ClipFilter, ClipOrder, ClipSort};
 pub use connection::Reader;
@@ -156,16 +155,29 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Tx) -> Result<T> + Send + 'static,
     {
+        let asked = Asked::current();
+        let job = move |tx: &mut Tx| {
+            tx.works_for(asked);
+            job(tx)
+        };
         self.inner.writer.write(once(job), false)
     }
 
     /// As [`Store::write`] for a job that makes room: when the disk is full, space held back is released and
     /// the job runs again.
-    pub fn write_freeing<T, F>(&self, job: F) -> impl Future<Output = Result<T>> + Send + 'static + use<T, F>
+    pub fn write_freeing<T, F>(
+        &self,
+        mut job: F,
+    ) -> impl Future<Output = Result<T>> + Send + 'static + use<T, F>
     where
         T: Send + 'static,
         F: FnMut(&mut Tx) -> Result<T> + Send + 'static,
     {
+        let asked = Asked::current();
+        let job = move |tx: &mut Tx| {
+            tx.works_for(asked.clone());
+            job(tx)
+        };
         self.inner.writer.write(job, true)
     }
 

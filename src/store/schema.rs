@@ -286,6 +286,9 @@ diesel::table! {
         action -> Text,
         subject -> Nullable<Text>,
         detail -> Text,
+        actor_name -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+        outcome -> Text,
     }
 }
 

@@ -72,6 +72,18 @@ impl Tx {
         Ok(self.token(id)?.is_some())
     }
 
+    /// Gives a key another secret, by its hash in hex, and another end.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn rotate_token(&mut self, id: &str, secret_hash: &str, expires_at: Option<Timestamp>) -> Result<()> {
+        diesel::update(tokens::table.find(id))
+            .set((tokens::secret_hash.eq(secret_hash), tokens::expires_at.eq(expires_at.map(|it| it.0))))
+            .execute(&mut self.conn)
+            .or_fail()?;
+        Ok(())
+    }
+
     /// Notes when a key was last used; never goes back.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use diesel::connection::SimpleConnection;
 use diesel::sql_types::BigInt;
 
 use crate::error::Result;
+use crate::model::asked::Asked;
 use crate::model::call::Hold;
 
 use super::connection::Reader;
@@ -27,6 +28,8 @@ pub struct Tx {
     holds: Vec<Hold>,
     /// Done when the group has been committed, by the jobs that succeeded.
     afterwards: Vec<Afterwards>,
+    /// The request that the job works for.
+    asked: Option<Asked>,
 }
 
 struct Afterwards(Box<dyn FnOnce() + Send>);
@@ -59,12 +62,23 @@ impl Tx {
             group: Differences::default(),
             holds: Vec::new(),
             afterwards: Vec::new(),
+            asked: None,
         }
     }
 
     /// Notes that the counter `name` changes by `by` if the job succeeds.
     pub(super) fn count(&mut self, name: impl Into<std::borrow::Cow<'static, str>>, by: i64) {
         self.job.add(name, by);
+    }
+
+    /// The job works for this request.
+    pub(super) fn works_for(&mut self, asked: Option<Asked>) {
+        self.asked = asked;
+    }
+
+    /// The request that the job works for, if it is an act of somebody.
+    pub(super) fn asked(&self) -> Option<&Asked> {
+        self.asked.as_ref()
     }
 
     /// Keeps `hold` until the changes are visible to everybody, or lost.
@@ -96,6 +110,7 @@ impl Tx {
     pub(super) fn job(&mut self, work: impl FnOnce(&mut Tx) -> bool) -> Result<()> {
         self.run("SAVEPOINT job")?;
         self.job = Differences::default();
+        self.asked = None;
         let kept = self.afterwards.len();
         if work(self) {
             let differences = std::mem::take(&mut self.job);

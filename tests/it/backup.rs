@@ -75,12 +75,17 @@ fn seen(server: &Server) -> Vec<(&'static str, Value)> {
 }
 
 fn panotti(server: &Server, args: &[&str]) -> Output {
+    command(server, args).output().unwrap()
+}
+
+fn command(server: &Server, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_panotti"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PANOTTI_")) {
         command.env_remove(name);
     }
     let plugins = server.folder().join("plugins");
-    command.current_dir(server.folder()).env("PANOTTI_PLUGIN_DIRS", plugins).args(args).output().unwrap()
+    command.current_dir(server.folder()).env("PANOTTI_PLUGIN_DIRS", plugins).args(args);
+    command
 }
 
 #[track_caller]
@@ -188,4 +193,101 @@ fn a_backup_without_a_server_is_the_same_and_is_restored() {
     let used = panotti(&server, &["restore", place.trim(), "--data-dir", "data"]);
     let told = String::from_utf8_lossy(&used.stderr).into_owned();
     assert!(!used.status.success() && told.contains("is in use: it has"), "{told}");
+}
+
+/// So much in a plugin's folder that a backup takes a while.
+fn make_slow(server: &Server) {
+    let folder = server.folder().join("data/plugins/keeper/files");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::File::create(folder.join("large")).unwrap().set_len(1 << 29).unwrap();
+}
+
+#[test]
+fn there_is_one_backup_at_a_time_and_ctrl_c_leaves_nothing_of_it() {
+    let server = furnished();
+    make_slow(&server);
+    let mut child = command(&server, &["backup"]);
+    let child =
+        child.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let running = wait_for("the backup to run", || {
+        let listed = server.get("/api/v1/backups").expect(200);
+        listed["items"].as_array().unwrap().iter().find(|it| it["state"] == "running").cloned()
+    });
+    let refused = server.post("/api/v1/backups", Value::Null).problem(409, "conflict");
+    assert!(refused["detail"].as_str().unwrap().contains(running["id"].as_str().unwrap()), "{refused}");
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let out = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.code() == Some(1) && told.contains("nothing of the backup is kept"), "{told}");
+    assert!(out.stdout.is_empty());
+    let folder = server.folder().join("data/backups");
+    wait_for("the end of it", || (std::fs::read_dir(&folder).unwrap().count() == 0).then_some(()));
+    std::fs::remove_file(server.folder().join("data/plugins/keeper/files/large")).unwrap();
+    wait_for("another one", || (server.post("/api/v1/backups", Value::Null).status == 202).then_some(()));
+}
+
+#[test]
+fn damage_is_told_with_the_name_of_the_file_and_backups_are_listed() {
+    let server = furnished();
+    let place = done(&panotti(&server, &["backup"]));
+    let place = Path::new(place.trim());
+    let listed = done(&panotti(&server, &["backup", "list"]));
+    let id = place.file_name().unwrap().to_str().unwrap();
+    assert!(listed.lines().count() == 2 && listed.contains(id) && listed.contains("done"), "{listed}");
+
+    let track = place.join("media/whole/system.wav");
+    let track = if track.exists() { track } else { first_file(&place.join("media")) };
+    let name = track.strip_prefix(place).unwrap().to_str().unwrap().to_owned();
+    // A link shares its bytes with the server's own file.
+    let mut bytes = std::fs::read(&track).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    std::fs::remove_file(&track).unwrap();
+    std::fs::write(&track, bytes).unwrap();
+    let code = place.join("code/keeper/init.lua");
+    std::fs::write(&code, std::fs::read_to_string(&code).unwrap().replace("Berlin", "Berlim")).unwrap();
+    let out = panotti(&server, &["backup", "verify", place.to_str().unwrap()]);
+    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(1));
+    assert!(told.contains(&name) && told.contains("code/keeper/init.lua: its bytes are not those"), "{told}");
+}
+
+fn first_file(folder: &Path) -> std::path::PathBuf {
+    let entry = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    if entry.is_dir() { first_file(&entry) } else { entry }
+}
+
+#[test]
+fn a_backup_in_one_file_is_made_while_the_server_runs_and_restored_to_the_same_bytes() {
+    let server = furnished();
+    let paths = [
+        "/api/v1/recordings",
+        "/api/v1/recordings/whole?include=clips,events,tasks",
+        "/api/v1/recordings/whole/tracks",
+        "/api/v1/recordings/whole/tracks/system",
+        "/api/v1/recordings/whole/tracks/system/waveform?points=50",
+        "/api/v1/recordings/live/tracks/mic",
+        "/api/v1/clips",
+        "/api/v1/clips/1",
+        "/api/v1/clips/1/content",
+        "/api/v1/clips/stats",
+        "/api/v1/plugins/keeper/files/init.lua",
+        "/api/v1/plugins/keeper/config",
+        "/api/v1/plugins/keeper/grants",
+        "/api/v1/plugins/keeper/assets",
+        "/api/v1/plugins/keeper/assets/cover.png",
+        "/api/v1/recordings/whole/events",
+    ];
+    let before: Vec<Vec<u8>> = paths.iter().map(|path| server.get(path).body).collect();
+    let told = done(&panotti(&server, &["backup", "all.tar", "--archive"]));
+    let tar = Path::new(told.trim());
+    assert_eq!(tar, server.folder().join("all.tar"));
+    assert!(done(&panotti(&server, &["backup", "verify", "all.tar"])).starts_with("sound: "));
+    assert_eq!(server.get("/api/v1/backups").expect(200)["total"], 0, "the folder goes");
+    let other = restored(&server, tar);
+    for (path, was) in paths.iter().zip(before) {
+        let is = other.get(path).body;
+        assert!(was == is, "{path}: {} is {}", String::from_utf8_lossy(&was), String::from_utf8_lossy(&is));
+    }
+    let acts = other.get("/api/v1/audit?action=backup.restored").expect(200);
+    assert_eq!(acts["items"][0]["actor"], "server");
 }

@@ -4,6 +4,8 @@
 
 mod architecture;
 mod assets;
+mod audit;
+mod authorisation;
 mod backup;
 mod bench;
 mod check;
@@ -12,7 +14,6 @@ mod command_line;
 mod command_table;
 mod common;
 mod compat;
-mod config;
 mod cors;
 mod crash;
 mod doctor;
@@ -47,7 +48,6 @@ mod requests;
 mod routes;
 mod safe_mode;
 mod schedules;
-mod secrets;
 mod shipped;
 mod sounds;
 mod start_stop;

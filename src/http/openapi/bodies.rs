@@ -29,6 +29,7 @@ bodies! {
     plugin_create "PluginCreate" plugins::CREATE, Create;
     plugin_change "PluginChange" plugins::CHANGE, Change;
     token_create "TokenCreate" tokens::CREATE, Create;
+    token_rotate "TokenRotate" tokens::ROTATE, Create;
     clip_change "ClipChange" clips::FIELDS, Change;
     webhook_create "WebhookCreate" webhooks::CREATE, Create;
     webhook_change "WebhookChange" webhooks::CHANGE, Change;
@@ -184,16 +185,6 @@ pub fn config_create(components: &mut Components) -> Value {
 /// What changes a value of a config.
 pub fn config_change(components: &mut Components) -> Value {
     components.named("ConfigChange", |_| config(&["value"]))
-}
-
-/// What changes several values of a config.
-pub fn config_patch(components: &mut Components) -> Value {
-    components.named("ConfigPatch", |_| {
-        json!({
-            "type": "object", "additionalProperties": true,
-            "description": "A merge patch (RFC 7396) of the config: each key with its new value; null drops the stored value; an object is merged into the one in force.",
-        })
-    })
 }
 
 fn config(required: &[&str]) -> Value {

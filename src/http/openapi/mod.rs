@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, made from the table of routes.
 
 pub mod bodies;
+mod parts;
 pub mod plugins;
 pub mod schema;
 
@@ -84,13 +85,7 @@ fn describe(route: &Route) -> String {
 fn parameters(route: &Route) -> Vec<Value> {
     let mut parameters = Vec::new();
     for name in parts_of(route.path) {
-        let is_numbered = ["/clips/", "/schedules/"].iter().any(|it| route.path.contains(it));
-        let numeric = name == "id" && is_numbered || name == "config_id";
-        let schema = if numeric {
-            json!({ "type": "integer", "format": "int64" })
-        } else {
-            json!({ "type": "string" })
-        };
+        let schema = parts::schema(name, route.path);
         let doc = part_doc(name, route.path);
         parameters.push(
             json!({ "name": name, "in": "path", "required": true, "description": doc, "schema": schema }),
@@ -102,7 +97,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     for name in &route.headers {
         parameters.push(json!({
             "name": name, "in": "header", "required": false,
-            "description": header_doc(name, &route.method), "schema": { "type": "string" },
+            "description": header_doc(name, &route.method), "schema": header_schema(name),
         }));
     }
     parameters
@@ -157,6 +152,15 @@ fn any_body() -> Value {
     json!({ "application/json": { "schema": {} }, "application/octet-stream": { "schema": bytes } })
 }
 
+/// An answer of any kind: generators of clients take the first one, which they know.
+fn any_bytes(first: &str) -> Value {
+    let bytes = json!({ "schema": { "type": "string", "format": "binary" } });
+    let mut content = Map::new();
+    content.insert(first.to_owned(), bytes.clone());
+    content.insert("*/*".to_owned(), bytes);
+    Value::Object(content)
+}
+
 fn responses(route: &Route, components: &mut Components) -> Value {
     let mut responses = Map::new();
     for (status, gives) in &route.gives {
@@ -170,7 +174,7 @@ fn responses(route: &Route, components: &mut Components) -> Value {
                 response["content"] = json!({ "application/json": { "schema": schema(components) } });
             }
             Gives::Media => {
-                response["content"] = json!({ "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } });
+                response["content"] = any_bytes("application/octet-stream");
             }
             Gives::Text => {
                 response["content"] = json!({ "text/plain": { "schema": { "type": "string" } } });
@@ -180,7 +184,7 @@ fn responses(route: &Route, components: &mut Components) -> Value {
                 response["content"] = json!({ "text/event-stream": { "schema": { "type": "string" } } });
             }
             Gives::Static => {
-                response["content"] = json!({ "text/html": { "schema": { "type": "string" } } });
+                response["content"] = any_bytes("text/html");
             }
         }
         responses.insert(status.to_string(), response);
@@ -321,6 +325,13 @@ fn part_doc(name: &str, path: &str) -> &'static str {
         "path" => "What the plugin's route takes.",
         "file" => "A file of the page.",
         _ => "",
+    }
+}
+
+fn header_schema(name: &str) -> Value {
+    match name {
+        "Upload-Offset" => json!({ "type": "integer", "format": "int64", "minimum": 0 }),
+        _ => json!({ "type": "string" }),
     }
 }
 

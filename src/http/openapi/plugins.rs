@@ -30,7 +30,7 @@ pub fn add(document: &mut Value, plugin: &str, routes: &[RouteOffer]) {
             "description": format!("{summary} Needs a key with the scope `{scope}`."),
             "parameters": parameters,
             "security": [{ "apiKey": [] }, { "bearer": [] }],
-            "responses": { "200": { "description": "What the plugin answers.", "content": { "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } } }, "default": problem },
+            "responses": { "200": { "description": "What the plugin answers.", "content": super::any_bytes("application/octet-stream") }, "default": problem },
         });
         if method != "get" {
             operation["requestBody"] = json!({ "required": false, "description": "What the plugin takes.", "content": super::any_body() });

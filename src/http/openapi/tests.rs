@@ -104,7 +104,8 @@ fn nothing_is_described_so_that_generators_leave_the_route_out() {
     for (path, method, operation) in operations(&document) {
         let responses = operation["responses"].as_object().unwrap();
         let bodies = responses.values().chain([&operation["requestBody"]]);
-        for kind in bodies.filter_map(|it| it["content"].as_object()).flat_map(|it| it.keys()) {
+        // They take the first kind that they know.
+        for kind in bodies.filter_map(|it| it["content"].as_object()).filter_map(|it| it.keys().next()) {
             assert!(!kind.contains('*'), "{method} {path}: {kind}");
         }
         assert!(method == "get" || !responses.contains_key("304"), "{method} {path}: 304");

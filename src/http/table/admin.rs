@@ -7,7 +7,7 @@ use crate::model::token::Token;
 use crate::http::openapi::bodies::*;
 use crate::http::openapi::schema::{items, object, of};
 use crate::http::route::Gives::{Json, Nothing, Static, Text};
-use crate::http::route::Takes::{self};
+use crate::http::route::Takes::{self, JsonOrNothing};
 use crate::http::route::{Route, delete, get, post};
 use crate::http::{audit, backups, compat, docs, health, metrics, tokens};
 
@@ -20,8 +20,10 @@ pub(super) fn routes() -> Vec<Route> {
             .headers(IF_NONE).gives(200, Json(items::<Token>)),
         post("/api/v1/tokens", "createToken", tokens::create, "Makes a key; the answer is the only one that shows it.")
             .takes(Takes::Json(token_create)).gives(201, Json(new_token)),
-        delete("/api/v1/tokens/{id}", "revokeToken", tokens::revoke, "Revokes a key.")
-            .gives(204, Nothing).fails(&[TokenNotFound]),
+        post("/api/v1/tokens/{id}/rotate", "rotateToken", tokens::rotate, "Gives a key another secret, shown this once; the former one opens nothing any more.")
+            .takes(JsonOrNothing(token_rotate)).gives(200, Json(new_token)).fails(&[TokenNotFound, Conflict]),
+        delete("/api/v1/tokens/{id}", "revokeToken", tokens::revoke, "Revokes a key; the last one that may do everything only with ?force=true.")
+            .query(tokens::FORCE).gives(204, Nothing).fails(&[TokenNotFound, Conflict]),
 
         get("/api/v1/audit", "listAudit", audit::list, "Lists who changed what, and which doors plugins found shut, newest first.")
             .query(audit::FILTERS).gives(200, Json(of::<audit::AuditPage>)),

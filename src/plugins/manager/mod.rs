@@ -46,10 +46,10 @@ use crate::config::Settings;
 use crate::error::{Code, Error, Result};
 use crate::events::{Journal, Replays};
 use crate::hooks::{Dispatcher, Member, Table};
+use crate::model::asked::Asked;
 use crate::model::plugin_version::Authorship;
 use crate::model::replay::Past;
 use crate::services::databases::Databases;
-use crate::services::keyring::Keyring;
 use crate::services::plugin_files::PluginFiles;
 use crate::store::Store;
 
@@ -64,7 +64,6 @@ use super::start_notes::StartNotes;
 use super::status::{PluginFilter, PluginStatus, PluginView};
 
 pub use self::admin::{NewPlugin, PluginPatch};
-pub use self::config::{ConfigChanged, ConfigCheck, ConfigKey, ConfigSchema};
 pub use self::database::MigrationView;
 pub use self::dependents::DependencyView;
 pub use self::edit::{Edited, SourceChange};
@@ -171,7 +170,6 @@ impl Manager {
             store: parts.store,
             journal: parts.journal,
             clock: Arc::clone(&parts.clock),
-            keyring: Keyring::of(&parts.settings),
             most_versions: parts.settings.plugin_versions_keep.into(),
         };
         // Each version is told of once.
@@ -316,7 +314,7 @@ impl Manager {
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        self.spawn(work).await.unwrap_or_else(|fault| Err(Error::internal(fault)))
+        self.spawn(Asked::carry(work)).await.unwrap_or_else(|fault| Err(Error::internal(fault)))
     }
 
     /// Runs `work` where the server lives: the runtime of a request may end before it.

@@ -7,15 +7,13 @@ use crate::clock::SharedClock;
 use crate::error::{Code, Error, Result};
 use crate::events::{EventDraft, Journal};
 use crate::model::call::{Caller, PluginEffects};
-use crate::model::plugin::{ConfigRow, GrantRow, PluginRow, StoredConfig};
+use crate::model::plugin::{ConfigRow, GrantRow, PluginRow};
 use crate::model::plugin_version::Authorship;
 use crate::model::schedule::{ScheduleRow, ScheduleRun};
 use crate::model::time::Timestamp;
 use crate::plugins::discovery::Snapshot;
-use crate::services::keyring::Keyring;
 use crate::store::{AuditEntry, Store, Tx};
 
-use super::config::ConfigWrite;
 use super::versions::GoesLive;
 
 /// An administrative act.
@@ -54,8 +52,6 @@ pub(super) struct Registry {
     pub(super) store: Store,
     pub(super) journal: Journal,
     pub(super) clock: SharedClock,
-    /// What opens secret values.
-    pub(super) keyring: Keyring,
     /// Versions of files that are kept of each plugin.
     pub(super) most_versions: i64,
 }
@@ -65,11 +61,9 @@ impl Registry {
     pub(super) async fn all(&self) -> Result<Vec<(PluginRow, Vec<ConfigRow>)>> {
         let read = self.store.read_async(|reader| {
             let rows = reader.list_plugins()?;
-            let rows = rows.into_iter().map(|row| reader.configs(row.id).map(|stored| (row, stored)));
-            rows.collect::<Result<Vec<_>>>()
+            rows.into_iter().map(|row| reader.configs(row.id).map(|stored| (row, stored))).collect()
         });
-        let rows = read.await?.into_iter();
-        Ok(rows.map(|(row, stored)| (row.clone(), self.opened(row.id, stored))).collect())
+        read.await
     }
 
     /// Every grant.
@@ -133,6 +127,29 @@ impl Registry {
         self.acting(act, |_| Ok(())).await
     }
 
+    /// Adds a config value.
+    pub(super) async fn add_config(
+        &self,
+        plugin: i64,
+        key: String,
+        value: Value,
+        act: Act,
+    ) -> Result<ConfigRow> {
+        let now = self.now();
+        self.acting(act, move |tx| tx.insert_config(plugin, &key, &value, now)).await
+    }
+
+    /// Changes a config value.
+    pub(super) async fn set_config(&self, plugin: i64, id: i64, value: Value, act: Act) -> Result<ConfigRow> {
+        let now = self.now();
+        self.acting(act, move |tx| tx.update_config(plugin, id, &value, now)).await
+    }
+
+    /// Drops a config value.
+    pub(super) async fn drop_config(&self, plugin: i64, id: i64, act: Act) -> Result<()> {
+        self.acting(act, move |tx| tx.delete_config(plugin, id).map(|_| ())).await
+    }
+
     /// Tells of something that happened to a plugin; a failure is for the log alone.
     pub(super) async fn tell(&self, event: &'static str, plugin: &str, detail: Value) {
         let (journal, draft) = (self.journal.clone(), draft(event, plugin, detail));
@@ -143,13 +160,8 @@ impl Registry {
         }
     }
 
-    /// Stores that generations take over, all or none, together with the config that one of them was made for; answers the
-    /// numbers of new versions, and the config as it is stored now.
-    pub(super) async fn take_over(
-        &self,
-        rows: Vec<TakeOver>,
-        config: Option<ConfigWrite>,
-    ) -> Result<(Vec<Option<i64>>, Vec<StoredConfig>)> {
+    /// Stores that generations take over, all or none; answers the numbers of new versions.
+    pub(super) async fn take_over(&self, rows: Vec<TakeOver>) -> Result<Vec<Option<i64>>> {
         let (mut parts, mut live) = (Vec::new(), Vec::new());
         for row in rows {
             parts.push((row.plugin, row.effects, row.event, row.authorship.is_some()));
@@ -161,9 +173,8 @@ impl Registry {
             }));
         }
         let mut new = self.packed(live).await?.into_iter();
-        let (journal, most, now) = (self.journal.clone(), self.most_versions, self.now());
+        let (journal, most) = (self.journal.clone(), self.most_versions);
         let written = self.store.write(move |tx| {
-            let stored = config.map(|it| it.write(tx, &journal, now)).transpose()?.unwrap_or_default();
             let mut versions = Vec::with_capacity(parts.len());
             for (plugin, effects, mut event, is_new) in parts {
                 if !effects.is_empty() {
@@ -176,7 +187,7 @@ impl Registry {
                 versions.push(version);
                 journal.publish(tx, draft("plugin.reloaded", &plugin, event), &Caller::server())?;
             }
-            Ok((versions, stored))
+            Ok(versions)
         });
         written.await
     }
@@ -300,14 +311,8 @@ impl Registry {
                 let draft = draft(event, &act.plugin, act.detail.clone());
                 journal.publish(tx, draft, &Caller::server())?;
             }
-            tx.append_audit(&AuditEntry {
-                id: 0,
-                at,
-                actor: act.by,
-                action: act.action.to_owned(),
-                subject: Some(format!("plugin/{}", act.plugin)),
-                detail: act.detail,
-            })?;
+            let subject = Some(format!("plugin/{}", act.plugin));
+            tx.append_audit(&AuditEntry::done(at, &act.by, act.action, subject, act.detail))?;
             Ok(changed)
         });
         written.await
@@ -318,7 +323,7 @@ impl Registry {
     }
 }
 
-pub(super) fn draft(event: &str, plugin: &str, detail: Value) -> EventDraft {
+fn draft(event: &str, plugin: &str, detail: Value) -> EventDraft {
     let mut data = json!({ "plugin": plugin });
     if let (Some(data), Value::Object(detail)) = (data.as_object_mut(), detail) {
         data.extend(detail);

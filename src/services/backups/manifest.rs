@@ -59,7 +59,7 @@ pub(super) fn decode(text: &str) -> Result<Manifest, BackupFault> {
 }
 
 /// Whether a path is one that a backup has, and leads nowhere else.
-fn is_inside(path: &str) -> bool {
+pub(super) fn is_inside(path: &str) -> bool {
     let plain = |it: &str| !it.is_empty() && it != "." && it != ".." && !it.contains('\0');
     let mut parts = path.split('/');
     match parts.next() {

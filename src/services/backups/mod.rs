@@ -6,11 +6,13 @@
 //! of a somewhat later moment, each whole in itself. Keys are in it as hashes; `admin.token`, which holds a whole key, is
 //! not: whoever gets hold of a backup shall not get into the running server with it. A start on a restored folder makes a new one.
 
+mod archive;
 mod manifest;
 mod pieces;
 mod progress;
 mod restore;
 mod take;
+mod tar;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -30,6 +32,7 @@ use crate::model::time::Timestamp;
 use super::files::io_error;
 use super::{Services, audit};
 
+pub use archive::{is_archive, pack, restore_archive, verify_archive};
 pub use progress::Progress;
 pub use restore::{RESTORED_SETTINGS, Restored, copy_out, restore};
 pub use take::{Label, take};

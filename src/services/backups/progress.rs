@@ -13,6 +13,9 @@ pub struct Progress {
     done: AtomicU64,
     total: AtomicU64,
     cancelled: AtomicBool,
+    /// Bytes after which the disk passes as full; 0 = it never does.
+    #[cfg(test)]
+    room: AtomicU64,
 }
 
 impl Progress {
@@ -48,6 +51,22 @@ impl Progress {
 
     pub(super) fn expect(&self, bytes: u64) {
         self.total.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// One whose disk is full after so many bytes.
+    #[cfg(test)]
+    pub(super) fn with_room(bytes: u64) -> Self {
+        Progress { room: AtomicU64::new(bytes), ..Progress::default() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn take_room(&self, bytes: u64) -> std::io::Result<()> {
+        let room = self.room.load(Ordering::Relaxed);
+        if room == 0 {
+            return Ok(());
+        }
+        self.room.store(room.saturating_sub(bytes).max(1), Ordering::Relaxed);
+        if bytes < room { Ok(()) } else { Err(std::io::ErrorKind::StorageFull.into()) }
     }
 
     pub(super) fn did(&self, bytes: u64) {

@@ -160,7 +160,7 @@ fn refuse(faults: Vec<String>) -> Result<(), BackupFault> {
     }
 }
 
-fn check_empty(data_dir: &Path) -> Result<(), BackupFault> {
+pub(super) fn check_empty(data_dir: &Path) -> Result<(), BackupFault> {
     let entries = match fs::read_dir(data_dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(|error| BackupFault::io(data_dir, &error))?,

@@ -12,7 +12,7 @@ use crate::services::files::Holds;
 use crate::store::{Store, StoreOptions, pretend_newer};
 
 use super::progress::Progress;
-use super::{Label, copy_out, folder_of, restore, take, verify};
+use super::{Label, copy_out, folder_of, pack, restore, restore_archive, take, verify, verify_archive};
 
 struct Place {
     folder: tempfile::TempDir,
@@ -222,4 +222,69 @@ fn files_whose_rows_go_stay_while_they_are_held() {
     assert!(gone.exists());
     drop(second);
     assert!(!gone.exists() && !folder.path().join("r").exists() && back.exists() && free.exists());
+}
+
+#[test]
+fn a_disk_that_fills_up_leaves_nothing_of_a_backup_wherever_that_happens() {
+    let place = Place::furnished();
+    let (folder, made) = place.back_up("b1");
+    let out = place.folder.path().join("out");
+    for room in [1, 5, 20, made.bytes / 2, made.bytes - 1] {
+        let progress = Arc::new(Progress::with_room(room));
+        let label = Label { id: "full".into(), begun_at: Timestamp(1) };
+        let ended = take(&place.settings, &label, &progress, || {}, || Timestamp(2));
+        assert!(matches!(ended, Err(BackupFault::DiskFull)), "{room}: {ended:?}");
+        let progress = Progress::with_room(room);
+        assert!(matches!(copy_out(&folder, &out, &progress), Err(BackupFault::DiskFull)), "{room}");
+        let progress = Progress::with_room(room);
+        assert!(matches!(pack(&folder, &out, &progress), Err(BackupFault::DiskFull)), "{room}");
+        let progress = Progress::with_room(room);
+        let restored = restore(&folder, &place.other(), false, &progress);
+        assert!(matches!(restored, Err(BackupFault::DiskFull)), "{room}");
+        assert_eq!(place.names(), ["code", "data"], "{room}");
+        let kept = fs::read_dir(place.settings.data_dir.join("backups")).unwrap();
+        let kept: Vec<_> = kept.map(|it| it.unwrap().file_name()).collect();
+        assert_eq!(kept, ["b1"], "{room}");
+    }
+}
+
+#[test]
+fn a_backup_in_one_file_is_the_same_and_comes_back_as_it_was() {
+    let place = Place::furnished();
+    let (folder, made) = place.back_up("b1");
+    let tar = place.folder.path().join("b1.tar");
+    assert_eq!(pack(&folder, &tar, &Progress::default()).unwrap(), made);
+    assert_eq!(verify_archive(&tar, &Progress::default()).unwrap(), (made.clone(), Vec::new()));
+    let again = pack(&folder, &tar, &Progress::default()).unwrap_err().to_string();
+    assert!(again.contains("is there already"), "{again}");
+
+    let bytes = fs::read(&tar).unwrap();
+    let broken = place.folder.path().join("broken.tar");
+    let told = |bytes: &[u8]| {
+        fs::write(&broken, bytes).unwrap();
+        let refused = restore_archive(&broken, &place.other(), false, &Progress::default());
+        assert!(refused.is_err());
+        assert_eq!(place.names(), ["b1.tar", "broken.tar", "code", "data"]);
+        match verify_archive(&broken, &Progress::default()) {
+            Ok((_, faults)) => faults.join("\n"),
+            Err(fault) => fault.to_string(),
+        }
+    };
+    let at = bytes.windows(8).position(|it| it == b"return 1").unwrap();
+    let mut edited = bytes.clone();
+    edited[at] = b'R';
+    assert_eq!(told(&edited), "code/p/init.lua: its bytes are not those that were written");
+    let cut = told(&bytes[..bytes.len() / 2]);
+    assert!(cut.contains("is cut off") && cut.contains("panotti.db"), "{cut}");
+    assert!(told(b"PK").contains("is no backup"));
+    assert!(told(&[0; 2048]).contains("it has no backup.json"));
+    let mut hostile = Vec::new();
+    super::tar::begin(&mut hostile, "code/../../x", 1).unwrap();
+    hostile.extend_from_slice(&[0; 512]);
+    told(&hostile);
+
+    let restored = restore_archive(&tar, &place.other(), false, &Progress::default()).unwrap();
+    assert_eq!((restored.plugins_placed, restored.manifest), (vec!["p".to_owned()], made));
+    let note = place.folder.path().join("other/plugins/p/files/a/note.txt");
+    assert_eq!(fs::read_to_string(note).unwrap(), "a note");
 }

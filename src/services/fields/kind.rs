@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::config::did_you_mean;
 use crate::model::event::check_pattern;
 use crate::model::id::{check_id, check_track_name};
 use crate::model::time::Timestamp;
@@ -134,7 +135,10 @@ fn number(value: &Value, or_zero: bool) -> Result<(), String> {
 fn one_of(value: &Value, words: &[&str]) -> Result<(), String> {
     match value.as_str() {
         Some(word) if words.contains(&word) => Ok(()),
-        _ => Err(format!("must be one of {}", words.join(", "))),
+        Some(word) => {
+            Err(format!("must be one of {}{}", words.join(", "), did_you_mean(word, words.iter().copied())))
+        }
+        None => Err(format!("must be one of {}", words.join(", "))),
     }
 }
 

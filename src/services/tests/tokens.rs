@@ -21,9 +21,9 @@ async fn a_key_opens_until_it_is_revoked_and_only_as_it_was_told() {
     for wrong in ["", "pnt_", changed.as_str(), shorter, &upper, &unknown, "pnt__", "pnt_a_ö"] {
         assert_eq!(tokens::authenticate(&rig.services, wrong).unwrap_err().code, Code::KeyInvalid, "{wrong}");
     }
-    tokens::revoke(&rig.services, "server", &made.token.id).await.unwrap();
+    tokens::revoke(&rig.services, "server", &made.token.id, false).await.unwrap();
     assert!(tokens::authenticate(&rig.services, &made.key).is_err());
-    let unknown = tokens::revoke(&rig.services, "server", "nobody").await.unwrap_err();
+    let unknown = tokens::revoke(&rig.services, "server", "nobody", false).await.unwrap_err();
     assert_eq!(unknown.code, Code::TokenNotFound);
     let acts: Vec<_> = audit::list(&rig.services, audit::Wanted::default(), 10).await.unwrap();
     let acts: Vec<_> = acts.iter().map(|it| it.action.as_str()).collect();

@@ -4,10 +4,13 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use crate::error::Result;
 use crate::model::token::Scope;
-use crate::services::Services;
 use crate::services::files::{io_error, sync_folder};
+use crate::services::{Services, audit};
+use crate::store::Tx;
 
 use super::{draft, store};
 
@@ -33,6 +36,9 @@ pub async fn ensure_admin_token(services: &Services, path: &Path) -> Result<Admi
     if usable && !wanted.exists() {
         return Ok(AdminKey { path: path.to_owned(), created: false });
     }
+    if wanted.exists() {
+        note_restored(services).await?;
+    }
     let made = draft(services, "admin".to_owned(), vec![Scope::Admin], None)?;
     // The file first: a row whose secret nobody knows would lock everybody out.
     write_secret(path, &made.key).map_err(io_error)?;
@@ -45,13 +51,21 @@ pub async fn ensure_admin_token(services: &Services, path: &Path) -> Result<Admi
     Ok(AdminKey { path: path.to_owned(), created: true })
 }
 
+/// A folder that was restored tells so once: the command line had no server to tell it to.
+async fn note_restored(services: &Services) -> Result<()> {
+    let now = services.now();
+    let note = move |tx: &mut Tx| audit::note(tx, now, "server", "backup.restored", None, json!({}));
+    services.store.write(note).await
+}
+
 /// Whether this file lies beside the key file decides that the next start writes a new key although there is one: a
 /// restored database knows keys whose secrets nobody on this machine may have.
 pub fn wanted_file(path: &Path) -> PathBuf {
     path.with_extension("token.wanted")
 }
 
-fn write_secret(path: &Path, key: &str) -> std::io::Result<()> {
+/// Writes a key to a file that only its owner reads, whole or not at all.
+pub(super) fn write_secret(path: &Path, key: &str) -> std::io::Result<()> {
     let part = path.with_extension("token.part");
     if let Err(error) = std::fs::remove_file(&part)
         && error.kind() != std::io::ErrorKind::NotFound

@@ -1,9 +1,10 @@
-//! Keys: make, list, revoke, and know them again.
+//! Keys: make, list, rotate, revoke, and know them again.
 //!
 //! A key reads `pnt_<id>_<secret>`; only the SHA-256 of the secret is kept.
 
 mod admin;
 mod cache;
+mod change;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -20,6 +21,7 @@ use super::{Services, audit};
 
 pub use admin::{AdminKey, ensure_admin_token, wanted_file};
 pub(super) use cache::Cache;
+pub use change::{ROTATE, revoke, rotate};
 
 /// A key is used at most so often before its row notes it again.
 const NOTED_EVERY_US: i64 = 60_000_000;
@@ -137,28 +139,6 @@ async fn store(services: &Services, actor: &str, made: Created) -> Result<Create
 /// The store's.
 pub async fn list(services: &Services) -> Result<Vec<Token>> {
     services.read_long(|r| r.list_tokens()).await
-}
-
-/// Revokes a key at once; a second time changes nothing.
-///
-/// # Errors
-/// `TokenNotFound`.
-pub async fn revoke(services: &Services, actor: &str, id: &str) -> Result<()> {
-    let (key, actor, now) = (id.to_owned(), actor.to_owned(), services.now());
-    services
-        .store
-        .write(move |tx| {
-            if !tx.revoke_token(&key, now)? {
-                return Err(Error::new(
-                    Code::TokenNotFound,
-                    format!("There is no key `{}`.", key.escape_debug()),
-                ));
-            }
-            audit::note(tx, now, &actor, "token.revoke", Some(format!("token/{key}")), json!({}))
-        })
-        .await?;
-    services.tokens.forget(id);
-    Ok(())
 }
 
 /// The key that was presented, if it is one and still works.

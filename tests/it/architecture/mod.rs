@@ -49,7 +49,6 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("full_moon", &["plugins"]),
     ("symphonia", &["media"]),
-    ("chacha20poly1305", &["services"]),
     ("reqwest", &["net"]),
     ("rustls", &["net", "config"]),
 ];

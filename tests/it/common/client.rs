@@ -71,6 +71,11 @@ impl Client {
         Client { agent: config.into(), base, key }
     }
 
+    /// Where the server is: `http://<address>`.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The same server with another key, or none.
     pub fn with_key(&self, key: Option<&str>) -> Self {
         Client { key: key.map(str::to_owned), ..self.clone() }
