@@ -8,6 +8,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub trait Clock: Send + Sync + 'static {
     /// Microseconds since 1970-01-01T00:00:00Z.
     fn now_us(&self) -> i64;
+    /// Whether somebody may set it, so that jumps have to be looked for.
+    fn may_be_set(&self) -> bool {
+        true
+    }
 }
 
 /// A shared clock.

@@ -21,6 +21,8 @@ mod progress;
 mod replay;
 mod serve;
 mod stubs;
+mod test;
+mod test_watch;
 mod token;
 mod traces;
 mod versions;
@@ -45,6 +47,7 @@ use plugins::{OneCommand, PluginsCommand};
 use preview::PreviewCommand;
 use replay::{EventsCommand, ReplayCommand};
 use stubs::StubsCommand;
+use test::TestCommand;
 use token::TokenCommand;
 use traces::{TraceCommand, TracesCommand};
 use versions::{DiffCommand, RollbackCommand, VersionsCommand};
@@ -71,6 +74,7 @@ enum Command {
     Serve(ServerFlags),
     New(NewCommand),
     Check(CheckCommand),
+    Test(TestCommand),
     Plugins(PluginsCommand),
     /// Reads a plugin's folder and makes it anew, also when nothing has changed.
     Reload(OneCommand),
@@ -132,6 +136,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Serve(flags)) => serve::run(flags),
         Some(Command::Stubs(command)) => stubs::run(command),
         Some(Command::Check(command)) => check::run(command),
+        Some(Command::Test(command)) => test::run(command),
         Some(Command::New(command)) => new::run(command),
         Some(Command::Token(command)) => token::run(command),
         Some(Command::Audit(command)) => audit::run(command),

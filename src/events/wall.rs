@@ -20,6 +20,9 @@ impl Wall {
 
     /// Microseconds by which the wall clock jumped since the last time this was asked; negative = back.
     pub(super) fn jumped(&mut self, clock: &SharedClock) -> Option<i64> {
+        if !clock.may_be_set() {
+            return None;
+        }
         let passed = i64::try_from(self.at.elapsed().as_micros()).unwrap_or(i64::MAX);
         let by = clock.now_us().saturating_sub(self.wall_us).saturating_sub(passed);
         *self = Wall::new(clock);

@@ -55,7 +55,8 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, queued: QueuedCall) {
     let own = since + wall;
     let deadline = queued.deadline.map_or(own, |it| it.min(own));
     let random = vm.chance.draw(&vm.context);
-    let state = state_of(&vm.context, &queued, Meter::new(budget, deadline), random);
+    let meter = Meter::new(budget, deadline).with_skips(vm.context.skipped());
+    let state = state_of(&vm.context, &queued, meter, random);
     let left = deadline.saturating_duration_since(now);
     let wants_ctx = room.wants_ctx(slot, &function);
     let Some(vm) = &room.vm else { return };
@@ -188,7 +189,11 @@ fn task_state(
     let own = Instant::now() + budget.wall;
     let deadline = deadline.map_or(own, |it| it.min(own));
     ctx.caller.deadline = Some(deadline);
-    let mut state = CallState::with_meter(CallKind::Task, ctx, Meter::new(budget, deadline));
+    let mut state = CallState::with_meter(
+        CallKind::Task,
+        ctx,
+        Meter::new(budget, deadline).with_skips(actor.context.skipped()),
+    );
     state.payload = payload;
     remember(&mut state, &actor.context, random, Arc::default(), None);
     Arc::new(state)

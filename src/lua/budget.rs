@@ -1,7 +1,8 @@
 //! What one call may use: CPU time, wall time, and the memory of its VM.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
@@ -60,15 +61,33 @@ pub enum Kill {
     Cancelled = 3,
 }
 
+/// The time that a clock which is moved by hand has skipped: it counts as if it had been waited for.
+#[derive(Debug, Clone, Default)]
+pub struct Skipped(Arc<AtomicU64>);
+
+impl Skipped {
+    /// So much more.
+    pub fn add(&self, time: Duration) {
+        self.0.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::AcqRel);
+    }
+
+    fn total(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Acquire))
+    }
+}
+
 /// What one call has used of its budget, and whether it was ended.
 #[derive(Debug)]
 pub struct Meter {
     budget: Option<Budget>,
     deadline: Option<Instant>,
+    /// What brings the deadline nearer beside the time itself, and how much it was when the call began.
+    skipped: Option<(Skipped, Duration)>,
     cpu_used_ns: AtomicU64,
     killed: AtomicU8,
     /// Where the script was when it was stopped.
     stopped_at: Mutex<Option<String>>,
+    is_noted: AtomicBool,
 }
 
 impl Meter {
@@ -82,15 +101,28 @@ impl Meter {
         Meter {
             budget: None,
             deadline: None,
+            skipped: None,
             cpu_used_ns: AtomicU64::new(0),
             killed: AtomicU8::new(0),
             stopped_at: Mutex::new(None),
+            is_noted: AtomicBool::new(false),
         }
+    }
+
+    /// The same, counting what is skipped from now on.
+    pub fn with_skips(self, skipped: Option<Skipped>) -> Self {
+        Meter { skipped: skipped.map(|it| (it.clone(), it.total())), ..self }
     }
 
     /// When the wall time is over.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        match &self.skipped {
+            None => self.deadline,
+            Some((skipped, before)) => {
+                let since = skipped.total().saturating_sub(*before);
+                self.deadline.map(|it| it.checked_sub(since).unwrap_or_else(Instant::now))
+            }
+        }
     }
 
     /// CPU time used by finished slices.
@@ -128,7 +160,7 @@ impl Meter {
         if let Some(why) = self.killed() {
             return Some(why);
         }
-        if self.deadline.is_some_and(|it| now >= it) {
+        if self.deadline().is_some_and(|it| now >= it) {
             self.kill(Kill::Wall);
         } else if self.budget.is_some_and(|it| self.cpu_used() + slice_cpu >= it.cpu) {
             self.kill(Kill::Cpu);
@@ -139,8 +171,15 @@ impl Meter {
     /// Keeps the first traceback of a script that was stopped; `make` is asked once.
     pub(super) fn note_stopped_at(&self, make: impl FnOnce() -> String) {
         let mut stopped_at = self.stopped_at.lock();
-        if stopped_at.is_none() {
+        if !self.is_noted.swap(true, Ordering::Relaxed) {
             *stopped_at = Some(make());
+        }
+    }
+
+    /// Keeps where the script is, in case that it is stopped while it does not run.
+    pub(super) fn note_seen_at(&self, place: String) {
+        if self.killed().is_none() {
+            *self.stopped_at.lock() = Some(place);
         }
     }
 

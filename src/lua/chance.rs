@@ -95,7 +95,7 @@ pub(super) fn install(
 }
 
 /// SplitMix64: small, good enough for scripts, the same numbers for the same seed.
-fn next(state: &AtomicU64) -> u64 {
+pub(super) fn next(state: &AtomicU64) -> u64 {
     let step = 0x9E37_79B9_7F4A_7C15_u64;
     let mut z = state.fetch_add(step, Ordering::Relaxed).wrapping_add(step);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

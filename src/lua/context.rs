@@ -28,6 +28,9 @@ use super::rate::Rate;
 use super::recorder::{Origin, Record};
 use super::registry::Registry;
 use super::replay::Replay;
+use super::budget::Skipped;
+use super::examiner::Examiner;
+use super::stand_in::StandIn;
 use super::secrets::Secrets;
 use super::transactions::Transactions;
 use super::under_way::UnderWay;
@@ -82,6 +85,10 @@ pub struct ApiContext {
     pub origin: Option<Arc<Origin>>,
     /// What answers it in a replay; none in life.
     pub replay: Option<Arc<Replay>>,
+    /// What stands in for the world while the plugin is tested; none in life.
+    pub stand_in: Option<StandIn>,
+    /// Whoever runs the tests, when the VM is that of a test; none in life.
+    pub examiner: Option<Arc<dyn Examiner>>,
     /// The call that runs now.
     pub current: CurrentCall,
 }
@@ -108,6 +115,11 @@ impl ApiContext {
             )),
             _ => Ok(call),
         }
+    }
+
+    /// What brings the deadlines of its calls nearer beside the time.
+    pub(super) fn skipped(&self) -> Option<Skipped> {
+        self.stand_in.as_ref().map(StandIn::skipped)
     }
 
     /// Who sets off what the running call starts: the plugin, one step deeper.

@@ -55,7 +55,10 @@ pub(super) fn strand(
     if let (Err(failure), End::Task(_)) = (&done, &end)
         && call.meter.killed() != Some(Kill::Cancelled)
     {
-        tell(vm, call, &failure.fault);
+        match &vm.context.stand_in {
+            Some(stand_in) => stand_in.note_fault(failure.fault.clone()),
+            None => tell(vm, call, &failure.fault),
+        }
     }
     match end {
         End::Task(task) => {
@@ -186,7 +189,13 @@ fn judge(
             }
             None => fault::of_error(&vm.context, &vm.modules, ended, hook, error),
         },
-        (None, Some(why)) => fault::plain(&vm.context, ended, Some(hook), &call.meter.describe(why)),
+        (None, Some(why)) => match call.meter.stopped_at() {
+            Some(place) => {
+                let error = mlua::Error::RuntimeError(format!("{}\n{place}", call.meter.describe(why)));
+                fault::of_error(&vm.context, &vm.modules, ended, hook, &error)
+            }
+            None => fault::plain(&vm.context, ended, Some(hook), &call.meter.describe(why)),
+        },
         (None, None) => match result {
             Some(Ok(values)) => return Ok(values),
             _ => fault::plain(&vm.context, Outcome::Skipped, Some(hook), "the call was stopped"),

@@ -78,6 +78,8 @@ pub(super) fn context(
         exports: if lives { host.exports() } else { Arc::new(NoExports) },
         denied: if lives { host.denied() } else { Arc::new(|_| {}) },
         origin,
+        stand_in: if lives { host.stand_in() } else { None },
+        examiner: host.examiner(),
         replay,
         current: CurrentCall::default(),
     })

@@ -14,6 +14,7 @@ use crate::net::{Resolver, SystemResolver};
 use crate::services::Services;
 
 use super::effects::{Door, LiveDoor};
+use super::examiner::Examiner;
 use super::exports::{Exports, NoExports};
 use super::generation::{Generation, PluginSource};
 use super::learned::Learned;
@@ -22,6 +23,7 @@ use super::permission::DeniedSink;
 use super::pool::Pool;
 use super::quota::Quotas;
 use super::require::Library;
+use super::stand_in::StandIn;
 
 /// Takes the effects of tasks that have ended, to commit them.
 pub type EffectSink = Arc<dyn Fn(PluginEffects, Caller) + Send + Sync>;
@@ -51,6 +53,10 @@ pub struct HostOptions {
     pub denied: DeniedSink,
     /// Where time, chance and the world come in; the live one without it.
     pub door: Option<Arc<dyn Door>>,
+    /// What stands in for the world while a plugin is tested; it is the door, too.
+    pub stand_in: Option<StandIn>,
+    /// Whoever runs tests, when this host runs their scripts.
+    pub examiner: Option<Arc<dyn Examiner>>,
 }
 
 impl HostOptions {
@@ -69,6 +75,8 @@ impl HostOptions {
             exports: Arc::new(NoExports),
             denied: Arc::new(|_| {}),
             door: None,
+            stand_in: None,
+            examiner: None,
         }
     }
 }
@@ -107,9 +115,11 @@ impl LuaHost {
     /// The machine gives no thread.
     pub fn new(options: HostOptions) -> std::io::Result<Self> {
         let pool = Pool::start(options.threads, options.in_flight_total, options.runtime.clone())?;
+        let stands_in = || options.stand_in.clone().map(|it| Arc::new(it) as Arc<dyn Door>);
         let door = options
             .door
             .clone()
+            .or_else(stands_in)
             .unwrap_or_else(|| Arc::new(LiveDoor::new(options.clock.clone(), options.runtime.clone())));
         let shared = Arc::new(Shared { door, sink: Arc::clone(&options.sink) });
         Ok(LuaHost {
@@ -144,6 +154,21 @@ impl LuaHost {
         self.pool.stop();
     }
 
+    /// Ends the pool's threads as soon as they have nothing to do; calls that wait are not waited for.
+    pub fn stop(&self) {
+        self.pool.stop();
+    }
+
+    /// Whether no script runs and none is about to: what is under way waits for something.
+    pub fn is_quiet(&self) -> bool {
+        self.pool.is_quiet()
+    }
+
+    /// Has all VMs look whether the time of their calls is over.
+    pub fn look_at_the_clock(&self) {
+        self.pool.sweep();
+    }
+
     /// Calls under way in all plugins.
     pub fn in_flight(&self) -> usize {
         self.pool.in_flight()
@@ -176,6 +201,14 @@ impl LuaHost {
 
     pub(super) fn exports(&self) -> Arc<dyn Exports> {
         Arc::clone(&self.options.exports)
+    }
+
+    pub(super) fn stand_in(&self) -> Option<StandIn> {
+        self.options.stand_in.clone()
+    }
+
+    pub(super) fn examiner(&self) -> Option<Arc<dyn Examiner>> {
+        self.options.examiner.clone()
     }
 
     pub(super) fn resolver(&self) -> Arc<dyn Resolver> {

@@ -2,6 +2,16 @@
 
 use super::require::Library;
 
+/// What tests require, and nothing else.
+pub const TEST: &str = "@panotti/test";
+
+/// The modules of a test: those of plugins, and `@panotti/test`.
+pub fn with_tests() -> Library {
+    let mut library = library();
+    library.insert("test.luau", include_str!("../../scripts/testing/test.luau"));
+    library
+}
+
 /// Every file of `scripts/lib`, by its path there.
 pub fn library() -> Library {
     Library::from([("inspect.luau", include_str!("../../scripts/lib/inspect.luau"))])

@@ -5,7 +5,8 @@
 //! `begin`, pass through `call` whenever their script runs, and `finish`; `budget` counts their time, `watchdog`
 //! stops them, `fault` says what went wrong. A `vm` is closed by `guards`, finds modules by `require`, and reaches
 //! the host by `api`; `convert` carries values across, `effects` is the door to time and the world. The `recorder`
-//! notes what each call asks and answers, and `replay` runs it again from that.
+//! notes what each call asks and answers, and `replay` runs it again from that. When a plugin is tested, a `stand_in` takes
+//! the place of the world, and the `examiner` does what the test asks for.
 
 pub mod host;
 pub mod generation;
@@ -42,9 +43,11 @@ pub mod convert;
 pub mod guards;
 pub mod surface;
 pub mod require;
-mod library;
+pub mod library;
 pub mod sources;
 pub mod recorder;
+pub mod stand_in;
+pub mod examiner;
 pub mod replay;
 mod prelude;
 mod chance;

@@ -129,6 +129,20 @@ impl Pool {
         self.wake_watchdog();
     }
 
+    /// Whether all threads wait for something to do.
+    pub fn is_quiet(&self) -> bool {
+        let queue = self.queue.lock();
+        let nothing = queue.runnable.is_empty() && queue.heavy.is_empty();
+        nothing && queue.idle.len() >= self.seats.lock().len()
+    }
+
+    /// Has all VMs look after their calls.
+    pub(super) fn sweep(&self) {
+        for actor in self.watched() {
+            actor.sweep();
+        }
+    }
+
     /// Calls of all plugins under way.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)

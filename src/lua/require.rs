@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mlua::{Function, Lua, MultiValue, Value};
 use parking_lot::Mutex;
 
+use super::library::TEST;
 use super::{guards, prelude};
 
 /// Source text of one file, at most.
@@ -13,6 +14,12 @@ pub const MAX_FILE_BYTES: usize = 256 << 10;
 
 /// Source text of all files of a plugin, at most.
 pub const MAX_SOURCE_BYTES: usize = 1 << 20;
+
+/// The module of tests.
+const TEST_FILE: &str = "@panotti/test.luau";
+
+/// Where a test's VM keeps the way to whoever runs the tests.
+pub(super) const EXAMINER: &str = "panotti.examiner";
 
 /// The shared modules of the host, which plugins require as `@panotti/<name>`: path below `scripts/lib` and source.
 pub type Library = BTreeMap<&'static str, &'static str>;
@@ -113,7 +120,10 @@ impl Modules {
             }
             state.loading.push(path.clone());
         }
-        let value = self.compile(lua, &path).and_then(|chunk| chunk.call::<MultiValue>(name.as_str()));
+        // The module of tests is given its way to whoever runs them; there is none anywhere else.
+        let tests = if path == TEST_FILE { lua.named_registry_value(EXAMINER)? } else { Value::Nil };
+        let value =
+            self.compile(lua, &path).and_then(|chunk| chunk.call::<MultiValue>((name.as_str(), tests)));
         let mut state = self.state.lock();
         state.loading.retain(|it| *it != path);
         let value = value?.into_iter().next().filter(|it| !it.is_nil());
@@ -129,6 +139,11 @@ impl Modules {
                 if self.library.contains_key(path.as_str()) {
                     return Ok(format!("@panotti/{path}"));
                 }
+            }
+            if name == TEST {
+                return Err(format!(
+                    "require: '{TEST}' is there in tests only: *_test.lua, *.test.lua and tests/*.lua, which `panotti test` runs"
+                ));
             }
             return Err(not_found(name, &[], self.library.keys().map(|it| format!("@panotti/{it}"))));
         }

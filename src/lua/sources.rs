@@ -7,7 +7,7 @@ use mlua::Lua;
 
 use crate::error::ScriptFault;
 
-use super::library::library;
+use super::library::{library, with_tests};
 use super::require::Modules;
 use super::{declared, fault};
 
@@ -23,6 +23,12 @@ impl Sources {
         let is_source = |path: &&String| path.ends_with(".lua") || path.ends_with(".luau");
         let paths = files.keys().filter(is_source).cloned().collect();
         Sources { modules: Modules::new(Arc::clone(files), Arc::new(library())), paths }
+    }
+
+    /// Those of a plugin and of its tests, which may require more.
+    pub fn with_tests(files: &Arc<BTreeMap<String, Arc<[u8]>>>) -> Self {
+        let modules = Modules::new(Arc::clone(files), Arc::new(with_tests()));
+        Sources { modules, ..Sources::new(files) }
     }
 
     /// Their paths.

@@ -202,6 +202,12 @@ fn install_gate(lua: &Lua, context: &Arc<ApiContext>, memory: &Arc<Memory>) -> m
             });
             return Err(mlua::Error::runtime(call.meter.describe(why)));
         }
+        if context.examiner.is_some()
+            && let Ok(place) = lua.traceback(None, 0)
+        {
+            // A test that hangs is told where, also when its time ends between two of its slices.
+            call.meter.note_seen_at(place.to_string_lossy());
+        }
         if lua.used_memory() > memory.collect_above.load(Ordering::Relaxed) {
             memory.collect(lua);
         }

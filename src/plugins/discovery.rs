@@ -214,9 +214,21 @@ pub(super) fn is_script(path: &str) -> bool {
     path.ends_with(".lua") || path.ends_with(".luau")
 }
 
+/// Whether a script is one of tests, or below `tests/` for their use: no part of what runs.
+pub(super) fn is_of_tests(path: &str) -> bool {
+    is_script(path) && (path.starts_with("tests/") || is_test(path))
+}
+
+/// Whether a script holds tests: `*_test.lua`, `*.test.lua`, and what stands right in `tests/`.
+pub(super) fn is_test(path: &str) -> bool {
+    let Some(stem) = path.strip_suffix(".lua").or_else(|| path.strip_suffix(".luau")) else { return false };
+    let stands_in_tests = path.strip_prefix("tests/").is_some_and(|it| !it.contains('/'));
+    stands_in_tests || stem.ends_with("_test") || stem.ends_with(".test")
+}
+
 /// What is part of a snapshot: everything else in the folder makes no other version.
 pub(super) fn belongs(path: &str) -> bool {
-    is_script(path)
+    is_script(path) && !is_of_tests(path)
         || ["plugin.yaml", "plugin.yaml.example"].contains(&path)
         || (path.starts_with("migrations/") && path.ends_with(".sql"))
 }

@@ -4,7 +4,7 @@
 //! settles their values; the `manager` loads them in order and puts them into the dispatcher's table; `handler`
 //! stands between the dispatcher and a running generation, with the `breaker` that leaves a harmful plugin alone
 //! for a while; `versions` tells how two versions of its files differ, and whether a new one is worse. `watch` notices
-//! edits of their files.
+//! edits of their files. `testing` runs the tests that lie in their folders, each case in a server of its own.
 
 pub mod archive;
 pub mod breaker;
@@ -33,6 +33,7 @@ pub mod start_notes;
 pub mod stats;
 pub mod status;
 pub mod templates;
+pub mod testing;
 pub mod versions;
 pub mod watch;
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub const TEMPLATES: &[Template] = &[
             file!("clip-tagger", "init.lua"),
             file!("clip-tagger", "lib/rules.lua"),
             file!("clip-tagger", "plugin.yaml"),
+            file!("clip-tagger", "tests/tags_test.lua"),
             file!("clip-tagger", "README.md"),
         ],
     },
@@ -39,6 +40,7 @@ pub const TEMPLATES: &[Template] = &[
         files: &[
             file!("recording-guard", "init.lua"),
             file!("recording-guard", "plugin.yaml"),
+            file!("recording-guard", "tests/guard_test.lua"),
             file!("recording-guard", "README.md"),
         ],
     },
@@ -48,6 +50,7 @@ pub const TEMPLATES: &[Template] = &[
         files: &[
             file!("http-route", "init.lua"),
             file!("http-route", "plugin.yaml"),
+            file!("http-route", "tests/notes_test.lua"),
             file!("http-route", "README.md"),
         ],
     },
@@ -57,6 +60,7 @@ pub const TEMPLATES: &[Template] = &[
         files: &[
             file!("scheduled", "init.lua"),
             file!("scheduled", "plugin.yaml"),
+            file!("scheduled", "tests/count_test.lua"),
             file!("scheduled", "README.md"),
         ],
     },

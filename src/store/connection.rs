@@ -28,6 +28,11 @@ impl Reader {
         Self::open(path, WRITER)
     }
 
+    /// From now on changes are answered before they are on the disk.
+    pub(super) fn forgo_durability(&mut self) -> Result<()> {
+        self.conn.batch_execute("PRAGMA synchronous = OFF").or_fail()
+    }
+
     /// A connection that cannot write.
     pub(super) fn open_reader(path: &Path) -> Result<Self> {
         Self::open(path, READER)

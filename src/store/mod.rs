@@ -104,12 +104,14 @@ pub struct StoreOptions {
     pub queue: usize,
     /// Disk space held back for deletes on a full disk; 0 = none.
     pub ballast_bytes: u64,
+    /// Whether what is answered survives a power cut; what is thrown away anyway need not.
+    pub durable: bool,
 }
 
 impl StoreOptions {
     /// The defaults for the database at `path`.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        StoreOptions { path: path.into(), readers: 8, queue: 4096, ballast_bytes: 16 << 20 }
+        StoreOptions { path: path.into(), readers: 8, queue: 4096, ballast_bytes: 16 << 20, durable: true }
     }
 }
 
@@ -139,6 +141,9 @@ impl Store {
     pub fn open(options: &StoreOptions) -> Result<Self> {
         private::make_private(&options.path);
         let mut connection = Reader::open_writer(&options.path)?;
+        if !options.durable {
+            connection.forgo_durability()?;
+        }
         migrate::migrate(&mut connection, &options.path, migrate::MIGRATIONS)?;
         let clip_ids = ClipIds::after_last(&mut connection)?;
         let mut ballast = Ballast::beside(&options.path, options.ballast_bytes);
@@ -226,6 +231,11 @@ impl Store {
     /// Changes that wait for the writer.
     pub fn waiting(&self) -> usize {
         self.inner.writer.waiting()
+    }
+
+    /// Whether no change waits or is being made.
+    pub fn is_idle(&self) -> bool {
+        self.inner.writer.is_idle()
     }
 
     /// Takes no more changes, runs those that wait, and ends the writer. Reading goes on.

@@ -35,6 +35,8 @@ pub(super) enum Taken {
 struct Lanes {
     jobs: VecDeque<Box<dyn Work>>,
     idle: VecDeque<Box<dyn Work>>,
+    /// Jobs that were taken and are not answered yet.
+    taken: usize,
     closed: bool,
 }
 
@@ -73,11 +75,14 @@ impl Queue {
     /// Takes what is there, at most `max`; waits only when there is nothing, at most for `patience`.
     pub(super) fn take(&self, max: usize, patience: Option<Duration>) -> Taken {
         let mut lanes = self.lanes.lock();
+        // Whoever takes more has answered what it took before.
+        lanes.taken = 0;
         loop {
-            let Lanes { jobs, idle, closed } = &mut *lanes;
+            let Lanes { jobs, idle, closed, taken } = &mut *lanes;
             let lane = if jobs.is_empty() { idle } else { jobs };
             if !lane.is_empty() {
                 let count = lane.len().min(max);
+                *taken = count;
                 return Taken::Jobs(lane.drain(..count).collect());
             }
             if *closed {
@@ -97,6 +102,12 @@ impl Queue {
     /// Jobs that wait.
     pub(super) fn len(&self) -> usize {
         self.lanes.lock().jobs.len()
+    }
+
+    /// Whether nothing waits and all that was taken is answered.
+    pub(super) fn is_idle(&self) -> bool {
+        let lanes = self.lanes.lock();
+        lanes.jobs.is_empty() && lanes.idle.is_empty() && lanes.taken == 0
     }
 
     /// Takes no more; what waits is still run.

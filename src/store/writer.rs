@@ -92,6 +92,10 @@ impl Writer {
         self.queue.len()
     }
 
+    pub(super) fn is_idle(&self) -> bool {
+        self.queue.is_idle()
+    }
+
     /// Runs what waits and ends the thread.
     pub(super) fn close(&self) {
         self.queue.close();

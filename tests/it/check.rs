@@ -164,3 +164,31 @@ fn a_finding_is_shown_as_a_compiler_shows_it_and_a_plugin_is_found_by_name() {
     assert_eq!((code, out.as_str()), (Some(2), ""));
     assert!(told.contains("nowhere") && told.contains("user_plugins"), "{told}");
 }
+
+#[test]
+fn tests_may_ask_for_their_module_and_are_checked_like_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        &[
+            ("p/init.lua", "require('@panotti/test')\n"),
+            ("p/tests/good_test.lua", "local t = require('@panotti/test')\nrequire('lib.rules')\nrequire('tests.own.part')\n"),
+            ("p/tests/own/part.lua", "return 1"),
+            ("p/lib/rules.lua", "return {}"),
+            ("p/tests/bad_test.lua", "local t = require('@panotti/tset')\npanotti.kv.gett('x')\n"),
+            ("p/broken_test.lua", "local = 1\n"),
+        ],
+    );
+    let found = findings(folder.path());
+    let places: Vec<Value> = found.iter().map(place).collect();
+    assert_eq!(
+        places,
+        [
+            json!(["init.lua", 1, 1, "require"]),
+            json!(["broken_test.lua", 1, null, "syntax"]),
+            json!(["tests/bad_test.lua", 1, 11, "require"]),
+            json!(["tests/bad_test.lua", 2, 12, "unknown-name"]),
+        ],
+        "{found:#?}"
+    );
+}

@@ -53,6 +53,7 @@ mod sounds;
 mod start_stop;
 mod strays;
 mod stubs;
+mod testing;
 mod tls;
 mod traces;
 mod tracks;

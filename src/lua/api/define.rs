@@ -16,6 +16,7 @@ use crate::lua::recorder::{Class, Note, class_of};
 use super::args::Args;
 use super::permit;
 use super::recorded;
+use super::tested;
 use super::stubs::{Entry, ModuleDoc, find_similar};
 
 const GLUE: &str = include_str!("../../../scripts/prelude/api.luau");
@@ -123,8 +124,13 @@ impl<'a> Build<'a> {
             }
             let note = Note::begin(&ctx, class, &shapes, name, &values);
             let mut args = Args::new(lua, name, &shapes, values);
-            let work =
-                || noting_panics(&ctx, || body(lua, &ctx, &mut args).and_then(|reply| args.finish(reply)));
+            let ordered = tested::ordered(&ctx, class, name);
+            let work = || match ordered.transpose() {
+                Some(done) => done,
+                None => {
+                    noting_panics(&ctx, || body(lua, &ctx, &mut args).and_then(|reply| args.finish(reply)))
+                }
+            };
             let outcome = watched(note.as_ref(), work);
             let done = finish(lua, &ctx, &shapes, name, outcome);
             if let Some(note) = note {
@@ -168,8 +174,11 @@ impl<'a> Build<'a> {
             let begin = || {
                 noting_panics(&ctx, || body(&ctx, &mut args).and_then(|work| args.check_end().map(|()| work)))
             };
-            // What is answered from a record does not begin.
-            let work = replayed.is_none().then(|| watched(note.as_ref(), begin));
+            let ordered = tested::ordered(&ctx, class, name);
+            let at_work = tested::at_work(&ctx, name);
+            // What is answered from a record, or fails because a test wants it to, does not begin.
+            let begins = replayed.is_none() && matches!(ordered, Ok(None));
+            let work = begins.then(|| watched(note.as_ref(), begin));
             let (ctx, shapes, lua) = (ctx.clone(), shapes.clone(), lua.weak());
             async move {
                 let unloaded = || mlua::Error::runtime("the plugin was unloaded");
@@ -191,8 +200,9 @@ impl<'a> Build<'a> {
                         .await
                     }
                     Some(Err(raise)) => Err(raise),
-                    None => Ok(Reply::Nothing),
+                    None => ordered.map(|it| it.unwrap_or(Reply::Nothing)),
                 };
+                drop(at_work);
                 let lua = lua.try_upgrade().ok_or_else(unloaded)?;
                 let done = finish(&lua, &ctx, &shapes, name, outcome);
                 if let Some(note) = note {

@@ -126,6 +126,12 @@ impl Place {
                 let root = if name == "clips" { Root::Clips } else { Root::Recordings };
                 (root, path.trim_start_matches('/').to_owned())
             }
+            _ if text.starts_with('/') && ctx.stand_in.is_some() => {
+                return Err(Raise::Wrong(format!(
+                    "'{}' is outside of the plugin's own files, which are the only ones in tests",
+                    crate::lua::fault::clean(text, 100)
+                )));
+            }
             _ if text.starts_with('/') => named(ctx, args, text, what)?,
             _ => (Root::Own, text.to_owned()),
         };

@@ -24,9 +24,11 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
         let function = build.function(path, move |_, ctx, args| {
             let text = args.bytes("msg")?.to_string_lossy();
             let fields = args.json("fields")?;
-            match &ctx.replay {
-                Some(replay) => replay.log(name, &text, &fields),
-                None => write(ctx, level, &text, &fields),
+            match (&ctx.replay, &ctx.stand_in, &ctx.examiner) {
+                (Some(replay), ..) => replay.log(name, &text, &fields),
+                (None, Some(stand_in), _) => stand_in.note_line(name, &ctx.secrets.mask(&text), &fields),
+                (None, None, Some(examiner)) => examiner.line(name, &text, &fields),
+                (None, None, None) => write(ctx, level, &text, &fields),
             }
             Ok(Reply::Nothing)
         })?;

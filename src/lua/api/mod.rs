@@ -15,6 +15,7 @@ mod assets;
 mod base64;
 mod clips;
 mod db;
+mod examine;
 mod events;
 mod export;
 mod fs;
@@ -32,6 +33,7 @@ mod regex;
 mod route;
 mod schedule;
 mod task;
+mod tested;
 mod time;
 pub(crate) mod top;
 mod url;
@@ -121,6 +123,9 @@ pub fn install(lua: &Lua, ctx: &Arc<ApiContext>, shapes: &Arc<Shapes>) -> mlua::
             Entry::Table(make) => Value::Table(build.close(make(&build)?, doc)?),
         };
         panotti.raw_set(module.name, value)?;
+    }
+    if let Some(examiner) = &ctx.examiner {
+        examine::install(&build, examiner)?;
     }
     let log: Table = panotti.raw_get("log")?;
     lua.globals().raw_set("print", build.printer(&log.raw_get("info")?)?)?;

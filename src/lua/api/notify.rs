@@ -53,7 +53,9 @@ fn notify(ctx: &ApiContext, args: &mut Args, rate: &Rate) -> Outcome {
             ctx.limits.notifications_per_min
         )));
     }
-    log::info!(plugin = &*ctx.plugin, generation = ctx.generation, level = level; "notifies: {title}: {message}");
+    if ctx.stand_in.is_none() {
+        log::info!(plugin = &*ctx.plugin, generation = ctx.generation, level = level; "notifies: {title}: {message}");
+    }
     let data =
         json!({ "plugin": &*ctx.plugin, "title": title, "message": message, "level": level, "url": url });
     let subject = Some(format!("plugin/{}", ctx.plugin));

@@ -47,8 +47,15 @@ fn run(
     let limits = ctx.limits;
     let (call, quotas, runtime) = (ctx.call()?, Arc::clone(&ctx.quotas), ctx.runtime.clone());
     let (files, plugin) = (ctx.services.plugin_files.clone(), Arc::clone(&ctx.plugin));
+    let stand_in = ctx.stand_in.clone();
     Ok(async move {
         let failed = |code: &'static str, message: String| Ok(Reply::Failed { code, message });
+        if let Some(stand_in) = stand_in {
+            return match stand_in.run(&tool, &arguments, &input).await {
+                Ok(ended) => Ok(made(ended)),
+                Err((code, message)) => failed(code, message),
+            };
+        }
         let Some(path) = path else {
             let why = format!(
                 "the admin has named no tool '{tool}'; the setting process_tools does, as {tool}=/usr/bin/{tool}"

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::lua::actor::Actor;
 use crate::lua::context::{ApiContext, CallState};
-use crate::lua::effects::Door;
+use crate::lua::effects::{Door, Work};
 use crate::lua::fault;
 use crate::lua::prelude;
 use crate::lua::strand::{Done, Job};
@@ -35,6 +35,7 @@ type Part = oneshot::Receiver<mlua::Result<MultiValue>>;
 pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let home = Home::of(build.lua).map(|it| Arc::downgrade(&it)).unwrap_or_default();
     let door = door(build);
+    let own_door = Arc::clone(&door);
     let host = build.lua.create_table()?;
     let at = home.clone();
     let gather = build.waiting("panotti.task.gather", move |ctx, args| {
@@ -66,10 +67,11 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     )?;
     host.raw_set(
         "join",
-        build.waiting("task:join", |_, args| {
+        build.waiting("task:join", move |_, args| {
             let task = handle::<Arc<Task>>(args, "task", "a task")?;
             let timeout = args.optional_number("timeout")?;
-            Ok(join(task, timeout))
+            let time = timeout.map(|it| Duration::try_from_secs_f64(it.max(0.0)).unwrap_or(Duration::MAX));
+            Ok(join(task, time.map(|it| own_door.sleep(it))))
         })?,
     )?;
     host.raw_set(
@@ -191,33 +193,33 @@ fn delay(
     }
     // The function stays with the actor: nothing of a VM may be dropped elsewhere.
     let number = actor.parked.put(function, Arc::clone(&task));
-    let (wait, waiting) =
+    let (mut wait, waiting) =
         (door.sleep(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)), task.clone());
     let home = Weak::clone(home);
     ctx.runtime.spawn(async move {
         tokio::select! {
-            () = wait => {}
+            () = &mut wait => {}
             () = waiting.ended() => {}
         }
         if let Some(actor) = home.upgrade() {
             actor.start(Job::Due(number));
         }
+        // Only now is the wait over for whoever watches the clock.
+        drop(wait);
     });
     Ok(task)
 }
 
-async fn join(task: Arc<Task>, timeout: Option<f64>) -> Outcome {
-    let ended = match timeout {
+async fn join(task: Arc<Task>, wait: Option<Work<()>>) -> Outcome {
+    let ended = match wait {
         None => task.join().await,
-        Some(seconds) => {
-            let time = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
-            match tokio::time::timeout(time, task.join()).await {
-                Ok(ended) => ended,
-                Err(_) => {
-                    return Ok(Reply::Failed {
-                        code: "timeout",
-                        message: "the task is not done yet".to_owned(),
-                    });
+        Some(wait) => {
+            tokio::select! {
+                biased;
+                ended = task.join() => ended,
+                () = wait => {
+                    let message = "the task is not done yet".to_owned();
+                    return Ok(Reply::Failed { code: "timeout", message });
                 }
             }
         }

@@ -54,6 +54,8 @@ impl Vm {
         let world = World::new(RUNTIME.handle(), clock.clone());
         let lua = Lua::new_with(guards::libraries(), LuaOptions::new().catch_rust_panics(true)).unwrap();
         let mut ctx = ApiContext {
+            stand_in: None,
+            examiner: None,
             plugin: "quiet".into(),
             generation: 7,
             version: "1.2.0".into(),

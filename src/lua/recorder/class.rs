@@ -33,6 +33,8 @@ pub fn class_of(name: &str, waits: bool) -> Option<Class> {
         | ("panotti.time.parse" | "panotti.time.format", _)
         | ("panotti.task.gather" | "panotti.task.gather_settled" | "panotti.task.mutex", _)
         | ("panotti.task.semaphore" | "lock:with", _)
+        // What tests ask for.
+        | ("t.case" | "t.note" | "t.ask", _)
         | ("panotti.import" | "panotti.once", false) => Class::Local,
         ("panotti.log.debug" | "panotti.log.info" | "panotti.log.warn" | "panotti.log.error", _)
         | ("panotti.task.spawn" | "panotti.task.delay", _) => Class::Told,

@@ -61,6 +61,7 @@ pub fn check(name: &str, folder: &Path, env: &PluginEnv, limits: &LimitRules) ->
         check.found.push(finding);
     }
     check.sources(&snapshot, manifest.as_ref());
+    check.tests(folder);
     check.found
 }
 
@@ -126,6 +127,24 @@ impl Check<'_> {
         }
         if let Some(manifest) = manifest.filter(|_| whole) {
             self.unused(manifest, &modules, snapshot);
+        }
+    }
+
+    /// Tests are no part of the plugin: they may ask for `@panotti/test`, and need no permissions.
+    fn tests(&mut self, folder: &Path) {
+        use super::discovery::is_of_tests;
+        // A folder that cannot be read was told of.
+        let Ok(files) = super::testing::files_of(folder) else { return };
+        let sources = Sources::with_tests(&files.scripts);
+        let (mut broken, faults) = (HashSet::new(), sources.faults());
+        for fault in faults.into_iter().filter(|it| it.file.as_deref().is_some_and(is_of_tests)) {
+            broken.extend(fault.file.clone());
+            self.syntax(fault);
+        }
+        for path in sources.paths().iter().filter(|it| is_of_tests(it) && !broken.contains(*it)) {
+            if let Some(named) = sources.text(path).and_then(names::read) {
+                self.names(&sources, path, named, None);
+            }
         }
     }
 

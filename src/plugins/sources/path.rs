@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::{Code, Error};
-use crate::plugins::discovery::{MAX_DEPTH, belongs, is_script};
+use crate::plugins::discovery::{MAX_DEPTH, belongs, is_of_tests, is_script};
 
 /// Bytes a path may have.
 pub const PATH_MAX_BYTES: usize = 512;
@@ -26,7 +26,7 @@ pub enum Kind {
     Migration,
     /// What people read (`*.md`, `*.txt`, a licence); another text is no other version.
     Document,
-    /// What tests need beside scripts, below `tests/`; another text is no other version.
+    /// Tests (`*_test.lua`, `*.test.lua`) and what they need, below `tests/`; another text is no other version.
     Fixture,
 }
 
@@ -41,6 +41,7 @@ impl Kind {
         let name = path.rsplit('/').next().unwrap_or(path);
         let is_licence = ["LICENSE", "LICENCE", "NOTICE", "CHANGELOG", "README"].contains(&name);
         match path {
+            _ if is_of_tests(path) => Some(Kind::Fixture),
             _ if is_script(path) => Some(Kind::Script),
             _ if belongs(path) && path.ends_with(".sql") => Some(Kind::Migration),
             _ if belongs(path) => Some(Kind::Manifest),
@@ -177,7 +178,11 @@ mod tests {
         for (path, kind) in [
             ("init.lua", Kind::Script),
             ("lib/a.luau", Kind::Script),
-            ("tests/a.lua", Kind::Script),
+            ("tests/a.lua", Kind::Fixture),
+            ("tests/lib/a.lua", Kind::Fixture),
+            ("lib/a_test.lua", Kind::Fixture),
+            ("a.test.luau", Kind::Fixture),
+            ("lib/attest.lua", Kind::Script),
             ("plugin.yaml", Kind::Manifest),
             ("plugin.yaml.example", Kind::Manifest),
             ("migrations/0001_a/up.sql", Kind::Migration),

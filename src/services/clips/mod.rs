@@ -14,6 +14,7 @@ mod update;
 use serde_json::{Map, Value};
 
 use crate::error::{Code, Error, Result};
+use crate::hooks::Hook;
 use crate::model::clip::Clip;
 use crate::model::time::MissingOffset;
 
@@ -28,6 +29,14 @@ pub use delete::delete;
 pub use read::{content, get, list, stats, waveform};
 pub use rules::{CUT, FIELDS, create_schema};
 pub use update::update;
+
+/// Judges what a plugin made of a clip that `hook` is asked about.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_patch(services: &Services, hook: Hook, clip: &Map<String, Value>) -> std::result::Result<(), String> {
+    pipeline::check_payload(services, hook, clip)
+}
 
 /// The subject of a clip's events.
 pub fn subject(id: i64) -> String {

@@ -23,7 +23,7 @@ pub use end::end;
 pub(super) use end::ended;
 pub use read::{Detail, Include, active, events, get, list, tasks};
 pub use rules::{END, METADATA_KEYS, PATCH, START};
-pub use start::start;
+pub use start::{check_patch, start};
 
 /// Whose words a body is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

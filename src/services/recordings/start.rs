@@ -57,6 +57,15 @@ pub async fn start(
 }
 
 /// The recording as the client wants it.
+/// Judges what a plugin made of a recording that is about to start.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_patch(services: &Services, recording: &Map<String, Value>) -> std::result::Result<(), String> {
+    let how = Dialect::V1.reading(services, true);
+    check_patched(START, Hook::BeforeRecordingStart.info().may_patch, recording, how)
+}
+
 fn draft(sent: &Checked, id: String, now: Timestamp) -> Recording {
     Recording {
         id,

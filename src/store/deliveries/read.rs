@@ -1,7 +1,7 @@
 //! How many deliveries there are, in each state.
 
 use diesel::RunQueryDsl;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use crate::error::Result;
 use crate::model::time::Timestamp;
@@ -65,6 +65,18 @@ impl Reader {
              state = 'ready') OR EXISTS (SELECT 1 FROM deliveries WHERE subscriber = value AND state = 'suspect')",
         );
         due.bind(now.0).bind(to_text(&subscribers)?).load(&mut self.conn).or_fail()
+    }
+
+    /// When the next delivery is tried again, after `now`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn next_delayed(&mut self, now: Timestamp) -> Result<Option<Timestamp>> {
+        let next = statement::<Nullable<BigInt>>(
+            "SELECT min(next_at) FROM deliveries WHERE state = 'delayed' AND next_at > ?",
+        );
+        let rows: Vec<Option<i64>> = next.bind(now.0).load(&mut self.conn).or_fail()?;
+        Ok(rows.first().copied().flatten().map(Timestamp))
     }
 
     /// How many deliveries of the event at `seq` are not final yet.

@@ -88,7 +88,7 @@ impl Shared {
         let most = Duration::from_millis(ctx.limits.http_wall_ms);
         let timeout = wanted.timeout.map_or(most, |it| it.min(most));
         let max_body_bytes = usize::try_from(ctx.limits.http_body_mib << 20).unwrap_or(usize::MAX);
-        let shut = args.shut(ctx, "http");
+        let (shut, stand_in) = (args.shut(ctx, "http"), ctx.stand_in.clone());
         let (turns, quotas, runtime) =
             (Arc::clone(&self.turns), Arc::clone(&ctx.quotas), ctx.runtime.clone());
         let places = ctx.limits.http_requests.max(ctx.limits.instances) as u64;
@@ -108,8 +108,10 @@ impl Shared {
                     .map_or(timeout, |it| timeout.min(it.saturating_duration_since(Instant::now()))),
                 max_body_bytes,
             };
-            let sending = Ended(runtime.spawn(async move { client.send(request).await }));
-            let answer = sending.await;
+            let answer = match stand_in {
+                Some(stand_in) => stand_in.http(request).await,
+                None => Ended(runtime.spawn(async move { client.send(request).await })).await,
+            };
             drop(held);
             Ok(match answer {
                 Ok(response) => made(response),

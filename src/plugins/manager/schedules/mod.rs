@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::hooks::{Missed, Offer, Overlap, ScheduleOffer, ScheduleWhen};
 use crate::model::schedule::ScheduleRow;
 
+use super::Manager;
 use super::slot::Live;
 
 pub(super) use self::timer::keep_time;
@@ -32,6 +33,13 @@ struct UnderWay {
     count: AtomicU32,
     /// One more waits for them.
     waiting: AtomicBool,
+}
+
+impl Manager {
+    /// The wall clock was moved by hand: what is due by it begins now.
+    pub fn look_at_the_clock(&self) {
+        self.0.schedules.look_again();
+    }
 }
 
 impl Schedules {

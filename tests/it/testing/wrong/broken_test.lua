@@ -1,0 +1,2 @@
+local t = require("@panotti/test")
+t.case("never", function(
