@@ -132,8 +132,9 @@ impl Pool {
     /// Whether all threads wait for something to do.
     pub fn is_quiet(&self) -> bool {
         let queue = self.queue.lock();
-        let nothing = queue.runnable.is_empty() && queue.heavy.is_empty();
-        nothing && queue.idle.len() >= self.seats.lock().len()
+        let idle = queue.light.idle.len() + queue.heavy.idle.len();
+        let nothing = queue.light.runnable.is_empty() && queue.heavy.runnable.is_empty();
+        nothing && idle >= self.seats.lock().len()
     }
 
     /// Has all VMs look after their calls.

@@ -184,9 +184,9 @@ fn tests_may_ask_for_their_module_and_are_checked_like_the_rest() {
     assert_eq!(
         places,
         [
-            json!(["init.lua", 1, 1, "require"]),
+            json!(["init.lua", 1, 9, "require"]),
             json!(["broken_test.lua", 1, null, "syntax"]),
-            json!(["tests/bad_test.lua", 1, 11, "require"]),
+            json!(["tests/bad_test.lua", 1, 19, "require"]),
             json!(["tests/bad_test.lua", 2, 12, "unknown-name"]),
         ],
         "{found:#?}"

@@ -22,6 +22,7 @@ use crate::lua::replay::LogLine;
 use crate::lua::stand_in::StandIn;
 use crate::lua::{Generation, HostOptions, LuaHost, PluginSource};
 use crate::model::call::{CallContext, Caller, Outcome};
+use crate::plugins::problem::excerpt;
 
 use super::desk::{Desk, runtime};
 use super::find::TestFiles;
@@ -142,6 +143,7 @@ async fn conduct(plan: &Plan<'_>, file: &str, found: &Found, case: &mut TestCase
         plugin: plan.plugin,
         files: &plan.files.plugin,
         fixtures: &plan.files.fixtures,
+        scripts: &plan.files.scripts,
         roots: plan.roots,
         seed: plan.seed,
         hosts: Vec::new(),
@@ -203,8 +205,12 @@ async fn attend(
         if is_over {
             failure.message = "the case ran longer than its time (--timeout)".to_owned();
         }
-        if failure.file.is_none() {
+        // What it waited for is nothing of its own; the line that asked is.
+        if failure.file.as_ref().is_none_or(|it| it.starts_with('@')) {
             (failure.file, failure.line) = desktop.place.lock().clone().unzip();
+            let text = failure.file.as_ref().and_then(|it| stage.scripts.get(it));
+            let text = text.and_then(|it| std::str::from_utf8(it).ok());
+            failure.excerpt = text.zip(failure.line).and_then(|(text, line)| excerpt(text, line as usize));
         }
         let notes = desktop.notes.lock();
         let said = notes.iter().rev().find(|(message, _)| failure.message.starts_with(first_line(message)));

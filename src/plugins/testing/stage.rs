@@ -87,6 +87,8 @@ pub(super) struct Stage<'a> {
     pub(super) plugin: &'a str,
     pub(super) files: &'a BTreeMap<String, Arc<[u8]>>,
     pub(super) fixtures: &'a BTreeMap<String, Arc<[u8]>>,
+    /// All scripts, of the plugin and of its tests.
+    pub(super) scripts: &'a BTreeMap<String, Arc<[u8]>>,
     pub(super) roots: &'a [PathBuf],
     pub(super) seed: u64,
     pub(super) hosts: Vec<Bench>,

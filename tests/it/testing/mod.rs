@@ -159,9 +159,8 @@ fn a_test_reaches_nothing_of_the_machine_and_the_module_is_nowhere_else() {
     let folder = tempfile::tempdir().unwrap();
     let plugin = folder.path().join("user_plugins/nosy");
     fs::create_dir_all(plugin.join("tests")).unwrap();
-    fs::write(plugin.join("plugin.yaml"), "permissions: { http: true, process: [cat], fs: [/etc:read] }\n").unwrap();
     let init = "panotti.route('GET', '/look', function()
-        local _, net = panotti.http.get('http://127.0.0.1:1/')
+        local _, net = panotti.http.get('http://other.example/')
         local _, program = panotti.process.run('cat', { '/etc/passwd' })
         local ok, disk = pcall(panotti.fs.read, '/etc/passwd')
         return { net = net.code, program = program.code, ok = ok, disk = tostring(disk) }
