@@ -71,10 +71,13 @@ pub(super) fn run(command: TestCommand) -> Result<(), Failure> {
         timeout: Duration::from_secs_f64(command.timeout),
     };
     if command.watch {
-        return super::test_watch::watch(|| plugins_again(&command, &settings), |found| {
-            let seed = command.seed.unwrap_or_else(chance);
-            once(&command, found, &TestOptions { seed, ..options.clone() })
-        });
+        return super::test_watch::watch(
+            || plugins_again(&command, &settings),
+            |found| {
+                let seed = command.seed.unwrap_or_else(chance);
+                once(&command, found, &TestOptions { seed, ..options.clone() })
+            },
+        );
     }
     once(&command, &plugins, &options)
 }

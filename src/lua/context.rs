@@ -20,6 +20,8 @@ use crate::net::Resolver;
 use crate::services::Services;
 
 use super::budget::Meter;
+use super::budget::Skipped;
+use super::examiner::Examiner;
 use super::exports::Exports;
 use super::learned::Learned;
 use super::permission::{DeniedSink, Permissions};
@@ -28,10 +30,8 @@ use super::rate::Rate;
 use super::recorder::{Origin, Record};
 use super::registry::Registry;
 use super::replay::Replay;
-use super::budget::Skipped;
-use super::examiner::Examiner;
-use super::stand_in::StandIn;
 use super::secrets::Secrets;
+use super::stand_in::StandIn;
 use super::transactions::Transactions;
 use super::under_way::UnderWay;
 

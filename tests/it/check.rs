@@ -172,7 +172,10 @@ fn tests_may_ask_for_their_module_and_are_checked_like_the_rest() {
         folder.path(),
         &[
             ("p/init.lua", "require('@panotti/test')\n"),
-            ("p/tests/good_test.lua", "local t = require('@panotti/test')\nrequire('lib.rules')\nrequire('tests.own.part')\n"),
+            (
+                "p/tests/good_test.lua",
+                "local t = require('@panotti/test')\nrequire('lib.rules')\nrequire('tests.own.part')\n",
+            ),
             ("p/tests/own/part.lua", "return 1"),
             ("p/lib/rules.lua", "return {}"),
             ("p/tests/bad_test.lua", "local t = require('@panotti/tset')\npanotti.kv.gett('x')\n"),

@@ -16,8 +16,8 @@ use crate::lua::recorder::{Class, Note, class_of};
 use super::args::Args;
 use super::permit;
 use super::recorded;
-use super::tested;
 use super::stubs::{Entry, ModuleDoc, find_similar};
+use super::tested;
 
 const GLUE: &str = include_str!("../../../scripts/prelude/api.luau");
 

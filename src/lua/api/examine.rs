@@ -52,7 +52,9 @@ pub(super) fn install(build: &Build, examiner: &Arc<dyn Examiner>) -> mlua::Resu
     let case = build.function("t.case", move |lua, ctx, args| {
         let (name, function) = (args.text_up_to("name", 200)?, args.callback("fn")?);
         if ctx.call()?.kind != CallKind::Load {
-            return Err(Raise::Wrong("cases are registered while the file loads, not inside of a case".to_owned()));
+            return Err(Raise::Wrong(
+                "cases are registered while the file loads, not inside of a case".to_owned(),
+            ));
         }
         if name.trim().is_empty() {
             return Err(args.wrong_because("name", "must not be empty"));
@@ -64,9 +66,8 @@ pub(super) fn install(build: &Build, examiner: &Arc<dyn Examiner>) -> mlua::Resu
         if offers.len() >= MAX_CASES {
             return Err(Raise::Limit(format!("a file of tests may have {MAX_CASES} cases")));
         }
-        let slot = ctx
-            .registry
-            .offer(function, |slot| Offer::Export(ExportOffer { slot, name: name.clone() }));
+        let slot =
+            ctx.registry.offer(function, |slot| Offer::Export(ExportOffer { slot, name: name.clone() }));
         own.case(slot, &name, place(lua));
         Ok(Reply::Nothing)
     })?;

@@ -102,7 +102,8 @@ impl StandIn {
             };
             let answer = own.answer_of(stub, shown).await;
             let answer = answer.map_err(|message| Fault::Failed { code: "stub", message })?;
-            let delay = Duration::try_from_secs_f64(answer["delay"].as_f64().unwrap_or(0.0)).unwrap_or_default();
+            let delay =
+                Duration::try_from_secs_f64(answer["delay"].as_f64().unwrap_or(0.0)).unwrap_or_default();
             if delay > request.timeout {
                 own.sleep(request.timeout).await;
                 return Err(Fault::TooSlow(request.timeout));
@@ -147,7 +148,8 @@ impl StandIn {
             if let Some((code, message)) = error_of(&answer) {
                 return Err((kept(&code), message));
             }
-            let delay = Duration::try_from_secs_f64(answer["delay"].as_f64().unwrap_or(0.0)).unwrap_or_default();
+            let delay =
+                Duration::try_from_secs_f64(answer["delay"].as_f64().unwrap_or(0.0)).unwrap_or_default();
             if !delay.is_zero() {
                 own.sleep(delay).await;
             }

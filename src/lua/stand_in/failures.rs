@@ -7,8 +7,7 @@ use parking_lot::Mutex;
 use super::StandIn;
 
 /// Modules whose functions can be made to fail.
-pub const FAILING: &[&str] =
-    &["http", "process", "db", "kv", "fs", "assets", "media", "recordings", "clips"];
+pub const FAILING: &[&str] = &["http", "process", "db", "kv", "fs", "assets", "media", "recordings", "clips"];
 
 /// Codes that tests have thought of so far, at most.
 const MAX_CODES: usize = 1_000;

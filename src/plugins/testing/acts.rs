@@ -168,8 +168,9 @@ fn fixture(bench: &mut Bench, name: &str, fixtures: &BTreeMap<String, Arc<[u8]>>
         )));
     };
     let trace: Result<Trace, _> = serde_json::from_slice(bytes);
-    let mut trace = trace
-        .map_err(|fault| Refusal::new(format!("{path} is no recorded call (GET /api/v1/traces/{{id}}): {fault}")))?;
+    let mut trace = trace.map_err(|fault| {
+        Refusal::new(format!("{path} is no recorded call (GET /api/v1/traces/{{id}}): {fault}"))
+    })?;
     trace.plugin = bench.plugin.to_string();
     let manager = bench.manager.clone();
     bench.begin(async move { Ok(json!(manager.replay(&trace, ReplayCode::Live).await?)) });

@@ -54,7 +54,9 @@ pub(super) async fn fire(bench: &mut Bench, hook: &str, payload: Value) -> Resul
 /// Publishes an event, and waits until all who subscribed were told.
 pub(super) async fn emit(bench: &mut Bench, event: &Value) -> Result<(), Refusal> {
     let Some(fields) = event.as_object() else {
-        return Err(Refusal::new("host:emit: the event must be a table such as { type = \"a.b\", data = {} }"));
+        return Err(Refusal::new(
+            "host:emit: the event must be a table such as { type = \"a.b\", data = {} }",
+        ));
     };
     const KNOWN: &[&str] = &["type", "data", "subject", "source", "priority"];
     if let Some(key) = fields.keys().find(|it| !KNOWN.contains(&it.as_str())) {
@@ -146,8 +148,7 @@ fn response(answer: Answer) -> Value {
 pub(super) fn answered(status: u16, headers: &[(String, String)], body: &[u8]) -> Value {
     let headers: Map<String, Value> =
         headers.iter().map(|(name, text)| (name.clone(), text.clone().into())).collect();
-    let mut shown =
-        json!({ "status": status, "headers": headers, "body": String::from_utf8_lossy(body) });
+    let mut shown = json!({ "status": status, "headers": headers, "body": String::from_utf8_lossy(body) });
     if let Ok(json) = serde_json::from_slice::<Value>(body) {
         shown["json"] = json;
     }

@@ -116,7 +116,8 @@ mod tests {
             line: Some(3),
             ..TestFailure::default()
         };
-        let bad = TestCase { name: "<&\">".to_owned(), failure: Some(failure.clone()), ..TestCase::default() };
+        let bad =
+            TestCase { name: "<&\">".to_owned(), failure: Some(failure.clone()), ..TestCase::default() };
         let good = TestCase { name: "fine".to_owned(), line: Some(7), ok: true, ..TestCase::default() };
         let file = TestFile { file: "tests/a.lua".to_owned(), cases: vec![bad, good], failure: None };
         let broken =

@@ -149,7 +149,8 @@ fn roots(folder: &Path, options: &TestOptions) -> Vec<PathBuf> {
 
 /// The config that a file of tests sees when it requires the plugin's own modules.
 fn config(name: &str, files: &TestFiles, options: &TestOptions) -> Arc<Value> {
-    let env = PluginEnv::new(std::env::vars().filter(|(it, _)| !it.contains("__")), &options.settings.plugin_env);
+    let env =
+        PluginEnv::new(std::env::vars().filter(|(it, _)| !it.contains("__")), &options.settings.plugin_env);
     let snapshot = Snapshot::of(files.plugin.clone());
     match manifest::read(name, &snapshot, &env, &options.settings.limit_rules()) {
         Ok(manifest) => {

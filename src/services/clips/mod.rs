@@ -34,7 +34,11 @@ pub use update::update;
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn check_patch(services: &Services, hook: Hook, clip: &Map<String, Value>) -> std::result::Result<(), String> {
+pub fn check_patch(
+    services: &Services,
+    hook: Hook,
+    clip: &Map<String, Value>,
+) -> std::result::Result<(), String> {
     pipeline::check_payload(services, hook, clip)
 }
 

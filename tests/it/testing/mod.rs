@@ -47,7 +47,9 @@ fn the_tests_of_the_shipped_plugins_all_go_well() {
     let (code, out, told) = run(folder.path(), &["test", source("user_plugins").to_str().unwrap()]);
     assert_eq!(code, Some(0), "{out}{told}");
     let plugins = fs::read_dir(source("user_plugins")).unwrap().map(|it| it.unwrap().path());
-    for plugin in plugins.filter(|it| it.is_dir() && !it.file_name().unwrap().to_string_lossy().starts_with('.')) {
+    for plugin in
+        plugins.filter(|it| it.is_dir() && !it.file_name().unwrap().to_string_lossy().starts_with('.'))
+    {
         let name = plugin.file_name().unwrap().to_string_lossy().into_owned();
         assert!(out.contains(&format!("{name}/tests/")), "{name} has no tests:\n{out}");
     }
@@ -81,7 +83,8 @@ fn what_goes_wrong_is_told_with_file_line_and_difference() {
     let failure = &differs["failure"];
     assert_eq!((&failure["file"], &failure["line"]), (&json!("tests/wrong_test.lua"), &json!(9)));
     assert_eq!(failure["message"], "3 differences");
-    let detail = "list[2]: got 2, wanted 3\n.more: got nothing, wanted true\n.title: got \"logged\", wanted \"other\"";
+    let detail =
+        "list[2]: got 2, wanted 3\n.more: got nothing, wanted true\n.title: got \"logged\", wanted \"other\"";
     assert!(failure["detail"].as_str().unwrap().contains(detail), "{failure:#}");
     assert!(failure["excerpt"].as_str().unwrap().contains(">    9 |"), "{failure:#}");
     assert_eq!(differs["log"][0]["message"], "something is odd");
@@ -134,8 +137,12 @@ fn people_read_a_line_a_case_and_machines_junit() {
     }
     assert!(told.contains("failed; --seed "), "{told}");
     let xml = fs::read_to_string(junit).unwrap();
-    for part in ["<?xml", "<testsuite name=\"wrong/broken_test.lua\"", "<failure message=\"3 differences\">", "<error message="]
-    {
+    for part in [
+        "<?xml",
+        "<testsuite name=\"wrong/broken_test.lua\"",
+        "<failure message=\"3 differences\">",
+        "<error message=",
+    ] {
         assert!(xml.contains(part), "{part}\n{xml}");
     }
 }
@@ -166,8 +173,11 @@ fn a_test_reaches_nothing_of_the_machine_and_the_module_is_nowhere_else() {
         return { net = net.code, program = program.code, ok = ok, disk = tostring(disk) }
     end)";
     fs::write(plugin.join("init.lua"), init).unwrap();
-    fs::write(plugin.join("plugin.yaml"), "permissions: { http: true, process: [cat], fs: ['/etc:read'], routes: true }\n")
-        .unwrap();
+    fs::write(
+        plugin.join("plugin.yaml"),
+        "permissions: { http: true, process: [cat], fs: ['/etc:read'], routes: true }\n",
+    )
+    .unwrap();
     let test = "local t = require('@panotti/test')
         t.case('looks', function()
             local seen = t.host():request('GET', '/look').json
