@@ -184,6 +184,11 @@ impl Actor {
         self.sweep();
     }
 
+    /// Whether it neither runs nor waits for a thread.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state.load(Ordering::Acquire) == IDLE
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }

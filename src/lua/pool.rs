@@ -129,12 +129,9 @@ impl Pool {
         self.wake_watchdog();
     }
 
-    /// Whether all threads wait for something to do.
+    /// Whether no VM runs or is about to.
     pub fn is_quiet(&self) -> bool {
-        let queue = self.queue.lock();
-        let idle = queue.light.idle.len() + queue.heavy.idle.len();
-        let nothing = queue.light.runnable.is_empty() && queue.heavy.runnable.is_empty();
-        nothing && idle >= self.seats.lock().len()
+        self.watched().iter().all(|it| it.is_idle())
     }
 
     /// Has all VMs look after their calls.
