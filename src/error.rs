@@ -153,6 +153,7 @@ codes! {
     IdempotencyKeyReused 422 "idempotency_key_reused" "The Idempotency-Key was used with another body" "Use a new key for a new request.";
     NoSuchFolder 422 "no_such_folder" "No plugin folder has this name" "Put the folder into a plugin directory first; GET /api/v1/plugins shows what was discovered.";
     PluginLoadFailed 422 "plugin_load_failed" "The plugin does not load" "Mend the script where the fault points, then enable it again.";
+    ConfigRefused 422 "config_refused" "The plugin does not take this config" "Nothing was stored, and the former values are in force; send others.";
     MigrationFailed 422 "migration_failed" "A migration of the plugin failed" "See `errors` for the script and its line; nothing of it was kept.";
     OutOfRange 422 "out_of_range" "The range lies outside the recording" "Stay within the duration of the track.";
     NoAudio 422 "no_audio" "The track has no audio that can be cut" "The track's probe_error tells why it cannot be decoded.";

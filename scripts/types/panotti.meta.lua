@@ -18,6 +18,7 @@
 ---@field replay boolean A past event is played again.
 ---@field deadline number? When the call must be over, in seconds since 1970.
 ---@field request_id string? The HTTP request that began it.
+---@field changed string[]? Of on_config_changed: the keys whose values are others now.
 
 --- How a hook is to be called.
 ---@class HookOptions
@@ -107,7 +108,7 @@
 ---@field on_shutdown fun(fn: fun(app: App, ctx: Ctx): ...any, opts?: HookOptions): Registered Once, while the database is still open, in reverse order; also when the plugin is disabled.
 ---@field on_load fun(fn: fun(state: any, ctx: Ctx): ...any, opts?: HookOptions): Registered After the chunk has run and before any hook, with what the former generation's on_unload returned (nil at first).
 ---@field on_unload fun(fn: fun(ctx: Ctx): ...any, opts?: HookOptions): Registered Before the plugin is let go; returns a snapshot (JSON, at most 1 MiB) for the next generation and tears nothing down.
----@field on_config_changed fun(fn: fun(config: table<string, any>, ctx: Ctx): ...any, opts?: HookOptions): Registered After a value of the plugin's config has changed; the argument is the new, checked config.
+---@field on_config_changed fun(fn: fun(config: table<string, any>, ctx: Ctx): ...any, opts?: HookOptions): Registered When values of the plugin's config change, before they are stored; the argument is the new, checked config. An error refuses it: the old values stay, and it is called with them.
 ---@field health fun(fn: fun(ctx: Ctx): ...any, opts?: HookOptions): Registered Every 30 seconds; returns ok, message, details.
 ---@field before_request fun(fn: fun(request: Request, ctx: Ctx): ...any, opts?: HookOptions): Registered Before routing, also for requests that will be 401 or 404; may refuse, answer, or patch headers.
 ---@field after_request fun(fn: fun(response: Response, ctx: Ctx): ...any, opts?: HookOptions): Registered When status and headers are known and before the first byte, errors included; may patch headers.

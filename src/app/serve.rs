@@ -22,7 +22,7 @@ use crate::plugins::manager::{Exporter, Manager, Parts as PluginParts};
 use crate::plugins::watch::{ManagedPlugins, WatchOptions, Watcher};
 use crate::plugins::{LastError, PluginFilter};
 use crate::process;
-use crate::services::{Services, assets, audit, backups, tokens, tracks, webhooks};
+use crate::services::{Services, assets, audit, backups, keyring, tokens, tracks, webhooks};
 use crate::store::{Store, StoreOptions};
 
 use super::banner::{Banner, PluginLine, banner, base_url};
@@ -96,6 +96,11 @@ impl Parts {
         log::debug!("media looked after: {recovered:?}");
         assets::sweep(&services).await?;
         backups::sweep(settings);
+        if let Some(place) = keyring::Keyring::of(settings).check()? {
+            log::info!(
+                "secret values of plugins' config are sealed with the key of {place}; no backup holds it"
+            );
+        }
         tokens::ensure_admin_token(&services, &settings.data_dir.join(KEY_FILE)).await?;
         let exporter = Arc::new(Exporter::default());
         let host = lua_host(&services, Arc::clone(&exporter))?;

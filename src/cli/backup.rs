@@ -21,6 +21,7 @@ use crate::config::Settings;
 use crate::model::backup::{BackupFault, Manifest};
 use crate::model::time::Timestamp;
 use crate::services::backups::{self, Progress};
+use crate::store;
 
 /// How often progress is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -134,6 +135,13 @@ pub(super) fn restore(command: RestoreCommand) -> Result<(), Failure> {
         text.push_str(&format!("  the settings file is {}; it is not read from there\n", file.display()));
     }
     text.push_str("  keys work as before; the next start writes a new key file admin.token\n");
+    if let Ok(sealed @ 1..) = store::sealed_values(&settings.database_path()) {
+        text.push_str(&format!(
+            "  {sealed} secret values of plugins' config are sealed with a key that no backup holds: put the former server's key file \
+             to {}, or set PANOTTI_SECRET_KEY; without it set those values anew\n",
+            settings.secret_key_file.display()
+        ));
+    }
     print(&text)
 }
 

@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod client;
 mod completions;
+mod config;
 mod doctor;
 mod expires;
 mod flags;
@@ -19,6 +20,7 @@ mod preview;
 mod print;
 mod progress;
 mod replay;
+mod secrets;
 mod serve;
 mod stubs;
 mod test;
@@ -38,6 +40,7 @@ use backup::{BackupCommand, RestoreCommand};
 use bench::BenchCommand;
 use check::CheckCommand;
 use completions::CompletionsCommand;
+use config::ConfigCommand;
 use doctor::DoctorCommand;
 use flags::ServerFlags;
 use grants::GrantsCommand;
@@ -46,6 +49,7 @@ use openapi::OpenapiCommand;
 use plugins::{OneCommand, PluginsCommand};
 use preview::PreviewCommand;
 use replay::{EventsCommand, ReplayCommand};
+use secrets::SecretsCommand;
 use stubs::StubsCommand;
 use test::TestCommand;
 use token::TokenCommand;
@@ -88,6 +92,8 @@ enum Command {
     Audit(AuditCommand),
     /// Shows, gives and takes back what plugins may do.
     Grants(GrantsCommand),
+    Config(ConfigCommand),
+    Secrets(SecretsCommand),
     Replay(ReplayCommand),
     Events(EventsCommand),
     Traces(TracesCommand),
@@ -141,6 +147,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Token(command)) => token::run(command),
         Some(Command::Audit(command)) => audit::run(command),
         Some(Command::Grants(command)) => grants::run(command),
+        Some(Command::Config(command)) => config::run(command),
+        Some(Command::Secrets(command)) => secrets::run(command),
         Some(Command::Plugins(command)) => plugins::run(command),
         Some(Command::Reload(command)) => plugins::reload(command),
         Some(Command::Enable(command)) => plugins::switch(command, "enable"),

@@ -9,6 +9,7 @@ mod docs;
 mod fault;
 mod limits;
 mod load;
+mod secret_keys;
 mod table;
 mod tls;
 mod traces;
@@ -27,6 +28,7 @@ pub use docs::{example_yaml, help_text};
 pub use fault::{ConfigFaults, Fault, did_you_mean};
 pub use limits::{Breaker, LimitRules, PluginLimits, Retention, Rollback};
 pub use load::{FlagValue, Sources, load};
+pub use secret_keys::{SECRET_KEY_BYTES, SecretKeys};
 pub use table::{Row, SETTINGS};
 pub use tls::Tls;
 pub use traces::Traces;
@@ -67,6 +69,10 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Names of variables, besides `PANOTTI_PLUGIN_*`, that manifests of plugins may read.
     pub plugin_env: Vec<String>,
+    /// Keys for secret values of plugins' config; the environment alone sets them.
+    pub secret_key: SecretKeys,
+    /// The file with the key for such values; it is made when the first one is stored.
+    pub secret_key_file: PathBuf,
     /// `name=address` or `name=address:port`: addresses for HTTP of plugins, before DNS is asked.
     pub http_hosts: Vec<String>,
     /// Names and addresses of this machine and network that webhooks may reach, on every port; `*.lan` is all below.

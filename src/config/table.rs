@@ -89,6 +89,8 @@ pub const SETTINGS: &[Row] = &[
     row("cors_origins", Kind::Names, "", "", "Web origins, such as https://app.example, whose pages may call the server with a key; none without."),
     row("allowed_hosts", Kind::Names, "", "", "Host names clients may use besides localhost and the address listened on."),
     row("plugin_env", Kind::Names, "", "", "Variables, besides PANOTTI_PLUGIN_*, that plugins' manifests may read."),
+    row("secret_key", Kind::Secret, "", "", "Key that secret values of plugins' config are stored under; wins over secret_key_file. As a variable alone: settings files are part of backups."),
+    computed("secret_key_file", Kind::Path, "<data_dir>/secret.key", in_data_dir_secret_key, "File with that key; the default one is made when the first secret value is stored. No backup holds it."),
     row("http_hosts", Kind::Names, "", "", "Addresses of names for HTTP of plugins and webhooks, as name=address or name=address:port, before DNS is asked."),
     row("webhook_hosts", Kind::Names, "", "", "Names and addresses of this machine and network that webhooks may reach, on every port; `*.lan` is all below."),
     row("process_tools", Kind::Names, "", "", "Programs that plugins may be granted to run, as name=/absolute/path."),
@@ -252,6 +254,10 @@ fn cores() -> usize {
 
 fn in_data_dir_recordings(data_dir: &Path) -> String {
     data_dir.join("recordings").to_string_lossy().into_owned()
+}
+
+fn in_data_dir_secret_key(data_dir: &Path) -> String {
+    data_dir.join("secret.key").to_string_lossy().into_owned()
 }
 
 fn in_data_dir_database(data_dir: &Path) -> String {

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use super::secret_keys::{FORM, SecretKeys};
+
 /// What values a setting takes.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
@@ -34,6 +36,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Where the database is.
     Database,
+    /// Keys for secret values, which no message repeats and no file sets.
+    Secret,
 }
 
 impl Kind {
@@ -54,6 +58,7 @@ impl Kind {
             }
             Self::Choice(words) => words.join(" or "),
             Self::Database => "sqlite:<path of a file>, the only database so far".to_owned(),
+            Self::Secret => FORM.to_owned(),
         }
     }
 
@@ -101,6 +106,7 @@ impl Kind {
             Self::Filter => is_filter(trimmed).then(|| Value::from(trimmed)),
             Self::Choice(words) => words.iter().find(|word| **word == trimmed).map(|word| Value::from(*word)),
             Self::Database => sqlite_path(trimmed).map(|_| Value::from(trimmed)),
+            Self::Secret => return SecretKeys::parse(trimmed).map(|_| Value::from(trimmed)),
         };
         read.ok_or_else(|| self.refusal(&Value::from(text)))
     }
@@ -111,6 +117,9 @@ impl Kind {
     /// A message that shows the value and says what is accepted.
     pub fn read_json(&self, value: &Value) -> Result<Value, String> {
         match (self, value) {
+            (Self::Secret, _) => Err("a key does not belong into this file, which backups hold: set the variable, or name a key file with \
+                 secret_key_file"
+                .to_owned()),
             (Self::Paths, Value::String(path)) => self.read_items(std::slice::from_ref(path)),
             (Self::Paths | Self::Names, Value::Array(items)) => {
                 let texts: Option<Vec<String>> =

@@ -185,7 +185,7 @@ hooks! {
     OnUnload "on_unload" Life None patch [] deny false event None;
         "Before the plugin is let go; returns a snapshot (JSON, at most 1 MiB) for the next generation and tears nothing down."
     OnConfigChanged "on_config_changed" Life Config patch [] deny false event None;
-        "After a value of the plugin's config has changed; the argument is the new, checked config."
+        "When values of the plugin's config change, before they are stored; the argument is the new, checked config. An error refuses it: the old values stay, and it is called with them."
     Health "health" Life None patch [] deny false event None;
         "Every 30 seconds; returns ok, message, details."
     BeforeRequest "before_request" Question Request patch ["headers"] deny true event None;

@@ -169,6 +169,21 @@ impl Dispatcher {
         payload: Value,
         deadline: Option<Instant>,
     ) -> std::result::Result<Vec<Reply>, CallFailure> {
+        let ctx = CallContext::new(hook.name(), Caller::server());
+        Self::call_life_in(ctx, member, hook, payload, deadline).await
+    }
+
+    /// The same with a second argument of its own.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub async fn call_life_in(
+        ctx: CallContext,
+        member: &Member,
+        hook: Hook,
+        payload: Value,
+        deadline: Option<Instant>,
+    ) -> std::result::Result<Vec<Reply>, CallFailure> {
         debug_assert_eq!(hook.info().kind, HookKind::Life);
         let payload = Arc::new(payload);
         let mut replies = Vec::new();
@@ -176,7 +191,7 @@ impl Dispatcher {
             let call = HookCall {
                 target: Target::Slot(registration.slot),
                 payload: Arc::clone(&payload),
-                ctx: CallContext::new(hook.name(), Caller::server()),
+                ctx: ctx.clone(),
                 timeout: registration.timeout,
                 deadline,
                 is_question: false,

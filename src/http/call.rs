@@ -21,6 +21,7 @@ use super::body::{self, Upload};
 use super::meta::{Identity, Meta};
 use super::query::{Param, Query};
 use super::reply;
+use super::router::Parts;
 use super::state::HttpState;
 
 /// Tells a client that the answer is one it was given before.
@@ -69,6 +70,7 @@ pub struct Call<A> {
     /// The key; none on open routes.
     pub token: Option<Arc<Token>>,
     payload: Payload,
+    parts: Parts,
     access: PhantomData<A>,
 }
 
@@ -80,6 +82,7 @@ impl<A: Access> Call<A> {
     pub async fn open(
         req: HttpRequest,
         payload: Payload,
+        parts: Parts,
         known: Option<&[&'static [Param]]>,
     ) -> Result<Self> {
         let state =
@@ -92,7 +95,7 @@ impl<A: Access> Call<A> {
             Some(known) => Query::read(req.query_string(), known)?,
             None => Query::default(),
         };
-        Ok(Call { req, state, query, token, payload, access: PhantomData })
+        Ok(Call { req, state, query, token, payload, parts, access: PhantomData })
     }
 
     /// Who sets the operation off.
@@ -107,7 +110,7 @@ impl<A: Access> Call<A> {
 
     /// A part of the path, as sent but for its escapes.
     pub fn part(&self, name: &str) -> &str {
-        self.req.match_info().get(name).unwrap_or_default()
+        self.parts.get(&self.req, name).unwrap_or_default()
     }
 
     /// A number in the path.

@@ -42,6 +42,7 @@ mod query;
 mod recordings;
 mod reply;
 mod route;
+mod router;
 mod schedules;
 mod server;
 mod state;

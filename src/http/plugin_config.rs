@@ -18,6 +18,24 @@ pub(super) async fn list(call: Call<scope::PluginsRead>) -> Result<HttpResponse>
     reply::hashed(&call.req, &json!({ "items": items, "total": items.len() }))
 }
 
+/// What a plugin's config may be.
+pub(super) async fn schema(call: Call<scope::PluginsRead>) -> Result<HttpResponse> {
+    reply::hashed(&call.req, &call.state.manager.config_schema(call.part("id"))?)
+}
+
+/// Tells what would come of a change, and changes nothing.
+pub(super) async fn validate(mut call: Call<scope::PluginsManage>) -> Result<HttpResponse> {
+    let (body, _) = call.json_once().await?;
+    reply::ok(&call.state.manager.config_validate(call.part("id"), body)?)
+}
+
+/// Changes several values in one step, all or none.
+pub(super) async fn patch(mut call: Call<scope::PluginsManage>) -> Result<HttpResponse> {
+    let body = call.json().await?;
+    let (manager, id) = (call.state.manager.clone(), call.part("id").to_owned());
+    reply::ok(&manager.config_patch(&id, body, &call.actor()).await?)
+}
+
 /// Stores a value under a new key.
 pub(super) async fn create(mut call: Call<scope::PluginsManage>) -> Result<HttpResponse> {
     let (mut body, once) = call.json_once().await?;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, guard, web};
+use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
@@ -20,12 +19,13 @@ use super::metrics::RouteTimes;
 use super::openapi::schema::SchemaFn;
 use super::problem;
 use super::query::Param;
-use super::reply;
+use super::router::Parts;
 
 /// The query parameters a route knows; none = it ignores its query.
 type Known = Option<Vec<&'static [Param]>>;
-type Runner =
-    Arc<dyn Fn(HttpRequest, Payload, Arc<Known>) -> LocalBoxFuture<'static, HttpResponse> + Send + Sync>;
+type Runner = Arc<
+    dyn Fn(HttpRequest, Payload, Parts, Arc<Known>) -> LocalBoxFuture<'static, HttpResponse> + Send + Sync,
+>;
 
 /// What a request brings.
 #[derive(Clone, Copy)]
@@ -77,7 +77,7 @@ pub struct Route {
     /// The scope the key needs, from the type of the handler.
     pub scope: Option<Scope>,
     /// The query parameters; none = the query is ignored.
-    pub query: Known,
+    pub query: Arc<Known>,
     /// What it takes.
     pub takes: Takes,
     /// Statuses of success and what they bring.
@@ -123,11 +123,11 @@ impl Route {
         let times = Arc::<RouteTimes>::default();
         let own = Arc::clone(&times);
         let act = acts::act_of(&method, path, operation);
-        let run: Runner = Arc::new(move |req, payload, known| {
+        let run: Runner = Arc::new(move |req, payload, parts, known| {
             Meta::of(&req).set_times(&own);
             let answer = async move {
                 let work = async {
-                    let call = Call::<A>::open(req.clone(), payload, (*known).as_deref()).await?;
+                    let call = Call::<A>::open(req.clone(), payload, parts, (*known).as_deref()).await?;
                     handler(call).await
                 };
                 let work = async {
@@ -149,7 +149,7 @@ impl Route {
             operation,
             summary,
             scope: A::SCOPE,
-            query: Some(Vec::new()),
+            query: Arc::new(Some(Vec::new())),
             takes: Takes::Nothing,
             gives: Vec::new(),
             fails: &[],
@@ -161,13 +161,13 @@ impl Route {
 
     /// Knows these query parameters too.
     pub fn query(mut self, params: &'static [Param]) -> Self {
-        self.query.get_or_insert_default().push(params);
+        Arc::make_mut(&mut self.query).get_or_insert_default().push(params);
         self
     }
 
     /// Ignores its query.
     pub fn any_query(mut self) -> Self {
-        self.query = None;
+        self.query = Arc::new(None);
         self
     }
 
@@ -195,73 +195,15 @@ impl Route {
         self
     }
 
-    /// What actix calls.
-    fn to_actix(&self) -> actix_web::Route {
-        let (run, known) = (Arc::clone(&self.run), Arc::new(self.query.clone()));
-        web::route().to(move |req: HttpRequest, payload: web::Payload| {
-            run(req, payload.into_inner(), Arc::clone(&known))
-        })
+    /// Answers a request for it.
+    pub(super) fn run(
+        &self,
+        req: HttpRequest,
+        payload: Payload,
+        parts: Parts,
+    ) -> LocalBoxFuture<'static, HttpResponse> {
+        (self.run)(req, payload, parts, Arc::clone(&self.query))
     }
-}
-
-/// Registers all routes, each with and without a trailing slash, and what answers other methods.
-pub fn register(routes: &[Route], app: &mut web::ServiceConfig) {
-    let mut paths: Vec<&'static str> = Vec::new();
-    for route in routes {
-        if !paths.contains(&route.path) {
-            paths.push(route.path);
-        }
-    }
-    for path in paths {
-        let here: Vec<&Route> = routes.iter().filter(|it| it.path == path).collect();
-        let mut resource = web::resource([path.to_owned(), format!("{path}/")]);
-        for route in &here {
-            let actix = route.to_actix();
-            resource = resource.route(match route.method == Method::GET {
-                true => actix.guard(guard::Any(guard::Get()).or(guard::Head())),
-                false => actix.method(route.method.clone()),
-            });
-        }
-        let allow = allow_header(&here);
-        resource = resource.default_service(web::to(move |req: HttpRequest| {
-            let allow = allow.clone();
-            async move { other_method(&req, &allow) }
-        }));
-        app.service(resource);
-    }
-}
-
-/// Answers a path that no route has.
-pub async fn not_found(req: HttpRequest) -> HttpResponse {
-    let detail = format!("There is no route `{} {}`.", req.method(), req.path().escape_debug());
-    problem::answer(Error::new(Code::NotFound, detail), &req)
-}
-
-/// The methods of a path, as the Allow header lists them.
-fn allow_header(here: &[&Route]) -> String {
-    let mut methods: Vec<&str> = Vec::new();
-    for route in here {
-        methods.push(route.method.as_str());
-        if route.method == Method::GET {
-            methods.push("HEAD");
-        }
-    }
-    methods.push("OPTIONS");
-    methods.join(", ")
-}
-
-fn other_method(req: &HttpRequest, allow: &str) -> HttpResponse {
-    let mut response = match req.method() == Method::OPTIONS {
-        true => reply::no_content(),
-        false => {
-            let detail = format!("`{}` takes {allow}.", req.path().escape_debug());
-            problem::answer(Error::new(Code::MethodNotAllowed, detail), req)
-        }
-    };
-    if let Ok(allow) = HeaderValue::from_str(allow) {
-        response.headers_mut().insert(header::ALLOW, allow);
-    }
-    response
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -2,17 +2,19 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_web::dev::{Server, fn_service};
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::web::Data;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpServer};
 
 use crate::config::Tls;
 
+use super::router::Router;
 use super::state::HttpState;
-use super::{middleware, route, routes};
+use super::{middleware, routes};
 
 /// An idle connection is kept this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -34,14 +36,18 @@ pub fn serve(state: HttpState, listener: TcpListener, tls: Option<Tls>) -> io::R
     let state = Data::new(state);
     let table = routes();
     state.set_routes(&table);
+    let router = Arc::new(Router::new(&table)?);
     let server = HttpServer::new(move || {
+        let router = Arc::clone(&router);
         App::new()
             .app_data(state.clone())
             .wrap(from_fn(middleware::lead))
             .wrap(middleware::cors::allow(&origins))
             .wrap(Condition::new(!origins.is_empty(), from_fn(middleware::cors::guard)))
-            .configure(|app| route::register(&table, app))
-            .default_service(web::to(route::not_found))
+            .default_service(fn_service(move |req| {
+                let router = Arc::clone(&router);
+                async move { Ok(router.answer(req).await) }
+            }))
     });
     let server = server
         .workers(workers)

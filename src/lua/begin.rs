@@ -81,7 +81,8 @@ pub(super) fn job(room: &mut Room, actor: &Arc<Actor>, job: Job) {
     }
     match job {
         Job::Load { entry, waiting } => load(room, actor, entry, waiting),
-        Job::Run { run: Run { module, function, arguments, ctx, deadline }, waiting } => {
+        Job::Run { run, waiting } => {
+            let Run { module, function, arguments, ctx, deadline } = *run;
             let Some(vm) = &room.vm else { return refuse(actor, waiting) };
             let made = arguments.iter().map(|it| to_lua(&vm.lua, &vm.shapes, it));
             let values = [module, function].into_iter().map(|it| vm.lua.create_string(it).map(Value::String));
@@ -307,6 +308,9 @@ fn ctx_table(vm: &Vm, door: &dyn Door, state: &CallState, left: Duration) -> mlu
         if let Some(value) = value {
             table.raw_set(key, &**value)?;
         }
+    }
+    if let Some(changed) = &ctx.changed {
+        table.raw_set("changed", vm.lua.create_sequence_from(changed.iter().map(String::as_str))?)?;
     }
     Ok(table)
 }

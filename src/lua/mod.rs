@@ -33,6 +33,7 @@ pub mod learned;
 pub mod registry;
 pub mod rate;
 pub mod quota;
+mod seat;
 pub mod secrets;
 pub mod declared;
 pub mod task;

@@ -1,7 +1,8 @@
 //! The Lua pool: named threads of its own, and the queue of plugins that have something to do.
 //!
-//! A plugin that used up its turn, or took much of a thread lately, waits among the heavy ones. One thread more than the
-//! usual number never takes those, so whoever has little to do finds a thread however many others compute.
+//! A plugin that used up its turn, or took much of a thread lately, waits among the heavy ones. Those have as many threads
+//! of their own, of a lower priority: whoever has little to do finds a thread however many others compute, and the
+//! system gives that thread, and those that serve requests, a core first.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,6 +14,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::actor::Actor;
 use super::budget::SLICE;
+use super::seat::Seat;
 
 /// How often the watchdog looks while scripts run; a slice is at most this much longer than it should be.
 const TICK: Duration = Duration::from_millis(1);
@@ -28,6 +30,9 @@ const HOGGED: Duration = Duration::from_millis(20);
 
 /// Threads beyond the usual number, while others are held by single slices.
 const MAX_EXTRA: usize = 32;
+
+/// How nice the threads of the heavy plugins are to all others: where everyone wants a core, they get a third of a share.
+const NICE: i32 = 5;
 
 /// Threads that run plugins.
 pub struct Pool {
@@ -49,42 +54,29 @@ pub struct Pool {
 
 #[derive(Default)]
 struct Queue {
-    runnable: VecDeque<Arc<Actor>>,
-    /// Those that take much.
-    heavy: VecDeque<Arc<Actor>>,
-    /// Threads that serve one of these.
-    heavy_at_work: usize,
-    /// Threads that wait for work, in the order in which they came.
-    idle: VecDeque<Arc<Seat>>,
+    light: Lane,
+    heavy: Lane,
     stopped: bool,
 }
 
 impl Queue {
-    /// Whether a heavy plugin waits that may be served now.
-    fn has_work_for_another(&self, threads: usize) -> bool {
-        self.heavy_at_work < threads && !self.heavy.is_empty()
-    }
-
-    /// The seat serves a heavy plugin no more, or another one takes its place while it still does.
-    fn done_with_heavy(&mut self, seat: &Seat) {
-        if seat.heavy.swap(false, Ordering::Relaxed) {
-            self.heavy_at_work -= 1;
-        }
+    fn lane(&mut self, is_heavy: bool) -> &mut Lane {
+        if is_heavy { &mut self.heavy } else { &mut self.light }
     }
 }
 
-/// One thread's place: whom it serves at the moment.
+/// Plugins of one kind, and the threads that serve them.
 #[derive(Default)]
-struct Seat {
-    /// Rung when there is something to do.
-    bell: Condvar,
-    serves: Mutex<Option<Arc<Actor>>>,
-    /// It serves a heavy plugin.
-    heavy: AtomicBool,
-    /// The VM it serves was given up.
-    lost: AtomicBool,
-    /// The thread is held by one long slice; another one works in its place.
-    replaced: AtomicBool,
+struct Lane {
+    runnable: VecDeque<Arc<Actor>>,
+    /// Threads that wait for work, in the order in which they came.
+    idle: VecDeque<Arc<Seat>>,
+}
+
+impl Lane {
+    fn is_short_of_threads(&self) -> bool {
+        self.idle.is_empty() && !self.runnable.is_empty()
+    }
 }
 
 impl Pool {
@@ -111,8 +103,9 @@ impl Pool {
             stuck: AtomicUsize::new(0),
             lost: AtomicUsize::new(0),
         });
-        for _ in 0..=pool.threads {
-            pool.add_thread()?;
+        for _ in 0..pool.threads {
+            pool.add_thread(false)?;
+            pool.add_thread(true)?;
         }
         let watched = Arc::clone(&pool);
         thread::Builder::new().name("lua-watchdog".to_owned()).spawn(move || watched.watch())?;
@@ -123,9 +116,9 @@ impl Pool {
     pub fn stop(&self) {
         let mut queue = self.queue.lock();
         queue.stopped = true;
-        let idle = std::mem::take(&mut queue.idle);
+        let idle = [std::mem::take(&mut queue.light.idle), std::mem::take(&mut queue.heavy.idle)];
         drop(queue);
-        idle.iter().for_each(|it| _ = it.bell.notify_one());
+        idle.iter().flatten().for_each(|it| _ = it.bell.notify_one());
         self.wake_watchdog();
     }
 
@@ -166,21 +159,14 @@ impl Pool {
     /// Puts a plugin with something to do at the end of the queue, or of the one of those that took much lately.
     pub(super) fn push(&self, actor: Arc<Actor>, is_heavy: bool) {
         let mut queue = self.queue.lock();
-        let wake = if is_heavy {
-            queue.heavy.push_back(actor);
-            queue.has_work_for_another(self.threads)
-        } else {
-            queue.runnable.push_back(actor);
-            true
-        };
-        if wake {
-            ring(queue, is_heavy);
-        }
+        queue.lane(is_heavy).runnable.push_back(actor);
+        ring(queue, is_heavy);
     }
 
-    /// Puts a plugin back that used up its turn. The thread that does so looks for work next, so nobody is woken.
+    /// Puts a plugin back that used up its turn. The thread that does so looks for work next, and wakes another one if
+    /// it is not for this plugin.
     pub(super) fn put_back(&self, actor: Arc<Actor>) {
-        self.queue.lock().heavy.push_back(actor);
+        self.queue.lock().heavy.runnable.push_back(actor);
     }
 
     /// A call was queued.
@@ -229,17 +215,19 @@ impl Pool {
         self.actors.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
-    fn add_thread(self: &Arc<Self>) -> std::io::Result<()> {
-        let seat = Arc::new(Seat::default());
+    fn add_thread(self: &Arc<Self>, is_heavy: bool) -> std::io::Result<()> {
+        let seat = Arc::new(Seat::new(is_heavy));
         let (pool, taken) = (Arc::clone(self), Arc::clone(&seat));
         let mut seats = self.seats.lock();
-        thread::Builder::new().name(format!("lua-{}", seats.len())).spawn(move || pool.work(&taken))?;
+        let kind = if is_heavy { "lua-heavy" } else { "lua" };
+        thread::Builder::new().name(format!("{kind}-{}", seats.len())).spawn(move || pool.work(&taken))?;
         seats.push(seat);
         Ok(())
     }
 
     fn work(&self, seat: &Arc<Seat>) {
         let _entered = self.runtime.enter();
+        seat.sit_down(if seat.is_heavy { NICE } else { 0 });
         while let Some(actor) = self.next(seat) {
             *seat.serves.lock() = Some(Arc::clone(&actor));
             actor.turn();
@@ -261,30 +249,25 @@ impl Pool {
         }
     }
 
-    /// What a thread serves next: whoever has little to do, then the heavy ones. A heavy plugin stays with its thread
-    /// where it can: threads that compute by turns end up where the system lets those that should answer wait for them.
+    /// What a thread serves next. A heavy plugin stays with its thread where it can: threads that compute by turns end
+    /// up where the system lets those that should answer wait for them.
     fn next(&self, seat: &Arc<Seat>) -> Option<Arc<Actor>> {
         let mut queue = self.queue.lock();
-        queue.done_with_heavy(seat);
+        if !seat.is_heavy && !queue.heavy.runnable.is_empty() {
+            // Perhaps the one it put back.
+            ring(queue, true);
+            queue = self.queue.lock();
+        }
         loop {
-            if let Some(actor) = queue.runnable.pop_front() {
-                if queue.has_work_for_another(self.threads) {
-                    ring(queue, true);
-                }
-                return Some(actor);
-            }
-            if queue.heavy_at_work < self.threads
-                && let Some(actor) = queue.heavy.pop_front()
-            {
-                queue.heavy_at_work += 1;
-                seat.heavy.store(true, Ordering::Relaxed);
+            let lane = queue.lane(seat.is_heavy);
+            if let Some(actor) = lane.runnable.pop_front() {
                 return Some(actor);
             }
             if queue.stopped {
                 return None;
             }
             // Whoever rings takes it off the list.
-            queue.idle.push_back(Arc::clone(seat));
+            queue.lane(seat.is_heavy).idle.push_back(Arc::clone(seat));
             seat.bell.wait(&mut queue);
         }
     }
@@ -341,10 +324,12 @@ impl Pool {
             if age >= SLICE {
                 gate.arm();
             }
-            if age >= HOGGED && !seat.replaced.load(Ordering::Acquire) && self.has_waiting() {
+            let is_replaced = seat.replaced.load(Ordering::Acquire);
+            if age >= HOGGED && !is_replaced && self.queue.lock().lane(seat.is_heavy).is_short_of_threads() {
                 self.replace(seat, seats.len());
             }
-            let lost = gate.out_of_reach(now) >= STUCK || gate.overdue(now) >= STUCK * 10;
+            let lost =
+                seat.held_for(gate.out_of_reach(now), STUCK / 10) >= STUCK || gate.overdue(now) >= STUCK * 10;
             if lost && actor.give_up() {
                 if !seat.lost.swap(true, Ordering::AcqRel) {
                     self.lost.fetch_add(1, Ordering::Relaxed);
@@ -360,19 +345,12 @@ impl Pool {
         busy
     }
 
-    fn has_waiting(&self) -> bool {
-        let queue = self.queue.lock();
-        let light = queue.idle.is_empty() && !queue.runnable.is_empty();
-        light || queue.heavy_at_work >= self.threads && !queue.heavy.is_empty()
-    }
-
     /// Another thread takes the seat's work; the held one ends when it comes back.
     fn replace(self: &Arc<Self>, seat: &Seat, seats: usize) {
-        if seats >= self.threads + MAX_EXTRA || seat.replaced.swap(true, Ordering::AcqRel) {
+        if seats >= 2 * self.threads + MAX_EXTRA || seat.replaced.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.queue.lock().done_with_heavy(seat);
-        if let Err(error) = self.add_thread() {
+        if let Err(error) = self.add_thread(seat.is_heavy) {
             log::error!("no thread in place of one that a script holds: {error}");
             seat.replaced.store(false, Ordering::Release);
         }
@@ -382,7 +360,8 @@ impl Pool {
 /// Wakes a thread that waits for work, if there is one. What is heavy goes to the one that came last, whose core still
 /// knows it, and leaves the cores of the others alone; what is light goes to the one that has slept longest.
 fn ring(mut queue: MutexGuard<'_, Queue>, for_heavy: bool) {
-    let seat = if for_heavy { queue.idle.pop_back() } else { queue.idle.pop_front() };
+    let idle = &mut queue.lane(for_heavy).idle;
+    let seat = if for_heavy { idle.pop_back() } else { idle.pop_front() };
     drop(queue);
     if let Some(seat) = seat {
         seat.bell.notify_one();

@@ -20,8 +20,7 @@ const SHORTEST_BYTES: usize = 4;
 pub struct Secrets {
     /// The keys of the config that hold them.
     keys: Arc<[String]>,
-    values: ArcSwap<Vec<String>>,
-    /// These and those of former configs.
+    /// Their values, and those of former configs.
     ever: ArcSwap<Vec<String>>,
 }
 
@@ -33,7 +32,7 @@ impl Secrets {
         secrets
     }
 
-    /// Takes the values of a new config; the former ones are no secrets any more.
+    /// Takes the values of a new config; the former ones stay known.
     pub fn read(&self, config: &Value) {
         let mut values = Vec::new();
         for key in self.keys.iter() {
@@ -45,7 +44,6 @@ impl Secrets {
         ever.extend(self.ever.load().iter().filter(|it| !values.contains(it)).take(MOST_FORMER).cloned());
         ever.sort_by_key(|it: &String| std::cmp::Reverse(it.len()));
         self.ever.store(Arc::new(ever));
-        self.values.store(Arc::new(values));
     }
 
     /// The keys of the config that hold secrets.
@@ -71,16 +69,9 @@ impl Secrets {
         masked
     }
 
-    /// `text` with every secret blackened.
+    /// `text` with every secret blackened that is or was one: a value that was replaced, or refused, may still open doors.
     pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let values = self.values.load();
-        let mut masked = Cow::Borrowed(text);
-        for secret in values.iter() {
-            if masked.contains(secret.as_str()) {
-                masked = Cow::Owned(masked.replace(secret.as_str(), MASK));
-            }
-        }
-        masked
+        self.mask_ever(text).map_or(Cow::Borrowed(text), Cow::Owned)
     }
 }
 
@@ -108,6 +99,6 @@ mod tests {
         assert_eq!(secrets.mask("abcdef abcd 12345 plain"), "*** *** *** plain");
         assert!(matches!(secrets.mask("nothing here"), Cow::Borrowed(_)));
         secrets.read(&json!({"token": "wxyz"}));
-        assert_eq!(secrets.mask("abcd wxyz"), "abcd ***");
+        assert_eq!(secrets.mask("abcd wxyz"), "*** ***");
     }
 }

@@ -63,7 +63,7 @@ pub enum Job {
     /// Call `function` of `module` with plain values, in a VM made for that.
     Run {
         /// What.
-        run: Run,
+        run: Box<Run>,
         /// Who waits.
         waiting: Waiting,
     },

@@ -49,7 +49,7 @@ impl Workers {
                 }
             };
             let (inner, done) = oneshot::channel();
-            vm.start(Job::Run { run, waiting: inner });
+            vm.start(Job::Run { run: Box::new(run), waiting: inner });
             // When the asker goes away, dropping `done` cancels the call.
             tokio::select! {
                 done = done => {

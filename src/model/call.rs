@@ -156,6 +156,8 @@ pub struct CallContext {
     pub replay: bool,
     /// The schedule whose run it is, or belongs to.
     pub schedule: Option<Arc<str>>,
+    /// The keys of the config whose values have changed, for those who are told of that.
+    pub changed: Option<Arc<[String]>>,
     /// Who set it off.
     pub caller: Caller,
 }
@@ -163,12 +165,12 @@ pub struct CallContext {
 impl CallContext {
     /// A first call of `hook` for `caller`.
     pub fn new(hook: &'static str, caller: Caller) -> Self {
-        CallContext { hook, event_id: None, attempt: 1, replay: false, schedule: None, caller }
+        CallContext { hook, event_id: None, attempt: 1, replay: false, schedule: None, changed: None, caller }
     }
 
     /// The table scripts see, less `plugin`, `generation` and `deadline`, which the VM adds.
     pub fn to_json(&self) -> Value {
-        json!({
+        let mut table = json!({
             "hook": self.hook,
             "event_id": self.event_id,
             "correlation_id": self.caller.correlation_id,
@@ -177,7 +179,11 @@ impl CallContext {
             "attempt": self.attempt,
             "replay": self.replay,
             "request_id": self.caller.request_id,
-        })
+        });
+        if let Some(changed) = &self.changed {
+            table["changed"] = json!(changed[..]);
+        }
+        table
     }
 }
 

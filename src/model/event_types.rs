@@ -6,7 +6,11 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("clip.deleted", "A clip was deleted; the data is the clip as it was."),
     ("clip.processed", "`processed` of a clip went from false to true; the data is the clip."),
     ("clip.updated", "A clip was changed; the data is the clip."),
-    ("config.changed", "A value of a plugin's config was changed."),
+    ("config.changed", "A stored value of a plugin's config was changed; the data has its key."),
+    (
+        "plugin.config_changed",
+        "Values of a plugin's config were changed in one step; the data has their keys and sources, never the values.",
+    ),
     ("plugin.disabled", "A plugin was stopped, now and after a restart."),
     ("plugin.enabled", "A plugin was let run again."),
     ("plugin.loaded", "A plugin was loaded."),

@@ -1,5 +1,7 @@
 //! A plugin as it is registered; what it does at this moment is `plugins::status`.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -110,19 +112,64 @@ pub struct GrantRow {
     pub granted_at: Timestamp,
 }
 
-/// One stored value of a plugin's config.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+/// What the text of a sealed value begins with: no JSON does.
+pub const SEALED: &str = "sealed:1:";
+
+/// A value of a plugin's config as the database holds it.
+#[derive(Clone, PartialEq)]
+pub enum StoredValue {
+    /// Any JSON.
+    Plain(Value),
+    /// A secret: text that only the server's key opens.
+    Sealed(String),
+}
+
+impl fmt::Debug for StoredValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StoredValue::Plain(_) => "Plain",
+            StoredValue::Sealed(_) => "Sealed",
+        })
+    }
+}
+
+/// A row of a plugin's config as the database holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredConfig {
+    /// Number in the API.
+    pub id: i64,
+    /// The key in the plugin's config.
+    pub key: String,
+    /// The value.
+    pub value: StoredValue,
+    /// When the row was made (UTC).
+    pub created_at: Timestamp,
+    /// When it last changed (UTC).
+    pub updated_at: Timestamp,
+}
+
+/// The row that a sealed value belongs to: it opens nowhere else.
+pub fn config_row(plugin_id: i64, key: &str) -> String {
+    format!("plugin config {plugin_id} {key}")
+}
+
+/// One stored value of a plugin's config, opened.
+#[derive(Clone, PartialEq)]
 pub struct ConfigRow {
     /// Number in the API.
     pub id: i64,
     /// The key in the plugin's config.
     pub key: String,
-    /// Any JSON.
+    /// Any JSON; null when it could not be opened.
     pub value: Value,
+    /// Whether it is stored as a secret.
+    pub sealed: bool,
+    /// Whether the key that it is sealed with is a former one.
+    pub outdated: bool,
+    /// Why it could not be opened.
+    pub fault: Option<String>,
     /// When the row was made (UTC).
-    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When it last changed (UTC).
-    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
 }

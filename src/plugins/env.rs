@@ -14,21 +14,20 @@ pub struct PluginEnv(BTreeMap<String, String>);
 impl PluginEnv {
     /// Keeps the variables named `PANOTTI_PLUGIN_*` and those the admin listed.
     pub fn new(variables: impl IntoIterator<Item = (String, String)>, listed: &[String]) -> Self {
-        let readable = |name: &String| name.starts_with(PREFIX) || listed.contains(name);
+        // What opens secrets is not for plugins, whatever the list says.
+        let readable = |name: &String| {
+            name.starts_with(PREFIX) || (listed.contains(name) && !name.starts_with("PANOTTI_SECRET"))
+        };
         PluginEnv(variables.into_iter().filter(|(name, _)| readable(name)).collect())
     }
 
-    /// The value set for one key of a plugin's config: `PANOTTI_PLUGIN_<NAME>__<KEY>`.
-    pub fn config_of(&self, plugin: &str, key: &str) -> Option<&str> {
-        let variable = format!("{PREFIX}{}__{}", shout(plugin), shout(key));
-        self.0.get(&variable).map(String::as_str)
-    }
-
-    /// Keys set for a plugin's config by variables, in lower case.
-    pub fn config_keys(&self, plugin: &str) -> Vec<String> {
+    /// The variables for a plugin's config, `PANOTTI_PLUGIN_<NAME>__<KEY>`: what follows the plugin's name, the name, the text.
+    pub fn of_plugin(&self, plugin: &str) -> impl Iterator<Item = (&str, &str, &str)> {
         let start = format!("{PREFIX}{}__", shout(plugin));
-        let keys = self.0.keys().filter_map(|name| name.strip_prefix(&start));
-        keys.filter(|it| !it.is_empty()).map(str::to_ascii_lowercase).collect()
+        self.0.iter().filter_map(move |(name, text)| {
+            let rest = name.strip_prefix(&start).filter(|it| !it.is_empty())?;
+            Some((rest, name.as_str(), text.as_str()))
+        })
     }
 
     /// Puts the variables into `text`; whether there were any, and the result.
@@ -110,7 +109,13 @@ pub fn infer(text: &str) -> Value {
     number.and_then(Number::from_f64).map_or_else(|| Value::from(text), Value::Number)
 }
 
-fn shout(name: &str) -> String {
+/// The variable that sets a key of a plugin's config.
+pub fn variable_of(plugin: &str, key: &str) -> String {
+    format!("{PREFIX}{}__{}", shout(plugin), shout(key))
+}
+
+/// A name as it stands in a variable.
+pub fn shout(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 
@@ -165,7 +170,16 @@ mod tests {
     fn a_variable_of_its_own_sets_a_config_key() {
         let set = [("PANOTTI_PLUGIN_QUIET_HOURS__API_KEY".to_owned(), "k".to_owned())];
         let env = PluginEnv::new(set, &[]);
-        assert_eq!(env.config_of("quiet-hours", "api_key"), Some("k"));
-        assert_eq!(env.config_keys("quiet_hours"), ["api_key"]);
+        let set = ("API_KEY", "PANOTTI_PLUGIN_QUIET_HOURS__API_KEY", "k");
+        assert_eq!(env.of_plugin("quiet-hours").collect::<Vec<_>>(), [set]);
+        assert_eq!(env.of_plugin("quiet_hours").collect::<Vec<_>>(), [set]);
+        assert_eq!(env.of_plugin("quiet").count(), 0);
+    }
+
+    #[test]
+    fn what_opens_secrets_is_not_for_plugins_even_when_it_is_listed() {
+        let set = [("PANOTTI_SECRET_KEY".to_owned(), "k".to_owned())];
+        let env = PluginEnv::new(set, &["PANOTTI_SECRET_KEY".to_owned()]);
+        assert!(env.fill("${PANOTTI_SECRET_KEY}").is_err());
     }
 }

@@ -15,6 +15,7 @@ use super::fields::Fields;
 use super::permissions::{NAMES, check, read_grant};
 use super::problem::{LoadFault, Problem};
 use super::schema::Schema;
+use super::schema_check;
 use super::schema_fault::strays;
 
 /// The keys a manifest may have.
@@ -93,6 +94,8 @@ pub struct Manifest {
     pub warnings: Vec<Problem>,
     /// The file it was read from.
     pub file: Option<&'static str>,
+    /// The name that everything in it stands below, in the older form.
+    pub under: Option<String>,
 }
 
 impl Manifest {
@@ -153,9 +156,11 @@ pub fn read(
     let manifest = declared(name, under.as_deref(), &mut fields, env, limits);
     let (problems, warnings) = fields.finish();
     if problems.is_empty() {
-        Ok(Manifest { warnings, file: Some(file), ..manifest })
+        Ok(Manifest { warnings, file: Some(file), under, ..manifest })
     } else {
-        Err(LoadFault::of_problems(Outcome::Syntax, problems, Some(text)))
+        let secret = manifest.config.keys().filter(|it| manifest.schema.is_secret(it)).cloned().collect();
+        let fault = LoadFault::of_problems(Outcome::Syntax, problems, Some(text));
+        Err(fault.hiding(secret, &Value::Object(manifest.config)))
     }
 }
 
@@ -244,6 +249,7 @@ fn declared(
         schema,
         warnings: Vec::new(),
         file: None,
+        under: None,
     }
 }
 
@@ -255,16 +261,23 @@ fn read_schema(fields: &mut Fields<'_>, raw: Option<Value>) -> Schema {
         let what = "describes nothing here; keys of the config are described below `properties:`";
         fields.warn_spelling(&["config_schema", &key], what, &key, &["properties", "required"]);
     }
+    for it in schema_check::odd(&raw) {
+        fields.warn(&path_of(&it.pointer), it.message);
+    }
     match Schema::parse(raw) {
         Ok(schema) => schema,
-        Err(fault) => {
-            let path: Vec<&str> = std::iter::once("config_schema")
-                .chain(fault.pointer.split('/').filter(|it| !it.is_empty()))
-                .collect();
-            fields.fault(&path, fault.message);
+        Err(faults) => {
+            for fault in faults {
+                fields.fault(&path_of(&fault.pointer), fault.message);
+            }
             Schema::default()
         }
     }
+}
+
+/// The path of a place in the schema, from the top of the manifest on.
+fn path_of(pointer: &str) -> Vec<&str> {
+    std::iter::once("config_schema").chain(pointer.split('/').filter(|it| !it.is_empty())).collect()
 }
 
 fn read_limits(fields: &mut Fields<'_>, limits: &LimitRules) -> PluginLimits {

@@ -9,7 +9,6 @@
 pub mod archive;
 pub mod breaker;
 pub mod check;
-mod config_fault;
 pub mod discovery;
 pub mod env;
 pub mod drafts;
@@ -24,7 +23,9 @@ pub mod order;
 pub mod permissions;
 pub mod problem;
 pub mod schema;
+mod schema_check;
 mod schema_fault;
+mod schema_secret;
 pub mod script;
 pub mod settings;
 mod slow;
@@ -40,5 +41,5 @@ pub mod watch;
 mod fuzz;
 
 pub use manager::{Manager, MigrationView, NewPlugin, PluginPatch, Rescan};
-pub use settings::{ConfigItem, ConfigSource};
+pub use settings::{ConfigFault, ConfigItem, ConfigSource};
 pub use status::{LastError, PluginFilter, PluginStatus, PluginView};

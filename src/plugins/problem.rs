@@ -1,9 +1,13 @@
 //! What keeps a plugin from running, told to its author: every fault at once, each with its place.
 
 use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::error::{Code, Error, FieldError, ScriptFault};
 use crate::hooks::CallFailure;
+use crate::lua::secrets::Secrets;
 use crate::model::call::Outcome;
 
 /// Lines shown before and after the faulty one.
@@ -88,6 +92,13 @@ impl LoadFault {
         let mut fault = Self::of_folder(Outcome::Skipped, error.detail, hint);
         fault.code = Some(error.code);
         fault
+    }
+
+    /// The same fault without the secret values of a config that its excerpt may show.
+    pub fn hiding(mut self, keys: Arc<[String]>, config: &Value) -> Self {
+        let secrets = Secrets::new(keys, config);
+        self.script.excerpt = self.script.excerpt.map(|it| secrets.mask(&it).into_owned());
+        self
     }
 
     /// The same fault, which the log has already.

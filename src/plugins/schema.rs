@@ -9,13 +9,14 @@ use serde_json::{Map, Value, json};
 use crate::error::FieldError;
 use crate::model::spelling::find_similar;
 
-use super::schema_fault;
+use super::schema_secret::{hide_values, resolved, says_secret, strip_values};
+use super::{schema_check, schema_fault};
 
 /// What is said of a key that a closed schema does not know.
 pub(super) const NOT_THERE: &str = "is not in the schema";
 
-/// The mark of a secret value.
-const SECRET: &str = "writeOnly";
+/// What is said of a key that has no value and needs one.
+const REQUIRED: &str = "is required";
 
 /// A checked `config_schema`; without one every value is accepted.
 #[derive(Debug, Clone, Default)]
@@ -28,28 +29,87 @@ impl Schema {
     /// Reads a schema; patterns run in linear time and nothing is fetched.
     ///
     /// # Errors
-    /// Where it is no schema, as a pointer into it, and why.
-    pub fn parse(mut raw: Value) -> Result<Self, FieldError> {
+    /// Every place where it is no schema, as a pointer into it, and why.
+    pub fn parse(mut raw: Value) -> Result<Self, Vec<FieldError>> {
         let Value::Object(fields) = &mut raw else {
-            return Err(FieldError {
+            return Err(vec![FieldError {
                 pointer: String::new(),
                 message:
                     "must be a mapping, such as `config_schema: { properties: { from: { type: string } } }`"
                         .to_owned(),
-            });
+            }]);
         };
         fields.entry("type").or_insert(json!("object"));
+        let faults = schema_check::faults(&raw);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
         let validator = jsonschema::options()
             .offline()
             .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
             .build(&raw)
-            .map_err(|fault| schema_fault::explain(&raw, &fault))?;
-        Ok(Schema { raw: Some(raw), validator: Some(validator) })
+            .map_err(|fault| vec![schema_fault::explain(&raw, &fault)])?;
+        let schema = Schema { raw: Some(raw), validator: Some(validator) };
+        let wrong = schema.wrong_defaults();
+        if wrong.is_empty() { Ok(schema) } else { Err(wrong) }
     }
 
-    /// The schema as it was written, for those who draw a form from it.
-    pub fn raw(&self) -> Option<&Value> {
-        self.raw.as_ref()
+    /// Defaults that the schema itself does not allow.
+    fn wrong_defaults(&self) -> Vec<FieldError> {
+        let mut defaults = self.defaults();
+        // The admin fills in what is secret: an empty default stands for its absence.
+        defaults.retain(|key, it| !(self.is_secret(key) && it == ""));
+        let told = self.check(&defaults).into_iter().filter_map(|fault| {
+            let key = first_segment(&fault.pointer);
+            let rule = self.rule(&key).filter(|_| defaults.contains_key(&key))?;
+            // What a default leaves out, others may say.
+            let is_whole = fault.pointer.trim_start_matches('/').contains('/') && fault.message == REQUIRED;
+            let place = if rule.get("default").is_some() { "/default" } else { "" };
+            (!is_whole).then(|| FieldError {
+                pointer: format!("/properties/{}{place}", escape(&key)),
+                message: format!("the default does not fit: {}", fault.message),
+            })
+        });
+        told.collect()
+    }
+
+    /// The schema for those who draw a form from it: what it says of secret values is left out.
+    pub fn shown(&self) -> Option<Value> {
+        let mut raw = self.raw.clone()?;
+        hide_values(&mut raw);
+        let secret: Vec<String> = self.keys().filter(|it| self.is_secret(it)).map(str::to_owned).collect();
+        for key in secret {
+            if let Some(rule) = raw.get_mut("properties").and_then(|it| it.get_mut(&key)) {
+                strip_values(rule);
+            }
+        }
+        Some(raw)
+    }
+
+    /// What the schema says of a key, such as its `title`.
+    pub fn said(&self, key: &str, keyword: &str) -> Option<&Value> {
+        self.rule(key)?.get(keyword)
+    }
+
+    /// Whether a config is wrong without this key.
+    pub fn requires(&self, key: &str) -> bool {
+        let required = self.raw.as_ref().and_then(|it| it.get("required")).and_then(Value::as_array);
+        required.is_some_and(|it| it.iter().any(|it| it == key))
+    }
+
+    /// What the schema says of the value at a path of keys.
+    pub fn rule_at(&self, path: &[String]) -> Option<&Value> {
+        let root = self.raw.as_ref()?;
+        path.iter().try_fold(root, |rule, key| resolved(root, rule.get("properties")?.get(key)?, 0))
+    }
+
+    /// Fills in the defaults of what an object leaves out.
+    pub fn complete(&self, config: &mut Map<String, Value>) {
+        for (key, value) in config {
+            if let Some(rule) = self.rule(key) {
+                complete(rule, value);
+            }
+        }
     }
 
     /// The keys it describes.
@@ -73,12 +133,13 @@ impl Schema {
 
     /// Whether a text for `key` stays a text even when it looks like a number.
     pub fn wants_text(&self, key: &str) -> bool {
-        self.rule(key).and_then(|it| it.get("type")).is_some_and(|it| it == "string")
+        let root = self.raw.as_ref().unwrap_or(&Value::Null);
+        self.rule(key).and_then(|it| resolved(root, it, 0)?.get("type")).is_some_and(|it| it == "string")
     }
 
     /// Whether the value of `key`, or a part of it, is never shown.
     pub fn is_secret(&self, key: &str) -> bool {
-        self.rule(key).is_some_and(has_secret)
+        self.raw.as_ref().is_some_and(|root| says_secret(root, key))
     }
 
     /// The keys whose values, or parts of them, are never shown.
@@ -88,6 +149,15 @@ impl Schema {
 
     /// Every fault of a whole config, by pointer; secrets are not quoted.
     pub fn check(&self, config: &Map<String, Value>) -> Vec<FieldError> {
+        self.check_hiding(config, &|key| self.is_secret(key))
+    }
+
+    /// The same; `is_secret` says whose values are not quoted.
+    pub fn check_hiding(
+        &self,
+        config: &Map<String, Value>,
+        is_secret: &dyn Fn(&str) -> bool,
+    ) -> Vec<FieldError> {
         let Some(validator) = &self.validator else { return Vec::new() };
         let config = Value::Object(config.clone());
         let mut faults = Vec::new();
@@ -96,7 +166,7 @@ impl Schema {
             match fault.kind() {
                 ValidationErrorKind::Required { property } => faults.push(FieldError {
                     pointer: format!("{at}/{}", escape(property.as_str().unwrap_or_default())),
-                    message: "is required".to_owned(),
+                    message: REQUIRED.to_owned(),
                 }),
                 ValidationErrorKind::AdditionalProperties { unexpected } => {
                     for key in unexpected {
@@ -111,7 +181,14 @@ impl Schema {
                 }
                 _ => {
                     let key = first_segment(at);
-                    let message = match self.is_secret(&key) {
+                    let says_values = matches!(
+                        fault.kind(),
+                        ValidationErrorKind::Enum { .. } | ValidationErrorKind::Constant { .. }
+                    );
+                    let message = match is_secret(&key) {
+                        // A fault of the whole config quotes all of it.
+                        _ if key.is_empty() => fault.masked_with("the config").to_string(),
+                        true if says_values => "is none of the values that the schema allows".to_owned(),
                         true => fault.masked_with("the secret value").to_string(),
                         false => fault.to_string(),
                     };
@@ -153,13 +230,17 @@ fn default_of(rule: &Value) -> Option<Value> {
     (!inner.is_empty()).then_some(Value::Object(inner))
 }
 
-fn has_secret(rule: &Value) -> bool {
-    match rule {
-        Value::Object(fields) => {
-            fields.get(SECRET).is_some_and(|it| it == true) || fields.values().any(has_secret)
+/// Fills in the defaults of what an object leaves out, also within.
+fn complete(rule: &Value, value: &mut Value) {
+    let (Some(rules), Value::Object(fields)) = (rule.get("properties").and_then(Value::as_object), value)
+    else {
+        return;
+    };
+    for (key, rule) in rules {
+        match fields.get_mut(key) {
+            Some(value) => complete(rule, value),
+            None => fields.extend(default_of(rule).map(|it| (key.clone(), it))),
         }
-        Value::Array(items) => items.iter().any(has_secret),
-        _ => false,
     }
 }
 
@@ -211,7 +292,8 @@ mod tests {
 
     #[test]
     fn what_is_no_schema_is_told_where() {
-        let fault = Schema::parse(json!({ "properties": { "a": { "type": "strin" } } })).unwrap_err();
+        let fault =
+            Schema::parse(json!({ "properties": { "a": { "type": "strin" } } })).unwrap_err().remove(0);
         assert!(fault.pointer.starts_with("/properties/a"), "{fault:?}");
         for (schema, pointer, told) in [
             (json!([]), "", "such as `config_schema: { properties: { from: { type: string } } }`"),
@@ -257,7 +339,7 @@ mod tests {
             ),
             (json!({ "properties": { "a": {} }, "required": "a" }), "/required", "`required: [from]`"),
         ] {
-            let fault = Schema::parse(schema).unwrap_err();
+            let fault = Schema::parse(schema).unwrap_err().remove(0);
             assert_eq!(fault.pointer, pointer, "{fault:?}");
             assert!(fault.message.contains(told), "{fault:?}");
         }

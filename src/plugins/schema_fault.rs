@@ -71,6 +71,16 @@ pub(super) fn strays(schema: &Map<String, Value>) -> impl Iterator<Item = &str> 
     schema.iter().filter(move |(key, value)| value.is_object() && is_stray(key)).map(|(key, _)| key.as_str())
 }
 
+/// What keeps a text from being a pattern.
+pub(super) fn pattern_fault(pattern: &str) -> Option<String> {
+    let fault = regex::Regex::new(pattern).err()?.to_string();
+    let why = fault.lines().next_back().unwrap_or_default().trim_start_matches("error: ");
+    Some(format!(
+        "{} is no regular expression: {why}; write one such as `pattern: \"^[0-9]{{2}}:[0-9]{{2}}$\"`",
+        Value::from(pattern)
+    ))
+}
+
 fn told(pointer: &str, value: &Value) -> Option<String> {
     let mut segments = pointer.rsplit('/');
     let (keyword, above) = (segments.next()?, segments.next().unwrap_or_default());
@@ -86,13 +96,7 @@ fn told(pointer: &str, value: &Value) -> Option<String> {
                 TYPES.join(", ")
             ))
         }
-        ("pattern", Value::String(pattern)) => {
-            let fault = regex::Regex::new(pattern).err()?.to_string();
-            let why = fault.lines().next_back().unwrap_or_default().trim_start_matches("error: ");
-            Some(format!(
-                "{value} is no regular expression: {why}; write one such as `pattern: \"^[0-9]{{2}}:[0-9]{{2}}$\"`"
-            ))
-        }
+        ("pattern", Value::String(pattern)) => pattern_fault(pattern),
         _ => {
             let form = FORMS.iter().find(|(keywords, _)| keywords.contains(&keyword));
             form.map(|(_, form)| format!("{form}, not {value}"))

@@ -16,6 +16,7 @@ pub mod events;
 pub mod fields;
 pub mod files;
 pub mod idempotency;
+pub mod keyring;
 pub mod kv;
 pub mod once;
 pub mod plugin_files;

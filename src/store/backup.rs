@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::model::backup::BackupFault;
+use crate::model::plugin::SEALED;
 
 use super::migrate::MIGRATIONS;
 use super::private::make_private;
@@ -81,6 +82,33 @@ pub fn copy_database(
     drop(connection);
     let synced = std::fs::File::open(to).and_then(|it| it.sync_all());
     synced.map_err(|error| BackupFault::io(to, &error))
+}
+
+/// Works the log of a database in use into its file and empties it: what was overwritten is in neither then.
+///
+/// # Errors
+/// Why it could not be done now.
+pub fn empty_log(path: &Path) -> Result<(), BackupFault> {
+    let told = |error: rusqlite::Error| fault(path, &error);
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(told)?;
+    let busy: i64 =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(told)?;
+    match busy {
+        0 => Ok(()),
+        _ => Err(BackupFault::Failed(format!("{}: somebody reads it all the time", path.display()))),
+    }
+}
+
+/// How many values of plugins' config a database holds that only the server's key opens; nobody may use it.
+///
+/// # Errors
+/// It cannot be read.
+pub fn sealed_values(path: &Path) -> Result<u64, BackupFault> {
+    let told = |error: rusqlite::Error| fault(path, &error);
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(told)?;
+    let sql = "SELECT COUNT(*) FROM plugin_configurations WHERE substr(value, 1, length(?1)) = ?1";
+    let count: i64 = connection.query_row(sql, [SEALED], |row| row.get(0)).map_err(told)?;
+    Ok(count.unsigned_abs())
 }
 
 /// Looks through every page of a database that nobody uses.

@@ -74,7 +74,9 @@ use writer::{Writer, once};
 pub use audit::{AuditEntry, DENIED, FAILED, WantedActs};
 #[cfg(test)]
 pub use backup::pretend_newer;
-pub use backup::{DatabaseContents, TrackFile, check_database, copy_database, database_contents};
+pub use backup::{
+    DatabaseContents, TrackFile, check_database, copy_database, database_contents, empty_log, sealed_values,
+};
 pub use call_traces::{TraceBounds, TraceFilter};
 pub use clip_query::{ClipFilter, ClipOrder, ClipSort};
 pub use connection::Reader;

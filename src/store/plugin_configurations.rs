@@ -1,11 +1,12 @@
 //! What was set in the config of plugins over HTTP.
 
+use std::borrow::Cow;
+
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as Db};
-use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
-use crate::model::plugin::ConfigRow;
+use crate::model::plugin::{SEALED, StoredConfig, StoredValue};
 use crate::model::time::Timestamp;
 
 use super::connection::Reader;
@@ -30,14 +31,20 @@ const COLUMNS: (
     configurations::updated_at,
 );
 
-fn config_of((id, key, value, created_at, updated_at): Row) -> Result<ConfigRow> {
-    Ok(ConfigRow {
-        id,
-        key,
-        value: from_text(&value)?,
-        created_at: Timestamp(created_at),
-        updated_at: Timestamp(updated_at),
-    })
+fn config_of((id, key, value, created_at, updated_at): Row) -> Result<StoredConfig> {
+    let value = match value.starts_with(SEALED) {
+        true => StoredValue::Sealed(value),
+        false => StoredValue::Plain(from_text(&value)?),
+    };
+    Ok(StoredConfig { id, key, value, created_at: Timestamp(created_at), updated_at: Timestamp(updated_at) })
+}
+
+/// The column's text: JSON, or what only the server's key opens.
+fn text_of(value: &StoredValue) -> Result<Cow<'_, str>> {
+    match value {
+        StoredValue::Plain(value) => to_text(value).map(Cow::Owned),
+        StoredValue::Sealed(text) => Ok(Cow::Borrowed(text)),
+    }
 }
 
 impl Tx {
@@ -49,13 +56,13 @@ impl Tx {
         &mut self,
         plugin_id: i64,
         key: &str,
-        value: &Value,
+        value: &StoredValue,
         now: Timestamp,
-    ) -> Result<ConfigRow> {
+    ) -> Result<StoredConfig> {
         let row = (
             configurations::plugin_id.eq(plugin_id),
             configurations::key.eq(key),
-            configurations::value.eq(to_text(value)?),
+            configurations::value.eq(text_of(value)?),
             configurations::created_at.eq(now.0),
             configurations::updated_at.eq(now.0),
         );
@@ -75,6 +82,14 @@ impl Tx {
             .and_then(config_of)
     }
 
+    /// From here on what is deleted or overwritten leaves no trace in the file; `false` goes back to what is usual.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn leave_no_trace(&mut self, wanted: bool) -> Result<()> {
+        self.execute(if wanted { "PRAGMA secure_delete = ON" } else { "PRAGMA secure_delete = OFF" })
+    }
+
     /// Changes a value of a plugin's config.
     ///
     /// # Errors
@@ -83,12 +98,12 @@ impl Tx {
         &mut self,
         plugin_id: i64,
         id: i64,
-        value: &Value,
+        value: &StoredValue,
         now: Timestamp,
-    ) -> Result<ConfigRow> {
+    ) -> Result<StoredConfig> {
         let row = configurations::table.find(id).filter(configurations::plugin_id.eq(plugin_id));
         diesel::update(row)
-            .set((configurations::value.eq(to_text(value)?), configurations::updated_at.eq(now.0)))
+            .set((configurations::value.eq(text_of(value)?), configurations::updated_at.eq(now.0)))
             .returning(COLUMNS)
             .get_result(&mut self.conn)
             .optional()
@@ -123,7 +138,7 @@ impl Reader {
     ///
     /// # Errors
     /// The database's.
-    pub fn config(&mut self, plugin_id: i64, id: i64) -> Result<Option<ConfigRow>> {
+    pub fn config(&mut self, plugin_id: i64, id: i64) -> Result<Option<StoredConfig>> {
         configurations::table
             .find(id)
             .filter(configurations::plugin_id.eq(plugin_id))
@@ -139,7 +154,7 @@ impl Reader {
     ///
     /// # Errors
     /// The database's.
-    pub fn configs(&mut self, plugin_id: i64) -> Result<Vec<ConfigRow>> {
+    pub fn configs(&mut self, plugin_id: i64) -> Result<Vec<StoredConfig>> {
         let rows: Vec<Row> = configurations::table
             .filter(configurations::plugin_id.eq(plugin_id))
             .order(configurations::key)
@@ -152,11 +167,15 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Map, json};
+    use serde_json::{Map, Value, json};
 
     use super::super::testing::store;
     use super::*;
     use crate::model::plugin::PluginRow;
+
+    fn plain(value: Value) -> StoredValue {
+        StoredValue::Plain(value)
+    }
 
     fn plugin(name: &str) -> PluginRow {
         PluginRow {
@@ -185,18 +204,20 @@ mod tests {
         let (one, two) = store
             .write_blocking(move |tx| {
                 let (one, two) = (tx.insert_plugin(&plugin("one"))?, tx.insert_plugin(&plugin("two"))?);
-                tx.insert_config(one, "k", &json!({"b": 1, "a": 2}), at)?;
-                tx.insert_config(two, "k", &json!(null), at)?;
+                tx.insert_config(one, "k", &plain(json!({"b": 1, "a": 2})), at)?;
+                tx.insert_config(two, "k", &plain(json!(null)), at)?;
                 Ok((one, two))
             })
             .unwrap();
-        let again = store.write_blocking(move |tx| tx.insert_config(one, "k", &json!(1), at)).unwrap_err();
+        let again =
+            store.write_blocking(move |tx| tx.insert_config(one, "k", &plain(json!(1)), at)).unwrap_err();
         assert_eq!(again.code, Code::KeyExists);
-        let nobody = store.write_blocking(move |tx| tx.insert_config(99, "k", &json!(1), at)).unwrap_err();
+        let nobody =
+            store.write_blocking(move |tx| tx.insert_config(99, "k", &plain(json!(1)), at)).unwrap_err();
         assert_eq!(nobody.code, Code::PluginNotFound);
         assert!(store.write_blocking(move |tx| tx.delete_plugin(one)).unwrap());
         assert!(store.read(|reader| reader.configs(one)).unwrap().is_empty());
-        assert_eq!(store.read(|reader| reader.configs(two)).unwrap()[0].value, json!(null));
+        assert_eq!(store.read(|reader| reader.configs(two)).unwrap()[0].value, plain(json!(null)));
     }
 
     #[test]
@@ -204,9 +225,9 @@ mod tests {
         let (_folder, store) = store();
         let done = store.write_blocking(|tx| {
             let (one, two) = (tx.insert_plugin(&plugin("one"))?, tx.insert_plugin(&plugin("two"))?);
-            let row = tx.insert_config(one, "k", &json!(1), Timestamp(1))?;
+            let row = tx.insert_config(one, "k", &plain(json!(1)), Timestamp(1))?;
             assert!(!tx.delete_config(two, row.id)?);
-            tx.update_config(two, row.id, &json!(2), Timestamp(2))
+            tx.update_config(two, row.id, &plain(json!(2)), Timestamp(2))
         });
         assert_eq!(done.unwrap_err().code, Code::ConfigNotFound);
     }

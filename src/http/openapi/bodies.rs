@@ -187,6 +187,16 @@ pub fn config_change(components: &mut Components) -> Value {
     components.named("ConfigChange", |_| config(&["value"]))
 }
 
+/// What changes several values of a config.
+pub fn config_patch(components: &mut Components) -> Value {
+    components.named("ConfigPatch", |_| {
+        json!({
+            "type": "object", "additionalProperties": true,
+            "description": "A merge patch (RFC 7396) of the config: each key with its new value; null drops the stored value; an object is merged into the one in force.",
+        })
+    })
+}
+
 fn config(required: &[&str]) -> Value {
     json!({
         "type": "object", "required": required, "additionalProperties": false,

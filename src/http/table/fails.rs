@@ -38,3 +38,6 @@ pub(super) const UPLOAD_FAULTS: &[Code] = &[
     DiskFull,
     PreviewRequired,
 ];
+/// Changing a plugin's config.
+pub(super) const CONFIG_FAULTS: &[Code] =
+    &[PluginNotFound, ConfigNotFound, KeyExists, Conflict, Invalid, ConfigRefused, PluginUnavailable];

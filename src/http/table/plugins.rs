@@ -3,7 +3,9 @@
 use crate::error::Code::*;
 use crate::model::schedule::ScheduleRun;
 use crate::plugins::lua_api::LuaApi;
-use crate::plugins::manager::{DependencyView, GrantsView, ScheduleView};
+use crate::plugins::manager::{
+    ConfigChanged, ConfigCheck, ConfigSchema, DependencyView, GrantsView, ScheduleView,
+};
 use crate::plugins::{ConfigItem, MigrationView, PluginStatus, PluginView, Rescan};
 
 use crate::http::openapi::bodies::*;
@@ -16,6 +18,7 @@ use crate::http::{
     assets, grants, hooks, lua_api, plugin_config, plugin_database, plugin_routes, plugins, schedules,
 };
 
+use super::fails::CONFIG_FAULTS;
 use super::{IF_MATCH, IF_NONE, ONCE};
 
 #[rustfmt::skip] // a route a paragraph
@@ -73,12 +76,18 @@ pub(super) fn routes() -> Vec<Route> {
             .gives(200, Json(of::<GrantsView>)).fails(&[PluginNotFound, Conflict, PluginLoadFailed]),
         get("/api/v1/plugins/{id}/config", "listPluginConfig", plugin_config::list, "Gives every value of a plugin's config with its source; secrets are not shown.")
             .headers(IF_NONE).gives(200, Json(items::<ConfigItem>)).fails(&[PluginNotFound]),
-        post("/api/v1/plugins/{id}/config", "createPluginConfig", plugin_config::create, "Stores a value under a new key; it reaches the running plugin at once.")
-            .takes(Takes::Json(config_create)).headers(ONCE).gives(201, Json(of::<ConfigItem>)).fails(&[PluginNotFound, KeyExists, Conflict]),
-        put("/api/v1/plugins/{id}/config/{config_id}", "updatePluginConfig", plugin_config::update, "Changes a stored value; it reaches the running plugin at once.")
-            .takes(Takes::Json(config_change)).gives(200, Json(of::<ConfigItem>)).fails(&[PluginNotFound, ConfigNotFound, Conflict]),
+        post("/api/v1/plugins/{id}/config", "createPluginConfig", plugin_config::create, "Stores a value under a new key; the running plugin has taken it when this is answered, or nothing has changed.")
+            .takes(Takes::Json(config_create)).headers(ONCE).gives(201, Json(of::<ConfigItem>)).fails(CONFIG_FAULTS),
+        patch("/api/v1/plugins/{id}/config", "changePluginConfig", plugin_config::patch, "Changes several values in one step: all of them are checked, taken by the running plugin and stored, or none.")
+            .takes(Takes::Json(config_patch)).gives(200, Json(of::<ConfigChanged>)).fails(CONFIG_FAULTS),
+        get("/api/v1/plugins/{id}/config/schema", "getPluginConfigSchema", plugin_config::schema, "Gives what a plugin's config may be, and every key with what is said of it; secret values are left out.")
+            .headers(IF_NONE).gives(200, Json(of::<ConfigSchema>)).fails(&[PluginNotFound]),
+        post("/api/v1/plugins/{id}/config/validate", "validatePluginConfig", plugin_config::validate, "Tells every fault that the config would have after a change, and what would be in force; changes nothing, and does not ask the plugin. Without a body: the config as it is.")
+            .takes(Takes::JsonOrNothing(config_patch)).gives(200, Json(of::<ConfigCheck>)).fails(&[PluginNotFound]),
+        put("/api/v1/plugins/{id}/config/{config_id}", "updatePluginConfig", plugin_config::update, "Changes a stored value; the running plugin has taken it when this is answered, or nothing has changed.")
+            .takes(Takes::Json(config_change)).gives(200, Json(of::<ConfigItem>)).fails(CONFIG_FAULTS),
         delete("/api/v1/plugins/{id}/config/{config_id}", "deletePluginConfig", plugin_config::delete, "Drops a stored value: the manifest's or the schema's counts again.")
-            .gives(204, Nothing).fails(&[PluginNotFound, ConfigNotFound, Conflict]),
+            .gives(204, Nothing).fails(CONFIG_FAULTS),
 
         get("/api/v1/plugins/{id}/migrations", "listPluginMigrations", plugin_database::list, "Gives the migrations of a plugin's own database, and which are applied.")
             .headers(IF_NONE).gives(200, Json(items::<MigrationView>)).fails(&[PluginNotFound, MigrationFailed]),

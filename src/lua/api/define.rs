@@ -5,7 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
+use parking_lot::RwLock;
 
 use crate::error::Error;
 use crate::lua::context::{ApiContext, CallState, Mark};
@@ -99,16 +102,31 @@ pub struct Build<'a> {
     /// JSON's null and arrays.
     pub shapes: &'a Arc<Shapes>,
     wrap: Function,
+    wrap_waiting: Function,
     strict: Function,
     printer: Function,
+    /// The one function of the VM that waits, for all of these: each has a poll loop of its own in mlua, and code for it.
+    wait: Function,
+    waiting: Arc<RwLock<Vec<Waiting>>>,
 }
+
+/// Begins what a function of a module waits for.
+type Waiting = Arc<dyn Fn(&Lua, MultiValue) -> BoxFuture<'static, mlua::Result<MultiValue>> + Send + Sync>;
 
 #[allow(clippy::disallowed_methods)] // the host's own glue, while a VM is built
 impl<'a> Build<'a> {
     /// Ready to build modules into `lua`.
     pub fn new(lua: &'a Lua, ctx: &'a Arc<ApiContext>, shapes: &'a Arc<Shapes>) -> mlua::Result<Self> {
-        let (wrap, strict, printer) = prelude::run(lua, "panotti", GLUE, ())?;
-        Ok(Build { lua, ctx, shapes, wrap, strict, printer })
+        let (wrap, wrap_waiting, strict, printer) = prelude::run(lua, "panotti", GLUE, ())?;
+        let waiting = Arc::<RwLock<Vec<Waiting>>>::default();
+        let known = Arc::clone(&waiting);
+        let wait = lua.create_async_function(move |lua, mut values: MultiValue| {
+            let index = values.pop_front().and_then(|it| it.as_usize());
+            let begin = index.and_then(|it| known.read().get(it).cloned());
+            let work = begin.map(|it| it(&lua, values));
+            async move { work.ok_or_else(|| mlua::Error::runtime("no such function"))?.await }
+        })?;
+        Ok(Build { lua, ctx, shapes, wrap, wrap_waiting, strict, printer, wait, waiting })
     }
 
     /// A function that answers at once. `name` is what messages call it (`panotti.kv.get`).
@@ -146,7 +164,7 @@ impl<'a> Build<'a> {
     pub fn waiting<W>(
         &self,
         name: &'static str,
-        body: impl Fn(&ApiContext, &mut Args) -> Result<W, Raise> + Send + 'static,
+        body: impl Fn(&ApiContext, &mut Args) -> Result<W, Raise> + Send + Sync + 'static,
     ) -> mlua::Result<Function>
     where
         W: Future<Output = Outcome> + Send + 'static,
@@ -161,16 +179,16 @@ impl<'a> Build<'a> {
     pub fn waiting_for_database<W>(
         &self,
         name: &'static str,
-        body: impl Fn(&ApiContext, &mut Args) -> Result<W, Raise> + Send + 'static,
+        body: impl Fn(&ApiContext, &mut Args) -> Result<W, Raise> + Send + Sync + 'static,
     ) -> mlua::Result<Function>
     where
         W: Future<Output = Outcome> + Send + 'static,
     {
         let (ctx, shapes, class) = (self.ctx.clone(), self.shapes.clone(), class(name, true)?);
-        let host = self.lua.create_async_function(move |lua, values: MultiValue| {
-            let replayed = recorded::turn(&lua, &ctx, &shapes, name, class, &values);
+        let begin: Waiting = Arc::new(move |lua, values| {
+            let replayed = recorded::turn(lua, &ctx, &shapes, name, class, &values);
             let note = Note::begin(&ctx, class, &shapes, name, &values);
-            let mut args = Args::new(&lua, name, &shapes, values);
+            let mut args = Args::new(lua, name, &shapes, values);
             let begin = || {
                 noting_panics(&ctx, || body(&ctx, &mut args).and_then(|work| args.check_end().map(|()| work)))
             };
@@ -180,7 +198,7 @@ impl<'a> Build<'a> {
             let begins = replayed.is_none() && matches!(ordered, Ok(None));
             let work = begins.then(|| watched(note.as_ref(), begin));
             let (ctx, shapes, lua) = (ctx.clone(), shapes.clone(), lua.weak());
-            async move {
+            let wait = async move {
                 let unloaded = || mlua::Error::runtime("the plugin was unloaded");
                 if let Some(replayed) = replayed {
                     let step = recorded::wait(&ctx, replayed?).await;
@@ -209,9 +227,12 @@ impl<'a> Build<'a> {
                     note.end(&shapes, &done, waited);
                 }
                 done
-            }
-        })?;
-        self.wrap.call(host)
+            };
+            wait.boxed()
+        });
+        let mut waiting = self.waiting.write();
+        waiting.push(begin);
+        self.wrap_waiting.call((&self.wait, waiting.len() - 1))
     }
 
     /// `print`, which hands its line to `info`.

@@ -230,6 +230,9 @@ fn call_context(trace: &Trace) -> CallContext {
         attempt: trace.ctx["attempt"].as_i64().and_then(|it| i32::try_from(it).ok()).unwrap_or(1),
         replay: trace.ctx["replay"].as_bool().unwrap_or(false),
         schedule: text("schedule"),
+        changed: trace.ctx["changed"]
+            .as_array()
+            .map(|it| it.iter().filter_map(|it| it.as_str().map(str::to_owned)).collect()),
         ..CallContext::new(hook.unwrap_or("replay"), caller)
     }
 }

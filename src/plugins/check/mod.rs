@@ -10,19 +10,16 @@ mod surface;
 use std::collections::HashSet;
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::config::LimitRules;
 use crate::error::ScriptFault;
 use crate::lua::sources::{Sources, unknown_hook};
 use crate::store::plugin_db::read_migrations;
 
-use super::config_fault::check_config;
 use super::discovery::{self, Snapshot};
 use super::env::PluginEnv;
 use super::manifest::{self, Manifest};
 use super::problem::{LoadFault, Problem, excerpt};
-use super::settings::Layers;
+use super::settings::{Declared, Layers};
 
 pub use finding::{Finding, Severity};
 
@@ -100,7 +97,7 @@ impl Check<'_> {
     fn manifest(&mut self, manifest: &Manifest, snapshot: &Snapshot, env: &PluginEnv) {
         self.problems(Severity::Warning, "manifest", &manifest.warnings, snapshot);
         let layers = Layers::new(self.name, manifest.schema.clone(), manifest.config.clone(), env);
-        if let Err(fault) = check_config(manifest, snapshot, &Value::Object(layers.effective(&[]))) {
+        if let Err(fault) = layers.require(&[], &Declared::of(manifest, snapshot)) {
             self.fault("config", &fault, Some(snapshot));
         }
     }

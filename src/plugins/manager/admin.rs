@@ -379,7 +379,6 @@ pub(super) fn act(slot: &Slot, action: &'static str, by: &str, detail: Value) ->
     let event = match action {
         "plugin.enable" => Some("plugin.enabled"),
         "plugin.disable" => Some("plugin.disabled"),
-        config if config.starts_with("plugin.config.") => Some("config.changed"),
         _ => None,
     };
     Act { by: by.to_owned(), action, event, plugin: slot.name.to_string(), detail }

@@ -8,7 +8,6 @@ use serde_json::Value;
 use crate::hooks::Hook;
 use crate::lua::PluginSource;
 use crate::model::call::Outcome;
-use crate::plugins::config_fault::check_config;
 use crate::plugins::handler::PluginHandler;
 use crate::plugins::problem::LoadFault;
 
@@ -24,10 +23,20 @@ impl Manager {
         prepared: Prepared,
         deadline: Instant,
     ) -> Result<Staged, LoadFault> {
+        let config = slot.checked_config(&prepared)?;
+        self.build_with(slot, prepared, config, deadline).await
+    }
+
+    /// The same with a config that was checked.
+    pub(super) async fn build_with(
+        &self,
+        slot: &Arc<Slot>,
+        prepared: Prepared,
+        config: Arc<Value>,
+        deadline: Instant,
+    ) -> Result<Staged, LoadFault> {
         let began = Instant::now();
         let former = slot.live();
-        let config = slot.config(&prepared.layers);
-        check_config(&prepared.manifest, &prepared.snapshot, &config)?;
         let generation = slot.change(|it| {
             it.generation += 1;
             it.generation
@@ -82,7 +91,7 @@ impl Manager {
             entry: prepared.entry.clone(),
             files: Arc::clone(&prepared.snapshot.files),
             config,
-            secret_keys: manifest.schema.secret_keys(),
+            secret_keys: slot.secret_keys(&prepared.layers),
             permissions: self.in_force(slot, &manifest.requested),
             dependencies: manifest.dependencies.iter().map(|it| it.name.clone()).collect(),
             requested: manifest.requested.clone(),

@@ -9,7 +9,6 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::lua::replay::{Diverged, Tried};
 use crate::model::call::Outcome;
-use crate::plugins::config_fault::check_config;
 use crate::plugins::discovery::Snapshot;
 use crate::plugins::drafts::{DraftCheck, Files};
 use crate::plugins::problem::LoadFault;
@@ -57,8 +56,7 @@ impl Manager {
         if let Some(fault) = self.what_keeps_it_back(slot, &prepared) {
             return Err(fault);
         }
-        let config = slot.config(&prepared.layers);
-        check_config(&prepared.manifest, &prepared.snapshot, &config)?;
+        let config = slot.checked_config(&prepared)?;
         let tried = self.tried(slot, &prepared, config).await?;
         if let Some(asks) = tried.asks {
             return Err(not_asked(&asks));
@@ -86,8 +84,7 @@ impl Manager {
         if !has_new {
             return Ok(());
         }
-        let config = slot.config(&prepared.layers);
-        check_config(&prepared.manifest, &prepared.snapshot, &config)?;
+        let config = slot.checked_config(prepared)?;
         self.tried(slot, prepared, config).await.map(drop)
     }
 }

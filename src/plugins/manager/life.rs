@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::hooks::{Answer, CallFailure, Dispatcher, Hook, HookHandler, Reply};
-use crate::model::call::PluginEffects;
+use crate::model::call::{CallContext, Caller, PluginEffects};
 
 use super::Manager;
 use super::slot::Live;
@@ -43,11 +43,25 @@ impl Manager {
     ) -> Result<(Vec<Reply>, Vec<PluginEffects>), CallFailure> {
         let member = live.member();
         let mut replies = Dispatcher::call_life(&member, hook, payload, Some(deadline)).await?;
-        let effects =
-            replies.iter_mut().map(|it| std::mem::take(&mut it.effects)).filter(|it| !it.is_empty());
-        let plugin = live.handler.plugin();
-        let effects = effects.map(|effects| PluginEffects { plugin: Arc::clone(plugin), effects }).collect();
+        let effects = effects_of(live, &mut replies);
         Ok((replies, effects))
+    }
+
+    /// Tells a generation of its config and which of its keys have changed; what that leaves behind is for the caller to commit.
+    ///
+    /// # Errors
+    /// As [`Manager::life`].
+    pub(super) async fn life_of_config(
+        &self,
+        live: &Live,
+        config: Value,
+        changed: Arc<[String]>,
+        deadline: Instant,
+    ) -> Result<Vec<PluginEffects>, CallFailure> {
+        let hook = Hook::OnConfigChanged;
+        let ctx = CallContext { changed: Some(changed), ..CallContext::new(hook.name(), Caller::server()) };
+        let mut replies = Dispatcher::call_life_in(ctx, &live.member(), hook, config, Some(deadline)).await?;
+        Ok(effects_of(live, &mut replies))
     }
 
     /// What the plugin returns from `on_unload`, for the next generation, and what that leaves behind.
@@ -81,4 +95,11 @@ impl Manager {
             "plugins": running,
         })
     }
+}
+
+/// What calls have left behind.
+fn effects_of(live: &Live, replies: &mut [Reply]) -> Vec<PluginEffects> {
+    let effects = replies.iter_mut().map(|it| std::mem::take(&mut it.effects)).filter(|it| !it.is_empty());
+    let plugin = live.handler.plugin();
+    effects.map(|effects| PluginEffects { plugin: Arc::clone(plugin), effects }).collect()
 }

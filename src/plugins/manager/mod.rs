@@ -50,6 +50,7 @@ use crate::model::asked::Asked;
 use crate::model::plugin_version::Authorship;
 use crate::model::replay::Past;
 use crate::services::databases::Databases;
+use crate::services::keyring::Keyring;
 use crate::services::plugin_files::PluginFiles;
 use crate::store::Store;
 
@@ -64,6 +65,7 @@ use super::start_notes::StartNotes;
 use super::status::{PluginFilter, PluginStatus, PluginView};
 
 pub use self::admin::{NewPlugin, PluginPatch};
+pub use self::config::{ConfigChanged, ConfigCheck, ConfigKey, ConfigSchema};
 pub use self::database::MigrationView;
 pub use self::dependents::DependencyView;
 pub use self::edit::{Edited, SourceChange};
@@ -170,6 +172,7 @@ impl Manager {
             store: parts.store,
             journal: parts.journal,
             clock: Arc::clone(&parts.clock),
+            keyring: Keyring::of(&parts.settings),
             most_versions: parts.settings.plugin_versions_keep.into(),
         };
         // Each version is told of once.

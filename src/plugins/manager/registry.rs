@@ -7,13 +7,15 @@ use crate::clock::SharedClock;
 use crate::error::{Code, Error, Result};
 use crate::events::{EventDraft, Journal};
 use crate::model::call::{Caller, PluginEffects};
-use crate::model::plugin::{ConfigRow, GrantRow, PluginRow};
+use crate::model::plugin::{ConfigRow, GrantRow, PluginRow, StoredConfig};
 use crate::model::plugin_version::Authorship;
 use crate::model::schedule::{ScheduleRow, ScheduleRun};
 use crate::model::time::Timestamp;
 use crate::plugins::discovery::Snapshot;
+use crate::services::keyring::Keyring;
 use crate::store::{AuditEntry, Store, Tx};
 
+use super::config::ConfigWrite;
 use super::versions::GoesLive;
 
 /// An administrative act.
@@ -52,6 +54,8 @@ pub(super) struct Registry {
     pub(super) store: Store,
     pub(super) journal: Journal,
     pub(super) clock: SharedClock,
+    /// What opens secret values.
+    pub(super) keyring: Keyring,
     /// Versions of files that are kept of each plugin.
     pub(super) most_versions: i64,
 }
@@ -61,9 +65,11 @@ impl Registry {
     pub(super) async fn all(&self) -> Result<Vec<(PluginRow, Vec<ConfigRow>)>> {
         let read = self.store.read_async(|reader| {
             let rows = reader.list_plugins()?;
-            rows.into_iter().map(|row| reader.configs(row.id).map(|stored| (row, stored))).collect()
+            let rows = rows.into_iter().map(|row| reader.configs(row.id).map(|stored| (row, stored)));
+            rows.collect::<Result<Vec<_>>>()
         });
-        read.await
+        let rows = read.await?.into_iter();
+        Ok(rows.map(|(row, stored)| (row.clone(), self.opened(row.id, stored))).collect())
     }
 
     /// Every grant.
@@ -127,29 +133,6 @@ impl Registry {
         self.acting(act, |_| Ok(())).await
     }
 
-    /// Adds a config value.
-    pub(super) async fn add_config(
-        &self,
-        plugin: i64,
-        key: String,
-        value: Value,
-        act: Act,
-    ) -> Result<ConfigRow> {
-        let now = self.now();
-        self.acting(act, move |tx| tx.insert_config(plugin, &key, &value, now)).await
-    }
-
-    /// Changes a config value.
-    pub(super) async fn set_config(&self, plugin: i64, id: i64, value: Value, act: Act) -> Result<ConfigRow> {
-        let now = self.now();
-        self.acting(act, move |tx| tx.update_config(plugin, id, &value, now)).await
-    }
-
-    /// Drops a config value.
-    pub(super) async fn drop_config(&self, plugin: i64, id: i64, act: Act) -> Result<()> {
-        self.acting(act, move |tx| tx.delete_config(plugin, id).map(|_| ())).await
-    }
-
     /// Tells of something that happened to a plugin; a failure is for the log alone.
     pub(super) async fn tell(&self, event: &'static str, plugin: &str, detail: Value) {
         let (journal, draft) = (self.journal.clone(), draft(event, plugin, detail));
@@ -160,8 +143,13 @@ impl Registry {
         }
     }
 
-    /// Stores that generations take over, all or none; answers the numbers of new versions.
-    pub(super) async fn take_over(&self, rows: Vec<TakeOver>) -> Result<Vec<Option<i64>>> {
+    /// Stores that generations take over, all or none, together with the config that one of them was made for; answers the
+    /// numbers of new versions, and the config as it is stored now.
+    pub(super) async fn take_over(
+        &self,
+        rows: Vec<TakeOver>,
+        config: Option<ConfigWrite>,
+    ) -> Result<(Vec<Option<i64>>, Vec<StoredConfig>)> {
         let (mut parts, mut live) = (Vec::new(), Vec::new());
         for row in rows {
             parts.push((row.plugin, row.effects, row.event, row.authorship.is_some()));
@@ -173,8 +161,9 @@ impl Registry {
             }));
         }
         let mut new = self.packed(live).await?.into_iter();
-        let (journal, most) = (self.journal.clone(), self.most_versions);
+        let (journal, most, now) = (self.journal.clone(), self.most_versions, self.now());
         let written = self.store.write(move |tx| {
+            let stored = config.map(|it| it.write(tx, &journal, now)).transpose()?.unwrap_or_default();
             let mut versions = Vec::with_capacity(parts.len());
             for (plugin, effects, mut event, is_new) in parts {
                 if !effects.is_empty() {
@@ -187,7 +176,7 @@ impl Registry {
                 versions.push(version);
                 journal.publish(tx, draft("plugin.reloaded", &plugin, event), &Caller::server())?;
             }
-            Ok(versions)
+            Ok((versions, stored))
         });
         written.await
     }
@@ -323,7 +312,7 @@ impl Registry {
     }
 }
 
-fn draft(event: &str, plugin: &str, detail: Value) -> EventDraft {
+pub(super) fn draft(event: &str, plugin: &str, detail: Value) -> EventDraft {
     let mut data = json!({ "plugin": plugin });
     if let (Some(data), Value::Object(detail)) = (data.as_object_mut(), detail) {
         data.extend(detail);

@@ -53,6 +53,8 @@ impl Manager {
 
     /// After a change: stops what has lost what it needs, starts what has got it.
     pub(super) async fn settle(&self) {
+        // A new version may call secret what the former one did not.
+        self.seal_stored().await;
         self.take_down_lost(None).await;
         let mut nodes = self.nodes();
         let hopeful: Vec<Arc<Slot>> = self

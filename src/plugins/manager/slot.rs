@@ -18,7 +18,7 @@ use crate::plugins::health::HealthView;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::problem::LoadFault;
 use crate::plugins::script::Script;
-use crate::plugins::settings::Layers;
+use crate::plugins::settings::{Declared, Layers};
 use crate::plugins::status::{HookView, PluginStatus, PluginView, SubscriptionView};
 
 /// One plugin.
@@ -186,6 +186,23 @@ impl Slot {
     /// The config in force.
     pub(super) fn config(&self, layers: &Layers) -> Arc<Value> {
         self.read(|it| Arc::new(Value::Object(layers.effective(&it.stored))))
+    }
+
+    /// The files of what runs, else those of the folder.
+    pub(super) fn prepared(&self) -> Option<Prepared> {
+        self.read(|it| it.live.as_ref().map(|it| &it.prepared).or(it.prepared.as_ref()).cloned())
+    }
+
+    /// The config in force with these files, checked.
+    pub(super) fn checked_config(&self, prepared: &Prepared) -> Result<Arc<Value>, LoadFault> {
+        let stored = self.read(|it| it.stored.clone());
+        prepared.layers.require(&stored, &Declared::of(&prepared.manifest, &prepared.snapshot))?;
+        Ok(Arc::new(Value::Object(prepared.layers.effective(&stored))))
+    }
+
+    /// The keys of it whose values are never shown.
+    pub(super) fn secret_keys(&self, layers: &Layers) -> Arc<[String]> {
+        self.read(|it| layers.secret_keys(&it.stored))
     }
 
     pub(super) fn layers(&self) -> Arc<Layers> {

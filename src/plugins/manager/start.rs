@@ -40,6 +40,7 @@ impl Manager {
         self.sweep_folders().await;
         let (_, candidates) = self.scan(None).await?;
         self.check_grants();
+        self.seal_stored().await;
         // A deleted plugin without a folder is nobody's concern any more.
         self.0.slots.write().retain(|_, slot| slot.read(|it| it.row.registered || it.folder.is_some()));
         if let Some(damaged) = self.0.databases.corrupt() {

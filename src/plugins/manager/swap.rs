@@ -10,10 +10,12 @@ use crate::error::Result;
 use crate::events::Promise;
 use crate::hooks::{Registration, Subscription};
 use crate::model::call::Outcome;
+use crate::model::plugin::StoredConfig;
 use crate::plugins::problem::LoadFault;
 use crate::plugins::script::Script;
 
 use super::Manager;
+use super::config::ConfigWrite;
 use super::registry::TakeOver;
 use super::slot::{Live, Prepared, Slot};
 use super::staging::Staged;
@@ -82,18 +84,34 @@ impl Manager {
     ///
     /// # Errors
     /// The store's.
-    pub(super) async fn swap(&self, mut staged: Vec<Staged>, drain: Duration) -> Result<Vec<Taken>> {
+    pub(super) async fn swap(&self, staged: Vec<Staged>, drain: Duration) -> Result<Vec<Taken>> {
+        self.swap_with(staged, drain, None).await.map(|(taken, _)| taken)
+    }
+
+    /// The same, for a config that is stored in the same transaction; answers the config as it is stored now.
+    ///
+    /// # Errors
+    /// As [`Manager::swap`].
+    pub(super) async fn swap_with(
+        &self,
+        mut staged: Vec<Staged>,
+        drain: Duration,
+        config: Option<ConfigWrite>,
+    ) -> Result<(Vec<Taken>, Vec<StoredConfig>)> {
         let mut taken: Vec<Taken> = staged.iter().map(taken_of).collect();
         let rows = staged.iter_mut().zip(&taken).map(|(staged, taken)| row_of(staged, taken)).collect();
-        match self.0.registry.take_over(rows).await {
-            Ok(versions) => taken.iter_mut().zip(versions).for_each(|(it, version)| it.version = version),
+        let stored = match self.0.registry.take_over(rows, config).await {
+            Ok((versions, stored)) => {
+                taken.iter_mut().zip(versions).for_each(|(it, version)| it.version = version);
+                stored
+            }
             Err(error) => {
                 for it in staged {
                     it.discard().await;
                 }
                 return Err(error);
             }
-        }
+        };
         let begin = Instant::now();
         self.leave_a_gap(&staged).await;
         let mut formers = Vec::new();
@@ -115,7 +133,7 @@ impl Manager {
             }
             false => formers.into_iter().for_each(|former| _ = self.spawn(let_go(former, drain))),
         }
-        Ok(taken)
+        Ok((taken, stored))
     }
 
     /// A swap as it must not be, to show that the tests would notice.

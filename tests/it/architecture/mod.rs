@@ -49,6 +49,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("full_moon", &["plugins"]),
     ("symphonia", &["media"]),
+    ("chacha20poly1305", &["services"]),
     ("reqwest", &["net"]),
     ("rustls", &["net", "config"]),
 ];
