@@ -111,6 +111,7 @@ codes! {
     BadQuery 400 "bad_query" "The query is malformed" "See /api/docs for the query parameters of this route.";
     IncompleteBody 400 "incomplete_body" "The body broke off" "Send as many bytes as Content-Length says.";
     BadHeader 400 "bad_header" "A header is malformed" "Correct the header that the detail names.";
+    DigestMismatch 400 "digest_mismatch" "The body is not what its digest says" "Send it again; nothing was stored.";
     KeyMissing 401 "key_missing" "A key is needed" "Send the key in X-API-Key or as Authorization: Bearer; the first one lies in <data_dir>/admin.token.";
     KeyInvalid 401 "key_invalid" "The key is not valid" "It may be mistyped, expired or revoked; `panotti token create` makes another.";
     ScopeMissing 403 "scope_missing" "The key does not allow this" "Use a key with the scope that the detail names; `panotti token create --scope …` makes one.";
@@ -132,6 +133,7 @@ codes! {
     ReplayNotFound 404 "replay_not_found" "No replay has this number" "GET /api/v1/events/replays lists them.";
     DeliveryNotFound 404 "delivery_not_found" "No delivery that was given up has this number" "GET /api/v1/events/dead lists them.";
     EventSchemaNotFound 404 "event_schema_not_found" "Events of this type have no schema" "PUT one to /api/v1/events/types/{type}/schema.";
+    UploadNotFound 404 "upload_not_found" "No upload has this id" "POST /api/v1/uploads begins one; unfinished ones go after `uploads.expire_hours`.";
     MediaUnavailable 404 "media_unavailable" "There is no readable media behind this" "Only files the server wrote, or below the recordings directory, are served.";
     MethodNotAllowed 405 "method_not_allowed" "The route does not know this method" "The Allow header lists the methods.";
     BodyTimeout 408 "body_timeout" "The body came too slowly" "Send it faster, or raise `body_timeout_s` in panotti.yaml.";
@@ -144,6 +146,7 @@ codes! {
     KeyExists 409 "key_exists" "The plugin has a value for this key" "PUT the existing config row instead.";
     PluginExists 409 "plugin_exists" "A plugin of this name is registered" "PATCH it instead.";
     PreconditionFailed 412 "precondition_failed" "The resource has changed" "Read it again and send its new ETag in If-Match.";
+    TusVersion 412 "tus_version" "This version of tus is not spoken" "Send the header Tus-Resumable: 1.0.0.";
     TooLarge 413 "too_large" "The body is too large" "The detail names the limit and its setting.";
     UnsupportedMediaType 415 "unsupported_media_type" "This content type is not taken here" "Send application/json, or the media itself on upload routes.";
     RangeNotSatisfiable 416 "range_not_satisfiable" "The range lies outside the file" "Ask for bytes within the length that Content-Range tells.";
@@ -157,15 +160,18 @@ codes! {
     MigrationFailed 422 "migration_failed" "A migration of the plugin failed" "See `errors` for the script and its line; nothing of it was kept.";
     OutOfRange 422 "out_of_range" "The range lies outside the recording" "Stay within the duration of the track.";
     NoAudio 422 "no_audio" "The track has no audio that can be cut" "The track's probe_error tells why it cannot be decoded.";
+    UploadLocked 423 "upload_locked" "The upload is being sent" "Wait as long as Retry-After says, ask for the offset with HEAD and go on from there.";
     PreconditionRequired 428 "precondition_required" "If-Match is needed" "Send the ETag of the version you are changing in If-Match.";
     PreviewRequired 428 "preview_required" "A preview is required" "POST /api/v1/plugins/{id}/preview with these files first, then send the change again.";
     TooManyRequests 429 "too_many_requests" "Too many requests" "Wait as long as Retry-After says.";
+    ChecksumMismatch 460 "checksum_mismatch" "The piece is not what its checksum says" "Send the piece again; nothing of it was kept.";
     Internal 500 "internal" "The server failed" "The log has the cause under this request_id.";
     PluginFailed 500 "plugin_failed" "A plugin failed at this" "GET /api/v1/plugins/{id}/status tells its last error.";
     PluginUnavailable 503 "plugin_unavailable" "The plugin cannot answer now" "Retry after the seconds that Retry-After tells; its status says why.";
     PluginTimeout 504 "plugin_timeout" "The plugin took too long" "Its limits say how long it may take.";
     Overloaded 503 "overloaded" "The server is busy" "Retry after the seconds that Retry-After tells.";
     Stopping 503 "stopping" "The server is stopping" "Retry in a moment.";
+    UploadsFull 507 "uploads_full" "Unfinished uploads have all the room they may have" "Finish or delete others (GET /api/v1/uploads), or raise `uploads.max_mib`.";
     DiskFull 507 "disk_full" "The disk is full" "Free space; reading and deleting work meanwhile.";
 }
 

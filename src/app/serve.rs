@@ -22,7 +22,7 @@ use crate::plugins::manager::{Exporter, Manager, Parts as PluginParts};
 use crate::plugins::watch::{ManagedPlugins, WatchOptions, Watcher};
 use crate::plugins::{LastError, PluginFilter};
 use crate::process;
-use crate::services::{Services, assets, audit, backups, keyring, tokens, tracks, webhooks};
+use crate::services::{Services, assets, audit, backups, keyring, tokens, tracks, uploads, webhooks};
 use crate::store::{Store, StoreOptions};
 
 use super::banner::{Banner, PluginLine, banner, base_url};
@@ -92,6 +92,7 @@ impl Parts {
             Services::new(store, journal, hooks.clone(), Arc::clone(&clock), Arc::clone(settings))?;
         // Before anything is told: what happens from now on is theirs, too.
         webhooks::load(&services).await?;
+        uploads::recover(&services).await?;
         let recovered = tracks::recover(&services).await?;
         log::debug!("media looked after: {recovered:?}");
         assets::sweep(&services).await?;
@@ -102,6 +103,7 @@ impl Parts {
             );
         }
         tokens::ensure_admin_token(&services, &settings.data_dir.join(KEY_FILE)).await?;
+        tokens::load_limits(&services)?;
         let exporter = Arc::new(Exporter::default());
         let host = lua_host(&services, Arc::clone(&exporter))?;
         crate::plugins::editor::refresh(&settings.plugin_dirs);
@@ -306,6 +308,9 @@ async fn sweep(services: Services) {
             tx.sweep_once(Timestamp(now.0.saturating_sub(ONCE_US)), SWEEP_BATCH)?;
             tx.kv_sweep(now, SWEEP_BATCH).map(drop)
         });
+        if let Err(error) = uploads::sweep(&services).await {
+            log::warn!("uploads whose time is over stay for now: {error}");
+        }
     }
 }
 

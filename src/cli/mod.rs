@@ -19,6 +19,7 @@ mod plugins;
 mod preview;
 mod print;
 mod progress;
+mod rate;
 mod replay;
 mod secrets;
 mod serve;

@@ -12,6 +12,7 @@ use super::client::Client;
 use super::expires::expires_at;
 use super::flags::ClientFlags;
 use super::print::{columns, print, shown};
+use super::rate::{rate, shown_rate};
 use crate::app::logging::escaped;
 use crate::model::token::Scope;
 
@@ -38,6 +39,20 @@ enum Verb {
         #[arg(long, value_name = "WHEN")]
         expires: Option<String>,
         /// As JSON, as the server says it, the key included.
+        #[arg(long)]
+        json: bool,
+        /// How often it may be used: 100/min, 5/s, 1000/h [default: as the setting rate_limit says].
+        #[arg(long, value_name = "REQUESTS/TIME")]
+        rate: Option<String>,
+    },
+    /// Changes how often a key may be used; in force at once.
+    Limit {
+        /// The key's id: the part between the underscores of `pnt_<id>_<secret>`.
+        id: String,
+        /// 100/min, 5/s, 1000/h; `none` leaves it to the setting rate_limit.
+        #[arg(long, value_name = "REQUESTS/TIME")]
+        rate: String,
+        /// As JSON, as the server says it.
         #[arg(long)]
         json: bool,
     },
@@ -67,10 +82,11 @@ enum Verb {
 
 pub(super) fn run(command: TokenCommand) -> Result<(), Failure> {
     match command.verb {
-        Verb::Create { name, scopes, expires, json } => {
-            let made = create(&command.server, &name, &scopes, expires.as_deref())?;
+        Verb::Create { name, scopes, expires, rate, json } => {
+            let made = create(&command.server, &name, &scopes, expires.as_deref(), rate.as_deref())?;
             if json { print(&format!("{made:#}\n")) } else { show(&made, "made") }
         }
+        Verb::Limit { id, rate, json } => limit(&command.server, &id, &rate, json),
         Verb::List { json } => list(&command.server, json),
         Verb::Revoke { id, force } => revoke(&command.server, &id, force),
         Verb::Rotate { id, expires } => rotate(&command.server, &id, expires.as_deref()),
@@ -82,8 +98,12 @@ fn create(
     name: &str,
     scopes: &[String],
     expires: Option<&str>,
+    rate: Option<&str>,
 ) -> Result<Value, Failure> {
     let mut body = json!({ "name": name, "scopes": scopes });
+    if let Some(text) = rate {
+        body["rate_limit"] = read_rate(text)?;
+    }
     if let Some(text) = expires {
         body["expires_at"] = moment(text)?.into();
     }
@@ -97,6 +117,20 @@ fn list(server: &ClientFlags, json: bool) -> Result<(), Failure> {
     }
     let items = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     print(&table(items))
+}
+
+fn limit(server: &ClientFlags, id: &str, text: &str, json: bool) -> Result<(), Failure> {
+    let limit = if text == "none" { Value::Null } else { read_rate(text)? };
+    let body = json!({ "rate_limit": limit });
+    let changed = Client::find(server)?.call("PATCH", &format!("/tokens/{}", id_of(id)?), Some(&body))?;
+    if json {
+        return print(&format!("{changed:#}\n"));
+    }
+    print(&format!("{id} {}\n", shown_rate(&changed["rate_limit"])))
+}
+
+fn read_rate(text: &str) -> Result<Value, Failure> {
+    rate(text).map_err(|message| Failure::Usage(format!("--rate: {message}")))
 }
 
 fn revoke(server: &ClientFlags, id: &str, force: bool) -> Result<(), Failure> {
@@ -142,7 +176,7 @@ fn show(made: &Value, what: &str) -> Result<(), Failure> {
 
 /// The keys as aligned columns.
 fn table(items: &[Value]) -> String {
-    const COLUMNS: [(&str, &str); 7] = [
+    const COLUMNS: [(&str, &str); 8] = [
         ("ID", "id"),
         ("NAME", "name"),
         ("SCOPES", "scopes"),
@@ -150,8 +184,13 @@ fn table(items: &[Value]) -> String {
         ("EXPIRES", "expires_at"),
         ("LAST USED", "last_used_at"),
         ("REVOKED", "revoked_at"),
+        ("RATE", "rate_limit"),
     ];
-    let rows = items.iter().map(|item| COLUMNS.map(|(_, key)| shown(&item[key])));
+    let cell = |item: &Value, key: &str| match key {
+        "rate_limit" => shown_rate(&item[key]),
+        _ => shown(&item[key]),
+    };
+    let rows = items.iter().map(|item| COLUMNS.map(|(_, key)| cell(item, key)));
     columns(COLUMNS.map(|(title, _)| title), rows)
 }
 
@@ -171,8 +210,8 @@ mod tests {
         })];
         assert_eq!(
             table(&items),
-            "ID    NAME             SCOPES                  CREATED               EXPIRES  LAST USED  REVOKED\n\
-             ab12  phone\\u{1b}[31m  clips:read,clips:write  2026-01-25T10:00:00Z  -        -          -\n"
+            "ID    NAME             SCOPES                  CREATED               EXPIRES  LAST USED  REVOKED  RATE\n\
+             ab12  phone\\u{1b}[31m  clips:read,clips:write  2026-01-25T10:00:00Z  -        -          -        -\n"
         );
     }
 }

@@ -13,6 +13,7 @@ mod secret_keys;
 mod table;
 mod tls;
 mod traces;
+mod transfer;
 mod value;
 mod yaml;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use secret_keys::{SECRET_KEY_BYTES, SecretKeys};
 pub use table::{Row, SETTINGS};
 pub use tls::Tls;
 pub use traces::Traces;
+pub use transfer::{RateLimit, Uploads};
 pub use yaml::{YAML_MAX_BYTES, YamlFault, line_of, parse_yaml, to_yaml};
 
 /// Every setting of the server, as it is in force.
@@ -108,6 +110,10 @@ pub struct Settings {
     pub metadata_max_bytes: u64,
     /// Largest upload in bytes; 0 is no limit.
     pub upload_max_bytes: u64,
+    /// What unfinished uploads may take, and for how long.
+    pub uploads: Uploads,
+    /// How often a key may be used that has no limit of its own.
+    pub rate_limit: RateLimit,
     /// Seconds within which a small body must be complete and an upload must bring its next bytes.
     pub body_timeout_s: u64,
     /// Connections open at once.

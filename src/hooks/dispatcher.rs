@@ -98,7 +98,13 @@ impl Dispatcher {
                 deadline: Some(deadline),
                 is_question: true,
             };
-            match entry.handler.call(call).await {
+            let mut span = caller.time(entry.handler.plugin(), hook.name());
+            let answer = entry.handler.call(call).await;
+            if let Some(span) = &mut span {
+                span.answered_by(answer.as_ref().map_or_else(|it| it.generation, |it| it.generation));
+            }
+            drop(span);
+            match answer {
                 Ok(reply) => {
                     let before = asked.changes.len();
                     take(hook, entry, reply, &mut asked, check, caller)?;

@@ -86,6 +86,7 @@ const ACTS: &[(&str, &str)] = &[
     ("unloadPlugin", "plugin.unload"),
     ("updatePlugin", "plugin.update"),
     ("updatePluginConfig", "plugin.config.update"),
+    ("updateToken", "token.update"),
     ("updateWebhook", "webhook.update"),
     ("uploadPlugin", "plugin.upload"),
 ];

@@ -10,6 +10,7 @@ use crate::model::asset::Asset;
 use crate::services::assets;
 
 use super::call::{Call, scope};
+use super::digest;
 use super::query::{Kind, Param, param};
 use super::reply;
 
@@ -59,6 +60,9 @@ pub(super) async fn get(call: Call<scope::PluginsRead>) -> Result<HttpResponse> 
     response.insert_header((header::CONTENT_TYPE, asset.mime.as_str()));
     response.insert_header((header::ETAG, tag));
     response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    if let Some(digest) = digest::known(call.req.headers(), &asset.sha256) {
+        response.insert_header(("repr-digest", digest));
+    }
     response.insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"));
     if !SHOWN.iter().any(|it| asset.mime.starts_with(it)) {
         let file = format!("attachment; filename=\"{}\"", asset.name);

@@ -18,6 +18,7 @@ use crate::model::token::{Scope, Token};
 use crate::services::idempotency::{self, Idempotency};
 
 use super::body::{self, Upload};
+use super::digest;
 use super::meta::{Identity, Meta};
 use super::query::{Param, Query};
 use super::reply;
@@ -158,6 +159,16 @@ impl<A: Access> Call<A> {
     /// 408, 413, 415.
     pub async fn bytes(&mut self) -> Result<bytes::Bytes> {
         body::read(&mut self.payload, self.req.headers(), &self.state.settings).await
+    }
+
+    /// The whole of a small file, which is what its `Repr-Digest` says.
+    ///
+    /// # Errors
+    /// As [`Call::bytes`]; [`Code::BadHeader`], [`Code::DigestMismatch`].
+    pub async fn file(&mut self) -> Result<bytes::Bytes> {
+        let bytes = self.bytes().await?;
+        digest::check(self.req.headers(), &bytes)?;
+        Ok(bytes)
     }
 
     /// The body of an upload, piece by piece.

@@ -119,7 +119,7 @@ pub(super) async fn download(call: Call<scope::ClipsRead>) -> Result<HttpRespons
     let tag = open.file.metadata().ok().and_then(|it| it.modified().ok());
     let tag = tag.and_then(|it| it.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
     let tag = format!("{}-{}-{}", clip.id, open.len, tag.as_micros());
-    answer(&call, open, tag)
+    answer(&call, open, tag, None)
 }
 
 /// Stores the media of a clip.
@@ -128,6 +128,7 @@ pub(super) async fn upload(mut call: Call<scope::ClipsWrite>) -> Result<HttpResp
     let kind = call.header(header::CONTENT_TYPE.as_str())?.map(str::to_owned);
     let services = call.state.services.clone();
     let mut upload = clips::begin_content(&services, &call.caller(), id, kind, expected.len).await?;
+    upload.expect(&expected);
     let mut body = call.upload()?;
     while let Some(bytes) = body.next().await {
         upload.write(bytes?).await?;

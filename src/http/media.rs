@@ -29,6 +29,8 @@ pub struct Media {
     pub content_type: &'static str,
     /// What a browser calls the file when it keeps it.
     pub name: String,
+    /// Its `Repr-Digest`, where it is known.
+    pub digest: Option<String>,
 }
 
 /// Answers with a file: whole, one range of it, or nothing new.
@@ -52,6 +54,9 @@ pub fn answer(req: &HttpRequest, media: Media) -> Result<HttpResponse> {
         .insert_header((header::CACHE_CONTROL, "private, no-cache"))
         // Media comes from clients: a page in disguise must not run under this origin.
         .insert_header((header::CONTENT_DISPOSITION, disposition(&media.name)));
+    if let Some(digest) = media.digest {
+        response.insert_header(("repr-digest", digest));
+    }
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {from}-{}/{}", from + length - 1, media.length);
         response.insert_header((header::CONTENT_RANGE, range));
@@ -122,7 +127,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"0123456789unacknowledged").unwrap();
         let tag = "t".to_owned();
-        Media { file, length: 10, tag, content_type: "audio/wav", name: "a\"b.wav".to_owned() }
+        Media { file, length: 10, tag, content_type: "audio/wav", name: "a\"b.wav".to_owned(), digest: None }
     }
 
     async fn get(headers: &[(&'static str, &'static str)]) -> (u16, String, String) {

@@ -13,7 +13,10 @@ use actix_web::{HttpMessage, HttpRequest};
 use super::metrics::RouteTimes;
 use crate::error::Code;
 use crate::model::call::Caller;
+use crate::model::timing::Timing;
 use crate::model::token::{Scope, Token};
+use crate::model::trace_context::TraceContext;
+use crate::services::tokens::Spent;
 
 /// The header that carries a request's id, in and out.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -43,18 +46,31 @@ struct Inner {
     started: Instant,
     identity: OnceCell<Identity>,
     times: OnceCell<Arc<RouteTimes>>,
+    /// The trace that the client says it belongs to.
+    trace: Option<Arc<TraceContext>>,
+    timing: OnceCell<Arc<Timing>>,
+    spent: OnceCell<Spent>,
+}
+
+impl Inner {
+    fn of(headers: &HeaderMap) -> Self {
+        let (request_id, trace) = ids(headers);
+        Inner {
+            request_id,
+            started: Instant::now(),
+            identity: OnceCell::new(),
+            times: OnceCell::new(),
+            trace: trace.map(Arc::new),
+            timing: OnceCell::new(),
+            spent: OnceCell::new(),
+        }
+    }
 }
 
 impl Meta {
     /// Reads or makes the id of a request that came just now, and keeps it with the request.
     pub fn begin(req: &ServiceRequest) -> Self {
-        let inner = Inner {
-            request_id: request_id(req.headers()),
-            started: Instant::now(),
-            identity: OnceCell::new(),
-            times: OnceCell::new(),
-        };
-        let meta = Meta(Rc::new(inner));
+        let meta = Meta(Rc::new(Inner::of(req.headers())));
         req.extensions_mut().insert(meta.clone());
         meta
     }
@@ -73,13 +89,7 @@ impl Meta {
     pub fn of(req: &HttpRequest) -> Self {
         req.extensions().get::<Meta>().cloned().unwrap_or_else(|| {
             // Only a request that never passed the middleware: a handler called on its own.
-            let inner = Inner {
-                request_id: request_id(req.headers()),
-                started: Instant::now(),
-                identity: OnceCell::new(),
-                times: OnceCell::new(),
-            };
-            Meta(Rc::new(inner))
+            Meta(Rc::new(Inner::of(req.headers())))
         })
     }
 
@@ -95,8 +105,35 @@ impl Meta {
             source: "http".into(),
             request_id: Some(Arc::clone(&id)),
             correlation_id: Some(id),
+            trace: self.0.trace.clone(),
+            timing: self.timing(),
             ..Caller::default()
         }
+    }
+
+    /// The id of the trace that the client says it belongs to.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.0.trace.as_ref().map(|it| it.trace_id.as_str())
+    }
+
+    /// Has its time noted.
+    pub fn set_timing(&self, timing: Arc<Timing>) {
+        let _ = self.0.timing.set(timing);
+    }
+
+    /// Where its time is noted, if it is.
+    pub fn timing(&self) -> Option<Arc<Timing>> {
+        self.0.timing.get().map(Arc::clone)
+    }
+
+    /// Notes what is left of its key's limit.
+    pub fn set_spent(&self, spent: Spent) {
+        let _ = self.0.spent.set(spent);
+    }
+
+    /// What is left of its key's limit, if that has one.
+    pub fn spent(&self) -> Option<Spent> {
+        self.0.spent.get().copied()
     }
 
     /// Seconds since the request came.
@@ -129,17 +166,26 @@ pub fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// The client's id when it can be written to a log and a header as it is, else a new one.
-fn request_id(headers: &HeaderMap) -> Arc<str> {
-    let sent = headers.get(REQUEST_ID).and_then(|it| it.to_str().ok());
+/// The request's id and its trace. The id is the client's X-Request-Id when it can be written to a log and a header as it
+/// is, else that of the trace, else a new one. A `traceparent` that is malformed is replaced by a trace of our own.
+fn ids(headers: &HeaderMap) -> (Arc<str>, Option<TraceContext>) {
+    let text = |name: &str| headers.get(name).and_then(|it| it.to_str().ok());
     let plain = |it: &&str| {
         (1..=128).contains(&it.len())
             && it.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
     };
-    match sent.filter(plain) {
-        Some(id) => id.into(),
-        None => uuid::Uuid::now_v7().simple().to_string().into(),
-    }
+    let mut traces = headers.get_all("traceparent");
+    let trace = traces.next().map(|first| {
+        let one = first.to_str().ok().filter(|_| traces.next().is_none());
+        let read = one.and_then(|it| TraceContext::parse(it, text("tracestate")));
+        read.unwrap_or_else(|| TraceContext::begin(uuid::Uuid::now_v7().simple().to_string()))
+    });
+    let id = match (text(REQUEST_ID).filter(plain), &trace) {
+        (Some(id), _) => id.into(),
+        (None, Some(trace)) => trace.trace_id.as_str().into(),
+        (None, None) => uuid::Uuid::now_v7().simple().to_string().into(),
+    };
+    (id, trace)
 }
 
 #[cfg(test)]
@@ -164,9 +210,25 @@ mod tests {
 
     #[test]
     fn a_request_id_that_could_forge_a_log_line_is_replaced() {
-        assert_eq!(&*request_id(&headers("x-request-id", "abc-1")), "abc-1");
+        assert_eq!(&*ids(&headers("x-request-id", "abc-1")).0, "abc-1");
         for id in ["", "a b", "a\"b", "a\tb"] {
-            assert_ne!(&*request_id(&headers("x-request-id", id)), id);
+            assert_ne!(&*ids(&headers("x-request-id", id)).0, id);
         }
+    }
+
+    #[test]
+    fn a_request_without_an_id_goes_by_its_trace() {
+        const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let (id, trace) = ids(&headers("traceparent", PARENT));
+        assert_eq!((&*id, trace.unwrap().sampled), (&PARENT[3..35], true));
+        let mut both = headers("traceparent", PARENT);
+        both.insert(HeaderName::from_static(REQUEST_ID), HeaderValue::from_static("abc"));
+        let (id, trace) = ids(&both);
+        assert_eq!((&*id, trace.unwrap().trace_id.as_str()), ("abc", &PARENT[3..35]));
+        let (id, trace) = ids(&headers("traceparent", "nonsense"));
+        assert_eq!(*id, *trace.unwrap().trace_id);
+        both.append(HeaderName::from_static("traceparent"), HeaderValue::from_static(PARENT));
+        assert_ne!(ids(&both).1.unwrap().trace_id, PARENT[3..35]);
+        assert_eq!(ids(&HeaderMap::new()).1, None);
     }
 }

@@ -50,6 +50,8 @@ mod table;
 mod tokens;
 mod traces;
 mod tracks;
+mod tus;
+mod uploads;
 mod webhooks;
 
 pub use server::serve;

@@ -39,7 +39,7 @@ pub(super) async fn put_file(mut call: Call<scope::PluginsCode>) -> Result<HttpR
     let (id, path) = (call.part("id").to_owned(), path_of(&call));
     sources::check(&path)?;
     let believed = believed(&call, &path)?;
-    let content: Arc<[u8]> = call.bytes().await?.to_vec().into();
+    let content: Arc<[u8]> = call.file().await?.to_vec().into();
     plugin_files::write(&call, &id, &path, content, believed, true).await
 }
 

@@ -13,6 +13,7 @@ use crate::plugins::manager::SourceChange;
 use crate::plugins::sources;
 
 use super::call::{Access, Call, scope};
+use super::digest;
 use super::query::{Kind, Param, param};
 use super::reply;
 
@@ -51,7 +52,7 @@ pub(super) async fn put(mut call: Call<scope::PluginsCode>) -> Result<HttpRespon
     sources::check(&path)?;
     let believed = believed(&call, &path)?;
     let draft = call.query.flag("draft").unwrap_or(false);
-    let content: Arc<[u8]> = call.bytes().await?.to_vec().into();
+    let content: Arc<[u8]> = call.file().await?.to_vec().into();
     write(&call, &id, &path, content, believed, draft).await
 }
 
@@ -104,7 +105,11 @@ pub(super) async fn archive(call: Call<scope::PluginsCode>) -> Result<HttpRespon
     if reply::none_match(&call.req, &tag) {
         return Ok(reply::not_modified(&tag));
     }
-    Ok(HttpResponse::Ok()
+    let mut response = HttpResponse::Ok();
+    if let Some(digest) = digest::made(call.req.headers(), &bytes) {
+        response.insert_header(("repr-digest", digest));
+    }
+    Ok(response
         .insert_header((header::CONTENT_TYPE, "application/zip"))
         .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.zip\"")))
         .insert_header((header::CACHE_CONTROL, "private, no-cache"))
@@ -177,7 +182,11 @@ pub(super) fn answer<A: Access>(call: &Call<A>, content: &[u8]) -> Result<HttpRe
         Ok(_) => "text/plain; charset=utf-8",
         Err(_) => "application/octet-stream",
     };
-    Ok(HttpResponse::Ok()
+    let mut response = HttpResponse::Ok();
+    if let Some(digest) = digest::made(call.req.headers(), content) {
+        response.insert_header(("repr-digest", digest));
+    }
+    Ok(response
         .insert_header((header::CONTENT_TYPE, kind))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"))

@@ -9,6 +9,7 @@ use crate::plugins::archive::{self, ARCHIVE_MAX_BYTES};
 use crate::plugins::manager::Upload;
 
 use super::call::{Call, scope};
+use super::digest;
 use super::plugin_files::authorship;
 use super::query::{Kind, Param, param};
 use super::reply;
@@ -42,6 +43,7 @@ pub(super) async fn upload(mut call: Call<scope::PluginsCode>) -> Result<HttpRes
         }
         bytes.extend_from_slice(&part);
     }
+    digest::check(call.req.headers(), &bytes)?;
     let unpacked = tokio::task::spawn_blocking(move || archive::unpack(&bytes)).await;
     let upload = Upload {
         unpacked: unpacked.map_err(Error::internal)??,

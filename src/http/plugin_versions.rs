@@ -9,6 +9,7 @@ use crate::plugins::manager::Side;
 use crate::plugins::versions::diff;
 
 use super::call::{Call, scope};
+use super::digest;
 use super::query::{Kind, Param, param};
 use super::reply;
 
@@ -48,7 +49,11 @@ pub(super) async fn file(call: Call<scope::PluginsCode>) -> Result<HttpResponse>
     if reply::none_match(&call.req, &tag) {
         return Ok(reply::not_modified(&tag));
     }
-    Ok(HttpResponse::Ok()
+    let mut response = HttpResponse::Ok();
+    if let Some(digest) = digest::made(call.req.headers(), &bytes) {
+        response.insert_header(("repr-digest", digest));
+    }
+    Ok(response
         .insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CACHE_CONTROL, "private, no-cache"))

@@ -8,14 +8,17 @@ use serde_json::{Map, Value, json};
 use crate::error::{Code, Error};
 
 use super::meta::Meta;
+use super::uploads::TUS_VERSION;
 
 /// The media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Answers a request with an error; what is unforeseen goes to the log here, once.
 pub fn answer(error: Error, req: &HttpRequest) -> HttpResponse {
-    let request_id = Meta::of(req).request_id();
+    let meta = Meta::of(req);
+    let request_id = meta.request_id();
     log_unforeseen(&error, &request_id, req);
+    let error = meta.trace_id().into_iter().fold(error, |error, id| error.with_member("w3c_trace_id", id));
     respond(&error, req.path(), &request_id)
 }
 
@@ -31,6 +34,9 @@ fn respond(error: &Error, instance: &str, request_id: &str) -> HttpResponse {
     if status == StatusCode::UNAUTHORIZED {
         response
             .insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"panotti\"")));
+    }
+    if error.code == Code::TusVersion {
+        response.insert_header(("tus-version", TUS_VERSION));
     }
     if let (Code::RangeNotSatisfiable, Some((_, length))) =
         (error.code, error.members.iter().find(|(name, _)| *name == "length"))
@@ -76,7 +82,7 @@ fn retry_after(error: &Error) -> Option<u32> {
     error.retry_after.or(match error.code {
         Code::Overloaded | Code::Stopping | Code::TooManyRequests => Some(1),
         Code::PluginUnavailable => Some(5),
-        Code::DiskFull => Some(60),
+        Code::DiskFull | Code::UploadsFull => Some(60),
         _ => None,
     })
 }

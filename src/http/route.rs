@@ -11,6 +11,7 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::error::{Code, Error, Result};
 use crate::model::token::Scope;
+use crate::services::timed;
 
 use super::acts;
 use super::call::{Access, Call};
@@ -40,6 +41,11 @@ pub enum Takes {
     JsonOrNothing(SchemaFn),
     /// The bytes of a file.
     Media,
+    /// A piece of an upload (`application/offset+octet-stream`).
+    Piece {
+        /// Whether there must be one.
+        required: bool,
+    },
     /// Anything, or nothing.
     Anything,
 }
@@ -86,6 +92,8 @@ pub struct Route {
     pub fails: &'static [Code],
     /// Request headers it understands.
     pub headers: Vec<&'static str>,
+    /// Headers of its answers, beside those that all have.
+    pub tells: Vec<&'static str>,
     /// How long its requests took.
     pub(super) times: Arc<RouteTimes>,
     run: Runner,
@@ -105,7 +113,7 @@ macro_rules! verbs {
     )*};
 }
 
-verbs! { get GET; post POST; put PUT; patch PATCH; delete DELETE; }
+verbs! { get GET; post POST; put PUT; patch PATCH; delete DELETE; options OPTIONS; }
 
 impl Route {
     fn new<A, H, F>(
@@ -136,6 +144,12 @@ impl Route {
                         None => work.await,
                     }
                 };
+                let work = async {
+                    match Meta::of(&req).timing() {
+                        Some(account) => timed(account, work).await,
+                        None => work.await,
+                    }
+                };
                 // A panic costs its own request an answer 500, and nobody else anything.
                 let done = AssertUnwindSafe(work).catch_unwind().await;
                 let done = done.unwrap_or_else(|panic| Err(Error::internal(panic_text(&*panic))));
@@ -154,6 +168,7 @@ impl Route {
             gives: Vec::new(),
             fails: &[],
             headers: Vec::new(),
+            tells: Vec::new(),
             times,
             run,
         }
@@ -192,6 +207,12 @@ impl Route {
     /// Understands these request headers.
     pub fn headers(mut self, names: &[&'static str]) -> Self {
         self.headers.extend_from_slice(names);
+        self
+    }
+
+    /// Says so in headers when all went well.
+    pub fn tells(mut self, names: &[&'static str]) -> Self {
+        self.tells.extend_from_slice(names);
         self
     }
 

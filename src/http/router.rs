@@ -156,6 +156,8 @@ fn allow_header(here: &[Route]) -> String {
             methods.push("HEAD");
         }
     }
-    methods.push("OPTIONS");
+    if !methods.contains(&"OPTIONS") {
+        methods.push("OPTIONS");
+    }
     methods.join(", ")
 }

@@ -67,6 +67,24 @@ fn beyond(own: Option<&Token>, body: &Map<String, Value>) -> Option<Scope> {
     asked.find(|scope| !own.is_some_and(|own| own.allows(*scope)))
 }
 
+/// Changes a key. One that is limited cannot free itself, nor change one that may do more.
+pub(super) async fn patch(mut call: Call<scope::TokensManage>) -> Result<HttpResponse> {
+    let body = call.json().await?;
+    let own = call.token.clone();
+    let may = move |changed: &Token| {
+        let Some(own) = own.filter(|it| !it.allows(Scope::Admin)) else { return Ok(()) };
+        let missing = match changed.scopes.iter().find(|scope| !own.allows(**scope)) {
+            Some(missing) => *missing,
+            None if changed.id == own.id => Scope::Admin,
+            None => return Ok(()),
+        };
+        let detail = format!("Changing this key needs the scope `{}`.", missing.name());
+        Err(Error::new(Code::ScopeMissing, detail).with_member("scope", missing.name()))
+    };
+    let token = tokens::change(&call.state.services, &call.actor(), call.part("id"), body, may).await?;
+    reply::ok(&token)
+}
+
 /// Revokes a key.
 pub(super) async fn revoke(call: Call<scope::TokensManage>) -> Result<HttpResponse> {
     let force = call.query.flag("force").unwrap_or(false);
@@ -90,6 +108,7 @@ mod tests {
             expires_at: None,
             last_used_at: None,
             revoked_at: None,
+            rate_limit: None,
         };
         let body = json!({ "scopes": ["clips:read", "admin"] });
         let body = body.as_object().unwrap();

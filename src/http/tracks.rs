@@ -13,7 +13,7 @@ use crate::services::recordings::{self, Include};
 use crate::services::tracks;
 
 use super::call::{Access, Call, scope};
-use super::digest::sha256_of;
+use super::digest;
 use super::media::{self, Media};
 use super::query::{Kind, Param, param};
 use super::reply;
@@ -48,7 +48,7 @@ pub(super) async fn download(call: Call<scope::RecordingsRead>) -> Result<HttpRe
         Some(sha256) => sha256.clone(),
         None => format!("{}-{}", track.created_at.0, open.len),
     };
-    answer(&call, open, tag)
+    answer(&call, open, tag, track.sha256.as_deref())
 }
 
 /// Stores a whole track.
@@ -63,6 +63,7 @@ pub(super) async fn upload(mut call: Call<scope::RecordingsWrite>) -> Result<Htt
     let services = call.state.services.clone();
     let existed = recordings::get(&services, &id, Include::default())?.recording.tracks.contains_key(&name);
     let mut upload = tracks::begin_upload(&services, &call.caller(), &id, &name, about).await?;
+    upload.expect(&expected);
     let mut body = call.upload()?;
     while let Some(bytes) = body.next().await {
         upload.write(bytes?).await?;
@@ -131,19 +132,20 @@ pub(super) fn points<A: Access>(call: &Call<A>) -> usize {
 }
 
 /// Answers with an open file.
-pub(super) fn answer<A: Access>(call: &Call<A>, open: OpenMedia, tag: String) -> Result<HttpResponse> {
+pub(super) fn answer<A: Access>(
+    call: &Call<A>,
+    open: OpenMedia,
+    tag: String,
+    sha256: Option<&str>,
+) -> Result<HttpResponse> {
     let OpenMedia { file, len, name, content_type, .. } = open;
-    media::answer(&call.req, Media { file, length: len, tag, content_type, name })
+    let digest = sha256.and_then(|it| digest::known(call.req.headers(), it));
+    media::answer(&call.req, Media { file, length: len, tag, content_type, name, digest })
 }
 
 /// What the client says of a whole body.
 pub(super) fn expected<A: Access>(call: &Call<A>) -> Result<Expected> {
-    let digest = match call.header("Repr-Digest")? {
-        Some(digest) => Some(digest),
-        None => call.header("Content-Digest")?,
-    };
-    let sha256 = digest.map(sha256_of).transpose()?.flatten();
-    Ok(Expected { len: call.header_number(header::CONTENT_LENGTH.as_str())?, sha256 })
+    digest::expected(call.req.headers(), call.header_number(header::CONTENT_LENGTH.as_str())?)
 }
 
 /// A track with its name.

@@ -8,6 +8,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::event::{Event, Priority};
+use super::timing::{Span, Timing};
+use super::trace_context::TraceContext;
 
 /// What calls are named that no hook stands behind: requests to a plugin's own routes.
 pub const ROUTE: &str = "route";
@@ -43,6 +45,10 @@ pub struct Caller {
     /// Effects of this operation's own plugin call are not its caller's: set for an admin key under
     /// `/api/v1/plugins`, whose requests no plugin may refuse.
     pub unrefusable: bool,
+    /// The distributed trace that the request belongs to, if its client told one.
+    pub trace: Option<Arc<TraceContext>>,
+    /// Where the time that plugins take is noted, if the client asked for it.
+    pub timing: Option<Arc<Timing>>,
 }
 
 impl Caller {
@@ -69,10 +75,17 @@ impl Caller {
         self.request_id.as_deref().or(self.correlation_id.as_deref())
     }
 
+    /// Measures a call of a plugin until the span is dropped, if the client asked for it.
+    pub fn time(&self, plugin: &Arc<str>, hook: &'static str) -> Option<Span> {
+        self.timing.as_ref().map(|it| it.begin(plugin, hook))
+    }
+
     /// The same, set off by `plugin`.
     pub fn through(&self, plugin: &Arc<str>) -> Self {
         let mut caller = self.clone();
         caller.source = format!("plugin/{plugin}").into();
+        // What a plugin sets off is part of its own time.
+        caller.timing = None;
         if !self.plugins.contains(plugin) {
             caller.plugins = self.plugins.iter().chain([plugin]).map(Arc::clone).collect();
         }

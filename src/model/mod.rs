@@ -20,8 +20,11 @@ pub mod schema_bounds;
 pub mod spelling;
 pub mod tally;
 pub mod time;
+pub mod timing;
 pub mod token;
 pub mod trace;
+pub mod trace_context;
+pub mod upload;
 pub mod webhook;
 #[cfg(test)]
 mod fuzz;

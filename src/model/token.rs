@@ -64,6 +64,17 @@ pub struct Token {
     /// When it was revoked (UTC).
     #[schema(value_type = Option<String>, format = DateTime)]
     pub revoked_at: Option<Timestamp>,
+    /// How often it may be used; none = as the settings say.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// How often a key may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RateLimit {
+    /// So many requests, at once if need be, …
+    pub requests: u64,
+    /// … in so many seconds.
+    pub per_seconds: u64,
 }
 
 impl Token {

@@ -24,6 +24,7 @@ pub mod recordings;
 pub mod tokens;
 pub mod traces;
 pub mod tracks;
+pub mod uploads;
 pub mod webhooks;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -45,6 +46,7 @@ use crate::store::{Reader, Store};
 use alone::{Alone, Turn};
 use files::{Blocking, MediaFiles};
 
+pub use crate::store::timed;
 pub use idempotency::Idempotency;
 
 /// Everything an operation of the product needs. Cheap to clone, one for the whole server.
@@ -79,6 +81,7 @@ pub struct Services {
     alone: Alone,
     tokens: tokens::Cache,
     webhooks: webhooks::Shared,
+    pulse: uploads::Pulse,
 }
 
 impl Services {
@@ -120,6 +123,7 @@ impl Services {
             alone,
             tokens,
             webhooks,
+            pulse: uploads::Pulse::default(),
         };
         event_schemas::load(&services)?;
         Ok(services)
@@ -139,7 +143,8 @@ impl Services {
         read: impl FnOnce(&mut Reader) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let store = self.store.clone();
-        self.blocking.task(async move { store.read_async(read).await }).await?
+        let reading = self.blocking.task(async move { store.read_async(read).await });
+        crate::store::waited(reading).await?
     }
 
     /// Commits what plugins left behind in a question about nothing that is stored: a request.

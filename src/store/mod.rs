@@ -49,10 +49,12 @@ mod schema;
 mod statement;
 #[cfg(test)]
 mod testing;
+mod timing;
 mod tokens;
 mod traces;
 mod tracks;
 mod tx;
+mod uploads;
 mod webhook_attempts;
 mod webhooks;
 mod writer;
@@ -92,6 +94,7 @@ pub use plugin_versions::packed;
 pub use recordings::RecordingFilter;
 pub use replays::{NewReplay, Step};
 pub use retention::{JournalSize, Keep, Removable, Removed};
+pub use timing::{timed, waited};
 pub use traces::TracedDelivery;
 pub use tx::Tx;
 
@@ -167,7 +170,7 @@ impl Store {
             tx.works_for(asked);
             job(tx)
         };
-        self.inner.writer.write(once(job), false)
+        waited(self.inner.writer.write(once(job), false))
     }
 
     /// As [`Store::write`] for a job that makes room: when the disk is full, space held back is released and
@@ -185,7 +188,7 @@ impl Store {
             tx.works_for(asked.clone());
             job(tx)
         };
-        self.inner.writer.write(job, true)
+        waited(self.inner.writer.write(job, true))
     }
 
     /// As [`Store::write`], for a thread that may wait (never an HTTP worker).
@@ -210,7 +213,7 @@ impl Store {
     /// # Errors
     /// The closure's own, or `Overloaded` when no connection comes free.
     pub fn read<T>(&self, f: impl FnOnce(&mut Reader) -> Result<T>) -> Result<T> {
-        self.inner.readers.read(f)
+        timing::spent(|| self.inner.readers.read(f))
     }
 
     /// Reads on the runtime's blocking pool: for lists and searches. At most half of the connections do this.

@@ -275,6 +275,26 @@ diesel::table! {
         expires_at -> Nullable<BigInt>,
         last_used_at -> Nullable<BigInt>,
         revoked_at -> Nullable<BigInt>,
+        rate_requests -> Nullable<BigInt>,
+        rate_per_s -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    uploads (id) {
+        id -> Text,
+        recording_id -> Text,
+        track -> Text,
+        replaces -> Bool,
+        content_type -> Nullable<Text>,
+        metadata -> Text,
+        length -> BigInt,
+        received -> BigInt,
+        path -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        expires_at -> BigInt,
+        completed_at -> Nullable<BigInt>,
     }
 }
 
@@ -396,6 +416,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     plugin_version_files,
     plugin_blobs,
     tokens,
+    uploads,
     audit,
     idempotency,
     counters,

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use crate::error::Result;
 use crate::model::time::Timestamp;
-use crate::model::token::{Scope, Token};
+use crate::model::token::{RateLimit, Scope, Token};
 
 use super::connection::Reader;
 use super::failure::OrFail;
@@ -22,6 +22,8 @@ struct Row {
     expires_at: Option<i64>,
     last_used_at: Option<i64>,
     revoked_at: Option<i64>,
+    rate_requests: Option<i64>,
+    rate_per_s: Option<i64>,
 }
 
 impl Row {
@@ -36,8 +38,21 @@ impl Row {
             expires_at: self.expires_at.map(Timestamp),
             last_used_at: self.last_used_at.map(Timestamp),
             revoked_at: self.revoked_at.map(Timestamp),
+            rate_limit: match (self.rate_requests, self.rate_per_s) {
+                (Some(requests), Some(per_seconds)) => Some(RateLimit {
+                    requests: u64::try_from(requests).unwrap_or_default(),
+                    per_seconds: u64::try_from(per_seconds).unwrap_or_default(),
+                }),
+                _ => None,
+            },
         })
     }
+}
+
+/// A limit as the columns hold it.
+fn columns(limit: Option<RateLimit>) -> (Option<i64>, Option<i64>) {
+    let column = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    (limit.map(|it| column(it.requests)), limit.map(|it| column(it.per_seconds)))
 }
 
 impl Tx {
@@ -54,9 +69,28 @@ impl Tx {
             expires_at: token.expires_at.map(|it| it.0),
             last_used_at: token.last_used_at.map(|it| it.0),
             revoked_at: token.revoked_at.map(|it| it.0),
+            rate_requests: columns(token.rate_limit).0,
+            rate_per_s: columns(token.rate_limit).1,
         };
         diesel::insert_into(tokens::table)
             .values((row, tokens::secret_hash.eq(secret_hash)))
+            .execute(&mut self.conn)
+            .or_fail()?;
+        Ok(())
+    }
+
+    /// Changes what a key is called and how often it may be used.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn update_token(&mut self, token: &Token) -> Result<()> {
+        let (requests, per_s) = columns(token.rate_limit);
+        diesel::update(tokens::table.find(&token.id))
+            .set((
+                tokens::name.eq(&token.name),
+                tokens::rate_requests.eq(requests),
+                tokens::rate_per_s.eq(per_s),
+            ))
             .execute(&mut self.conn)
             .or_fail()?;
         Ok(())
@@ -144,6 +178,7 @@ mod tests {
             expires_at: Some(Timestamp(99)),
             last_used_at: None,
             revoked_at: None,
+            rate_limit: Some(RateLimit { requests: 100, per_seconds: 60 }),
         };
         let given = token.clone();
         store.write_blocking(move |tx| tx.insert_token(&given, "ab12")).unwrap();

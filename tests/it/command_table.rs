@@ -38,6 +38,7 @@ const FOR_THE_SERVER: &[&[&str]] = &[
     &["disable", "x"],
     &["token", "list"],
     &["token", "create", "--name", "x", "--scope", "admin"],
+    &["token", "limit", "abcd", "--rate", "1/s"],
     &["token", "revoke", "abcd"],
     &["grants", "list"],
     &["grants", "allow", "x"],

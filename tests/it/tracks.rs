@@ -1,9 +1,6 @@
 //! Tracks: whole, live, read in ranges.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::common::Server;
 use crate::common::audio::{tone, wav};
@@ -76,19 +73,6 @@ fn a_live_track_grows_at_its_offset_and_is_read_meanwhile() {
     assert_eq!(recording["tracks"]["live"]["duration"], 2.0);
     assert_eq!(server.get(path).body, audio);
     server.append_track("r1", "live", audio.len(), b"more").problem(409, "recording_completed");
-}
-
-#[test]
-fn a_digest_that_does_not_fit_keeps_nothing() {
-    let server = server_with_recording();
-    let audio = wav(8_000, 1.0, tone(440.0, 0.5));
-    let digest = |bytes: &[u8]| format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(bytes)));
-    let (right, wrong) = (digest(&audio), digest(b"other"));
-    let path = "/api/v1/recordings/r1/tracks/a";
-    server.send("PUT", path, &[("Repr-Digest", &wrong)], Some(&audio)).problem(400, "bad_header");
-    server.get(path).problem(404, "track_not_found");
-    server.send("PUT", path, &[("Repr-Digest", &right)], Some(&audio)).expect(201);
-    server.send("PUT", path, &[("Repr-Digest", "sha-256=x")], Some(&audio)).problem(400, "bad_header");
 }
 
 #[test]

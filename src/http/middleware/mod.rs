@@ -5,6 +5,8 @@ pub(super) mod ask;
 pub mod cors;
 mod host;
 pub mod limiter;
+mod rate;
+mod timing;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -18,6 +20,7 @@ use crate::error::{Code, Error};
 use super::meta::{Meta, REQUEST_ID};
 use super::problem;
 use super::state::HttpState;
+use super::uploads::{TUS_RESUMABLE, TUS_VERSION};
 
 /// No script but the server's own, nothing from elsewhere, in no other page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -38,7 +41,12 @@ pub async fn lead(
         Err(error) => answer(req, error),
         Ok(_place) => {
             let is_asked = !is_quiet(&path);
-            let early = if is_asked { ask::before(&state, &mut req, &meta).await } else { Ok(None) };
+            timing::begin(&state, &req, &meta);
+            let early = match is_asked.then(|| rate::spend(&state, &req, &meta)) {
+                None => Ok(None),
+                Some(Err(error)) => Err(error),
+                Some(Ok(())) => ask::before(&state, &mut req, &meta).await,
+            };
             let mut response = match early {
                 Ok(None) => next.call(req).await?.map_into_boxed_body(),
                 Ok(Some(given)) => req.into_response(given),
@@ -51,6 +59,9 @@ pub async fn lead(
         }
     };
     dress(response.headers_mut(), &meta);
+    if path.starts_with("/api/v1/uploads") {
+        response.headers_mut().insert(TUS_RESUMABLE, HeaderValue::from_static(TUS_VERSION));
+    }
     note(&state, &meta, &method, &path, response.status().as_u16());
     Ok(response)
 }
@@ -63,7 +74,7 @@ fn note(state: &HttpState, meta: &Meta, method: &Method, path: &str, status: u16
     let request_id = &*meta.request_id();
     log::info!(
         target: "panotti::access",
-        request_id, method = method.as_str(), path, status, duration_ms;
+        request_id, w3c_trace_id = meta.trace_id(), method = method.as_str(), path, status, duration_ms;
         "{method} {} {status}", path.escape_debug()
     );
 }
@@ -101,6 +112,12 @@ fn answer(req: ServiceRequest, error: Error) -> ServiceResponse<BoxBody> {
 fn dress(headers: &mut HeaderMap, meta: &Meta) {
     if let Ok(id) = HeaderValue::from_str(&meta.request_id()) {
         headers.insert(HeaderName::from_static(REQUEST_ID), id);
+    }
+    if let Some(timing) = meta.timing() {
+        timing::tell(headers, &timing, meta.seconds());
+    }
+    if let Some(spent) = meta.spent() {
+        rate::tell(headers, spent);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // What a plugin's own route answers has a stricter one already.

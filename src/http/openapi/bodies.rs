@@ -30,6 +30,7 @@ bodies! {
     plugin_change "PluginChange" plugins::CHANGE, Change;
     token_create "TokenCreate" tokens::CREATE, Create;
     token_rotate "TokenRotate" tokens::ROTATE, Create;
+    token_change "TokenChange" tokens::CHANGE, Change;
     clip_change "ClipChange" clips::FIELDS, Change;
     webhook_create "WebhookCreate" webhooks::CREATE, Create;
     webhook_change "WebhookChange" webhooks::CHANGE, Change;

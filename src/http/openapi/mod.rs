@@ -14,6 +14,7 @@ use crate::error::Code;
 
 use super::query::{Kind, Param};
 use super::route::{Gives, Route, Takes};
+use super::tus;
 use schema::Components;
 
 #[cfg(test)]
@@ -54,7 +55,9 @@ pub fn document(routes: &[Route]) -> Value {
 const DESCRIPTION: &str = "Everything under `/api/v1` takes and gives JSON. Errors are `application/problem+json`. \
     Times are RFC 3339 in UTC, durations seconds, sizes bytes. Lists take `page` and `page_size` (or `skip` and `limit`); \
     resources carry an ETag for If-None-Match and If-Match; a POST that creates takes an Idempotency-Key. \
-    Every answer carries X-Request-Id.";
+    Every answer carries X-Request-Id; a W3C traceparent is kept. With `X-Panotti-Timing: 1` and a key of the scope `plugins:read` answers \
+    carry Server-Timing: what each plugin, the database and the whole took. To a key that has a limit they tell it in \
+    RateLimit-Policy and RateLimit; one request too many is answered 429 with Retry-After.";
 
 fn operation(route: &Route, components: &mut Components) -> Value {
     let mut operation = json!({
@@ -138,6 +141,10 @@ fn request_body(takes: Takes, components: &mut Components) -> Option<Value> {
             json!({ "application/json": { "schema": schema(components) } }),
         ),
         Takes::Anything => (false, "Whatever it takes, of any content type.", any_body()),
+        Takes::Piece { required } => {
+            let bytes = json!({ "type": "string", "format": "binary" });
+            (required, "A piece of the file.", json!({ tus::OFFSET_STREAM: { "schema": bytes } }))
+        }
         Takes::Media => {
             let bytes = json!({ "type": "string", "format": "binary" });
             (true, "The bytes of the file.", json!({ "application/octet-stream": { "schema": bytes } }))
@@ -168,6 +175,10 @@ fn responses(route: &Route, components: &mut Components) -> Value {
             .remove(&status.to_string())
             .unwrap_or_else(|| json!({ "description": success_doc(*status, *gives) }));
         response["headers"] = json!({ "X-Request-Id": { "description": "The id of the request in the log.", "schema": { "type": "string" } } });
+        for name in &route.tells {
+            response["headers"][*name] =
+                json!({ "description": told_doc(name), "schema": { "type": "string" } });
+        }
         match gives {
             Gives::Nothing => {}
             Gives::Json(schema) => {
@@ -214,8 +225,11 @@ fn failures(route: &Route) -> BTreeMap<u16, Vec<Code>> {
     if !route.headers.is_empty() {
         codes.push(Code::BadHeader);
     }
+    if route.headers.contains(&"Repr-Digest") {
+        codes.push(Code::DigestMismatch);
+    }
     if route.scope.is_some() {
-        codes.extend([Code::KeyMissing, Code::KeyInvalid, Code::ScopeMissing]);
+        codes.extend([Code::KeyMissing, Code::KeyInvalid, Code::ScopeMissing, Code::TooManyRequests]);
     }
     match route.takes {
         Takes::Nothing => {}
@@ -227,6 +241,13 @@ fn failures(route: &Route) -> BTreeMap<u16, Vec<Code>> {
             Code::Invalid,
         ]),
         Takes::Anything => codes.extend([Code::NotJson, Code::BodyTimeout, Code::TooLarge]),
+        Takes::Piece { .. } => codes.extend([
+            Code::IncompleteBody,
+            Code::BodyTimeout,
+            Code::TooLarge,
+            Code::UnsupportedMediaType,
+            Code::DiskFull,
+        ]),
         Takes::Media => {
             codes.extend([Code::IncompleteBody, Code::BodyTimeout, Code::TooLarge, Code::DiskFull])
         }
@@ -313,6 +334,7 @@ fn part_doc(name: &str, path: &str) -> &'static str {
         "event_id" => "The event's id.",
         "trace_id" => "The id of a recorded call.",
         "type" => "The type of the events.",
+        "upload_id" => "The upload's id, the last part of its Location.",
         "track" => "The track's name: 1 to 64 of a-z 0-9 _ -.",
         "config_id" => "The number of the config row.",
         "hook" => "The hook's name.",
@@ -343,11 +365,48 @@ fn header_doc(name: &str, method: &Method) -> &'static str {
         "If-None-Match" if method == Method::PUT => "`*`: only when there is none yet.",
         "If-None-Match" => "The ETag the client has; the same one gives 304.",
         "Idempotency-Key" => "A retry with the same key and body gives the first answer again.",
-        "Upload-Offset" => "The length of the track before this part.",
-        "Repr-Digest" => "`sha-256=:<base64>:` of the whole body; checked before the file is kept.",
+        "Upload-Offset" if *method == Method::PATCH => {
+            "How much of the upload is there: the piece begins here."
+        }
+        "Upload-Offset" => "The length of the track, or upload, before this part.",
+        "Upload-Length" => "Bytes of the whole.",
+        "Upload-Metadata" => {
+            "Keys and values in base64: `recording <base64>,track <base64>`; also `filename`, `filetype`, `replace`."
+        }
+        "Upload-Checksum" => {
+            "`sha1`, `sha256` or `sha512` of the piece, a space, the hash in base64; a piece that is not that is dropped."
+        }
+        "Tus-Resumable" => "`1.0.0`, the version of tus; another, or none, gives 412.",
+        "X-HTTP-Method-Override" => "`PATCH` or `DELETE`.",
+        "Repr-Digest" => {
+            "`sha-256=:<base64>:` or `sha-512=:<base64>:` of the whole body (RFC 9530); checked before anything is kept, other algorithms are passed over."
+        }
+        "Want-Repr-Digest" => {
+            "Which digest of the whole file is wanted, such as `sha-256=10` or `sha-512=10`; `sha-256=0` for none (RFC 9530)."
+        }
         "Last-Event-ID" => "Goes on after the event with this id.",
         "Range" => "The bytes wanted.",
         "If-Range" => "The ETag for which Range holds.",
         _ => "See RFC 9110.",
+    }
+}
+
+/// What a header of an answer says.
+fn told_doc(name: &str) -> &'static str {
+    match name {
+        "Location" => "Where it is.",
+        "Tus-Resumable" => "`1.0.0`, the version of tus.",
+        "Tus-Version" => "The versions of tus that are spoken.",
+        "Tus-Extension" => "Its extensions that are spoken.",
+        "Tus-Checksum-Algorithm" => "What Upload-Checksum may be made with.",
+        "Tus-Max-Size" => "Bytes of the largest upload; missing when there is no limit.",
+        "Upload-Offset" => "Bytes that are there for good.",
+        "Upload-Length" => "Bytes of the whole.",
+        "Upload-Metadata" => "As it was sent.",
+        "Upload-Expires" => {
+            "When it is forgotten, unless another piece comes before; missing once it is complete."
+        }
+        "Repr-Digest" => "The SHA-256 of the whole file, where it is known (RFC 9530).",
+        _ => "See the specification.",
     }
 }

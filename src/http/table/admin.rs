@@ -8,7 +8,7 @@ use crate::http::openapi::bodies::*;
 use crate::http::openapi::schema::{items, object, of};
 use crate::http::route::Gives::{Json, Nothing, Static, Text};
 use crate::http::route::Takes::{self, JsonOrNothing};
-use crate::http::route::{Route, delete, get, post};
+use crate::http::route::{Route, delete, get, patch, post};
 use crate::http::{audit, backups, compat, docs, health, metrics, tokens};
 
 use super::IF_NONE;
@@ -24,6 +24,8 @@ pub(super) fn routes() -> Vec<Route> {
             .takes(JsonOrNothing(token_rotate)).gives(200, Json(new_token)).fails(&[TokenNotFound, Conflict]),
         delete("/api/v1/tokens/{id}", "revokeToken", tokens::revoke, "Revokes a key; the last one that may do everything only with ?force=true.")
             .query(tokens::FORCE).gives(204, Nothing).fails(&[TokenNotFound, Conflict]),
+        patch("/api/v1/tokens/{id}", "updateToken", tokens::patch, "Changes what a key is called and how often it may be used (a merge patch); in force when this is answered.")
+            .takes(Takes::Json(token_change)).gives(200, Json(of::<Token>)).fails(&[TokenNotFound]),
 
         get("/api/v1/audit", "listAudit", audit::list, "Lists who changed what, and which doors plugins found shut, newest first.")
             .query(audit::FILTERS).gives(200, Json(of::<audit::AuditPage>)),

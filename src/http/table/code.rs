@@ -18,13 +18,13 @@ use crate::http::{
 };
 
 use super::fails::{DRAFT_FAULTS, DRAFT_PUBLISH_FAULTS, FILE_FAULTS, UPLOAD_FAULTS};
-use super::{IF_EITHER, IF_MATCH, IF_NONE};
+use super::{DIGEST, IF_EITHER, IF_MATCH, IF_NONE, WANTS};
 
 #[rustfmt::skip] // a route a paragraph
 pub(super) fn routes() -> Vec<Route> {
     vec![
         post("/api/v1/plugins/upload", "uploadPlugin", plugin_upload::upload, "Takes up a plugin that comes as one zip file (application/zip, 4 MiB): a new one gets its folder, is registered and loaded; with ?replace=true and If-Match a known one gets these files as one change, and those that are not among them go.")
-            .query(plugin_upload::UPLOAD).query(plugin_files::NOTE).takes(Takes::Media).headers(IF_MATCH).gives(201, Json(of::<Uploaded>)).gives(200, Json(of::<Uploaded>)).fails(UPLOAD_FAULTS),
+            .query(plugin_upload::UPLOAD).query(plugin_files::NOTE).takes(Takes::Media).headers(DIGEST).headers(IF_MATCH).gives(201, Json(of::<Uploaded>)).gives(200, Json(of::<Uploaded>)).fails(UPLOAD_FAULTS),
         post("/api/v1/plugins/{id}/reload", "reloadPlugin", plugins::reload, "Reads a plugin's folder and makes the plugin anew, also when nothing has changed; the running generation stays when the new one does not load.")
             .gives(200, Json(of::<Edited>)).fails(&[PluginNotFound, Conflict, PluginNotRunning, PluginLoadFailed]),
         post("/api/v1/plugins/{id}/load", "loadPlugin", plugins::load, "Loads a plugin that does not run; whether it is enabled stays as it is.")
@@ -36,21 +36,21 @@ pub(super) fn routes() -> Vec<Route> {
         post("/api/v1/plugins/{id}/files/rename", "renamePluginFile", plugin_files::rename, "Gives a file of a plugin another name: {from, to}; If-Match names the ETag of the one that is there. The plugin runs with it when this is answered.")
             .query(plugin_files::DRAFT).query(plugin_files::NOTE).takes(Takes::Json(rename_file)).headers(IF_MATCH).gives(200, Json(saved)).fails(FILE_FAULTS),
         get("/api/v1/plugins/{id}/files/{path:.*}", "getPluginFile", plugin_files::get, "Gives the bytes of a file of a plugin.")
-            .headers(IF_NONE).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, NotFound, Conflict]),
+            .headers(IF_NONE).headers(WANTS).tells(DIGEST).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, NotFound, Conflict]),
         put("/api/v1/plugins/{id}/files/{path:.*}", "savePluginFile", plugin_files::put, "Writes a file of a plugin: the body is its bytes, If-Match the ETag of the one that is there, or If-None-Match: * for a new one. The new version is made aside and runs when this is answered; one that does not load changes nothing.")
-            .query(plugin_files::DRAFT).query(plugin_files::NOTE).takes(Takes::Media).headers(IF_EITHER).gives(200, Json(saved)).gives(201, Json(saved)).fails(FILE_FAULTS),
+            .query(plugin_files::DRAFT).query(plugin_files::NOTE).takes(Takes::Media).headers(DIGEST).headers(IF_EITHER).gives(200, Json(saved)).gives(201, Json(saved)).fails(FILE_FAULTS),
         delete("/api/v1/plugins/{id}/files/{path:.*}", "deletePluginFile", plugin_files::delete, "Deletes a file of a plugin; If-Match names its ETag. The plugin runs without it when this is answered.")
             .query(plugin_files::DRAFT).query(plugin_files::NOTE).headers(IF_MATCH).gives(200, Json(saved)).fails(FILE_FAULTS),
         get("/api/v1/plugins/{id}/archive", "getPluginArchive", plugin_files::archive, "Gives all files of a plugin as one zip file.")
-            .headers(IF_NONE).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, Conflict]),
+            .headers(IF_NONE).headers(WANTS).tells(DIGEST).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, Conflict]),
         get("/api/v1/plugins/{id}/draft", "getPluginDraft", plugin_drafts::get, "Gives the draft of a plugin: what it changes, and what somebody else has changed meanwhile.")
             .headers(IF_NONE).gives(200, Json(of::<DraftView>)).gives(304, Nothing).fails(&[PluginNotFound, NotFound, Conflict]),
         delete("/api/v1/plugins/{id}/draft", "deletePluginDraft", plugin_drafts::delete, "Drops the draft of a plugin.")
             .gives(204, Nothing).fails(&[PluginNotFound, NotFound]),
         get("/api/v1/plugins/{id}/draft/files/{path:.*}", "getPluginDraftFile", plugin_drafts::get_file, "Gives the bytes of a file as the draft would have it: its own, else the live one.")
-            .headers(IF_NONE).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, NotFound, Conflict]),
+            .headers(IF_NONE).headers(WANTS).tells(DIGEST).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, NotFound, Conflict]),
         put("/api/v1/plugins/{id}/draft/files/{path:.*}", "savePluginDraftFile", plugin_drafts::put_file, "Writes a file in the draft of a plugin, which is begun when there is none; nothing of it is live. If-Match names the ETag the file has in the draft.")
-            .takes(Takes::Media).headers(IF_EITHER).gives(200, Json(of::<DraftView>)).gives(201, Json(of::<DraftView>)).fails(DRAFT_FAULTS),
+            .takes(Takes::Media).headers(DIGEST).headers(IF_EITHER).gives(200, Json(of::<DraftView>)).gives(201, Json(of::<DraftView>)).fails(DRAFT_FAULTS),
         delete("/api/v1/plugins/{id}/draft/files/{path:.*}", "deletePluginDraftFile", plugin_drafts::delete_file, "Deletes a file in the draft of a plugin; with ?revert=true the draft leaves the file alone again.")
             .query(plugin_drafts::REVERT).headers(IF_MATCH).gives(200, Json(of::<DraftView>)).fails(DRAFT_FAULTS),
         post("/api/v1/plugins/{id}/draft/check", "checkPluginDraft", plugin_drafts::check, "Loads the draft of a plugin aside and throws it away again: whether it would run, and what for it would be called.")
@@ -64,7 +64,7 @@ pub(super) fn routes() -> Vec<Route> {
         get("/api/v1/plugins/{id}/versions/{version}", "getPluginVersion", plugin_versions::get, "Gives a version with the paths, hashes and sizes of its files.")
             .headers(IF_NONE).gives(200, Json(of::<VersionDetail>)).gives(304, Nothing).fails(&[PluginNotFound, VersionNotFound]),
         get("/api/v1/plugins/{id}/versions/{version}/files/{path:.*}", "getPluginVersionFile", plugin_versions::file, "Gives the bytes of one file of a version; the ETag is its hash.")
-            .headers(IF_NONE).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, VersionNotFound, NotFound]),
+            .headers(IF_NONE).headers(WANTS).tells(DIGEST).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, VersionNotFound, NotFound]),
         get("/api/v1/plugins/{id}/diff", "diffPluginVersions", plugin_versions::compare, "Tells how two versions of a plugin's files differ, file by file; `Accept: text/x-diff` gives one unified diff. Without sides: what runs against the version before.")
             .query(plugin_versions::SIDES).headers(&["If-None-Match", "Accept"]).gives(200, Json(of::<VersionDiff>)).gives(200, Diff).gives(304, Nothing).fails(&[PluginNotFound, VersionNotFound, NoSuchFolder]),
         post("/api/v1/plugins/{id}/rollback", "rollBackPlugin", plugin_versions::roll_back, "Puts the files of a former version (the one before the one that runs, without a number) into the plugin's folder as a new version; they are made sure to load first.")

@@ -13,7 +13,7 @@ use crate::http::route::Takes::{self, JsonOrNothing};
 use crate::http::route::{Route, delete, get, patch, post, put};
 use crate::http::{clips, recordings, tracks};
 
-use super::{IF_MATCH, IF_NONE, ONCE, RANGE};
+use super::{DIGEST, IF_MATCH, IF_NONE, ONCE, RANGE, WANTS};
 
 #[rustfmt::skip] // a route a paragraph
 pub(super) fn routes() -> Vec<Route> {
@@ -40,9 +40,9 @@ pub(super) fn routes() -> Vec<Route> {
         get("/api/v1/recordings/{id}/tracks", "listTracks", tracks::list, "Gives the tracks of a recording by name.")
             .headers(IF_NONE).gives(200, Json(track_items)).fails(&[RecordingNotFound]),
         get("/api/v1/recordings/{id}/tracks/{track}", "downloadTrack", tracks::download, "Gives the bytes of a track, also while it grows.")
-            .headers(RANGE).gives(200, Media).gives(206, Media).gives(304, Nothing).fails(&[RecordingNotFound, TrackNotFound, MediaUnavailable, RangeNotSatisfiable]),
+            .headers(RANGE).headers(WANTS).tells(DIGEST).gives(200, Media).gives(206, Media).gives(304, Nothing).fails(&[RecordingNotFound, TrackNotFound, MediaUnavailable, RangeNotSatisfiable]),
         put("/api/v1/recordings/{id}/tracks/{track}", "uploadTrack", tracks::upload, "Stores a whole track of any size; tells track.stored.")
-            .query(tracks::REPLACE).takes(Takes::Media).headers(&["Repr-Digest"]).gives(201, Json(track)).gives(200, Json(track)).fails(&[RecordingNotFound, RecordingCompleted, Conflict]),
+            .query(tracks::REPLACE).takes(Takes::Media).headers(DIGEST).gives(201, Json(track)).gives(200, Json(track)).fails(&[RecordingNotFound, RecordingCompleted, Conflict]),
         post("/api/v1/recordings/{id}/tracks/{track}", "appendTrack", tracks::append, "Appends to a live track; what is answered is on disk.")
             .takes(Takes::Media).headers(&["Upload-Offset"]).gives(200, Json(track)).fails(&[RecordingNotFound, RecordingCompleted, OffsetMismatch, Conflict]),
         delete("/api/v1/recordings/{id}/tracks/{track}", "deleteTrack", tracks::delete, "Deletes a track, and its file if the server wrote it.")
@@ -69,7 +69,7 @@ pub(super) fn routes() -> Vec<Route> {
         get("/api/v1/clips/{id}/content", "downloadClip", clips::download, "Gives the bytes of a clip's media.")
             .headers(RANGE).gives(200, Media).gives(206, Media).gives(304, Nothing).fails(&[ClipNotFound, MediaUnavailable, RangeNotSatisfiable]),
         put("/api/v1/clips/{id}/content", "uploadClip", clips::upload, "Stores the media of a clip.")
-            .takes(Takes::Media).headers(&["Repr-Digest"]).gives(200, Json(of::<Clip>)).fails(&[ClipNotFound, Conflict]),
+            .takes(Takes::Media).headers(DIGEST).gives(200, Json(of::<Clip>)).fails(&[ClipNotFound, Conflict]),
         get("/api/v1/clips/{id}/waveform", "getClipWaveform", clips::waveform, "Gives the peaks of a clip's audio.")
             .query(tracks::POINTS).gives(200, Json(waveform)).fails(&[ClipNotFound, MediaUnavailable, NoAudio]),
     ]

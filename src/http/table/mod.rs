@@ -6,9 +6,12 @@ mod events;
 mod fails;
 mod library;
 mod plugins;
+mod uploads;
 
 use super::route::Route;
 
+const DIGEST: &[&str] = &["Repr-Digest"];
+const WANTS: &[&str] = &["Want-Repr-Digest"];
 const IF_MATCH: &[&str] = &["If-Match"];
 const IF_NONE: &[&str] = &["If-None-Match"];
 const IF_EITHER: &[&str] = &["If-Match", "If-None-Match"];
@@ -17,6 +20,13 @@ const RANGE: &[&str] = &["Range", "If-Range", "If-None-Match"];
 
 /// The table of routes.
 pub(super) fn routes() -> Vec<Route> {
-    let parts = [library::routes(), code::routes(), plugins::routes(), events::routes(), admin::routes()];
+    let parts = [
+        library::routes(),
+        uploads::routes(),
+        code::routes(),
+        plugins::routes(),
+        events::routes(),
+        admin::routes(),
+    ];
     parts.into_iter().flatten().collect()
 }

@@ -19,7 +19,7 @@ use crate::http::{
 };
 
 use super::fails::CONFIG_FAULTS;
-use super::{IF_MATCH, IF_NONE, ONCE};
+use super::{DIGEST, IF_MATCH, IF_NONE, ONCE, WANTS};
 
 #[rustfmt::skip] // a route a paragraph
 pub(super) fn routes() -> Vec<Route> {
@@ -59,7 +59,7 @@ pub(super) fn routes() -> Vec<Route> {
         get("/api/v1/plugins/{id}/assets", "listPluginAssets", assets::list, "Lists what a plugin keeps for clients, by name.")
             .query(assets::PAGE).gives(200, Json(items::<assets::AssetItem>)).fails(&[PluginNotFound]),
         get("/api/v1/plugins/{id}/assets/{name}", "getPluginAsset", assets::get, "Gives the bytes of an asset.")
-            .headers(IF_NONE).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, NotFound]),
+            .headers(IF_NONE).headers(WANTS).tells(DIGEST).gives(200, Media).gives(304, Nothing).fails(&[PluginNotFound, NotFound]),
         delete("/api/v1/plugins/{id}/assets/{name}", "deletePluginAsset", assets::delete, "Removes an asset.")
             .gives(204, Nothing).fails(&[PluginNotFound, NotFound]),
         get("/api/v1/plugins/{id}/dependencies", "listPluginDependencies", plugins::dependencies, "Tells what a plugin needs, and whether it has it.")

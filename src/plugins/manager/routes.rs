@@ -99,7 +99,13 @@ impl Manager {
             deadline: caller.deadline,
             is_question: false,
         };
-        let reply = handler.call(call).await.map_err(|failure| failed(handler.plugin(), &failure))?;
+        let mut span = caller.time(handler.plugin(), ROUTE);
+        let answer = handler.call(call).await;
+        if let Some(span) = &mut span {
+            span.answered_by(answer.as_ref().map_or_else(|it| it.generation, |it| it.generation));
+        }
+        drop(span);
+        let reply = answer.map_err(|failure| failed(handler.plugin(), &failure))?;
         let answered = answered(reply.answer)?;
         if answered.status < 400 && !reply.effects.is_empty() {
             let effects = PluginEffects { plugin: Arc::clone(handler.plugin()), effects: reply.effects };

@@ -49,6 +49,13 @@ pub async fn begin_content(
 }
 
 impl ClipUpload {
+    /// Takes note of what the sender says of the whole; to be said before the first byte.
+    pub fn expect(&mut self, expected: &Expected) {
+        if expected.sha512.is_some() {
+            self.sink.with_sha512();
+        }
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors
@@ -61,7 +68,7 @@ impl ClipUpload {
     /// Makes the file durable, probes it and stores the row. Tells `clip.updated`.
     ///
     /// # Errors
-    /// `BadHeader` when length or hash are not as announced; `ClipNotFound` when it is gone. Nothing is
+    /// `BadHeader` when the length, `DigestMismatch` when a hash is not as announced; `ClipNotFound` when it is gone. Nothing is
     /// kept then.
     pub async fn finish(self, expected: &Expected) -> Result<Clip> {
         let ClipUpload { services, caller, id, content_type, sink, _busy } = self;

@@ -15,6 +15,8 @@ pub const MAX_TAGS: usize = 100;
 pub const MAX_TAG_CHARS: usize = 100;
 /// The most patterns of event types in a list.
 pub const MAX_PATTERNS: usize = 100;
+/// The parts of a rate, and the most each may be.
+pub const RATE_PARTS: &[(&str, u64)] = &[("requests", 1_000_000_000), ("per_seconds", 86_400)];
 /// The longest path, in characters.
 pub const MAX_PATH_CHARS: usize = 500;
 
@@ -56,6 +58,8 @@ pub enum Kind {
     Metadata,
     /// Track names, each with a path or `{path}`.
     TrackPaths,
+    /// `{requests, per_seconds}`.
+    Rate,
     /// Words, each one of some.
     Choices(&'static [&'static str]),
 }
@@ -86,6 +90,7 @@ impl Kind {
             Kind::Tags => check_tags(&value)?,
             Kind::Patterns => check_patterns(&value)?,
             Kind::Metadata => check_metadata(&value, how.metadata_max_bytes).map_err(here)?,
+            Kind::Rate => check_rate(&value)?,
             Kind::TrackPaths => return track_paths(value),
             Kind::Choices(words) => check_list(&value, |it| one_of(it, words))?,
         }
@@ -149,6 +154,23 @@ fn check_list(value: &Value, check: impl Fn(&Value) -> Result<(), String>) -> Re
     let wrong =
         items.iter().enumerate().filter_map(|(index, item)| Some((format!("/{index}"), check(item).err()?)));
     let wrong: Wrong = wrong.collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+fn check_rate(value: &Value) -> Result<(), Wrong> {
+    let Some(given) = value.as_object() else {
+        return Err(vec![(String::new(), "must be {requests, per_seconds}".to_owned())]);
+    };
+    let mut wrong = Wrong::new();
+    for (name, most) in RATE_PARTS {
+        if !given.get(*name).and_then(Value::as_u64).is_some_and(|it| (1..=*most).contains(&it)) {
+            wrong.push((format!("/{name}"), format!("must be a whole number from 1 to {most}")));
+        }
+    }
+    let known = |key: &str| RATE_PARTS.iter().any(|(name, _)| *name == key);
+    let others = given.keys().filter(|key| !known(key));
+    let unknown = "is not a field here; known are requests, per_seconds";
+    wrong.extend(others.map(|key| (format!("/{}", escape(key)), unknown.to_owned())));
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kind::{MAX_PATH_CHARS, MAX_PATTERNS, MAX_TAG_CHARS, MAX_TAGS};
+use super::kind::{MAX_PATH_CHARS, MAX_PATTERNS, MAX_TAG_CHARS, MAX_TAGS, RATE_PARTS};
 use super::{Kind, Rule};
 
 /// What a body is for.
@@ -55,6 +55,17 @@ fn property(rule: &Rule, doc: &str, nullable: bool) -> Value {
             "items": {"type": "string", "minLength": 1, "maxLength": 128, "examples": ["clip.*"]},
         }),
         Kind::Metadata => json!({"type": "object", "additionalProperties": true}),
+        Kind::Rate => {
+            let part = |(name, most): &(&str, u64)| {
+                (
+                    (*name).to_owned(),
+                    json!({"type": "integer", "format": "int64", "minimum": 1, "maximum": most}),
+                )
+            };
+            let parts: Map<String, Value> = RATE_PARTS.iter().map(part).collect();
+            let names: Vec<&str> = RATE_PARTS.iter().map(|(name, _)| *name).collect();
+            json!({"type": "object", "properties": parts, "required": names, "additionalProperties": false})
+        }
         Kind::TrackPaths => json!({
             "type": "object",
             "additionalProperties": {

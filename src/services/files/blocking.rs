@@ -56,6 +56,11 @@ impl Blocking {
         drop(self.runtime.spawn_blocking(work));
     }
 
+    /// Starts `task` within the runtime and does not wait for it.
+    pub fn start_task(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.runtime.spawn(task));
+    }
+
     /// Runs `task` within the runtime, whatever thread its caller is on.
     ///
     /// # Errors

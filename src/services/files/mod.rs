@@ -19,7 +19,7 @@ use crate::model::clip::Clip;
 
 pub use blocking::Blocking;
 pub use hold::{Hold, Holds};
-pub use kind::{content_type, sniff};
+pub use kind::{SNIFF_BYTES, content_type, sniff};
 pub use live::{Busy, Live, LiveState};
 pub use open::{OpenMedia, media_error, open_in};
 pub use sink::{Expected, Sink, Written};
@@ -165,6 +165,17 @@ pub fn io_error(error: std::io::Error) -> Error {
         return full;
     }
     Error::internal(error)
+}
+
+/// Gives a file another name, in a folder that is made when it is missing; after a power cut it has one of the two. Blocks.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub fn rename_durably(from: &Path, to: &Path) -> Result<()> {
+    let folder = to.parent().unwrap_or(to);
+    sink::make_folder(folder).map_err(io_error)?;
+    std::fs::rename(from, to).map_err(io_error)?;
+    sync_folder(folder).map_err(io_error)
 }
 
 /// Makes a folder's entries durable: a new name in it survives a power cut.

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 
 use crate::error::{Code, Error, Result};
 
@@ -21,6 +21,27 @@ pub struct Expected {
     pub len: Option<u64>,
     /// SHA-256 in lower-case hex, where it was told.
     pub sha256: Option<String>,
+    /// SHA-512 in lower-case hex, where it was told.
+    pub sha512: Option<String>,
+}
+
+impl Expected {
+    /// Holds what was told against what was found; what was not told is not asked for.
+    ///
+    /// # Errors
+    /// [`Code::DigestMismatch`].
+    pub fn check_hashes(&self, sha256: Option<&str>, sha512: Option<&str>) -> Result<()> {
+        for (name, told, found) in [("SHA-256", &self.sha256, sha256), ("SHA-512", &self.sha512, sha512)] {
+            let Some(told) = told else { continue };
+            let found = found.unwrap_or("unknown");
+            if !told.eq_ignore_ascii_case(found) {
+                let detail =
+                    format!("The body's {name} is {found}, but {told} was announced; nothing was stored.");
+                return Err(Error::new(Code::DigestMismatch, detail));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A file that is complete and durable under its `.part` name.
@@ -51,6 +72,8 @@ pub struct Sink {
 struct Inner {
     file: File,
     hash: Sha256,
+    /// Only where the sender told one.
+    long_hash: Option<Sha512>,
     part: Part,
 }
 
@@ -76,6 +99,13 @@ impl Sink {
             head: Vec::new(),
             inner: Some(inner),
         })
+    }
+
+    /// Hashes what comes by SHA-512 too; to be said before the first byte.
+    pub fn with_sha512(&mut self) {
+        if let Some(inner) = &mut self.inner {
+            inner.long_hash = Some(Sha512::new());
+        }
     }
 
     /// Bytes taken so far.
@@ -109,7 +139,7 @@ impl Sink {
     /// Makes the file complete and durable, if it is what its sender said it is.
     ///
     /// # Errors
-    /// [`Code::BadHeader`] when length or hash are not those that were told; nothing is kept then.
+    /// [`Code::BadHeader`] when the length, [`Code::DigestMismatch`] when a hash is not what was told; nothing is kept then.
     pub async fn finish(mut self, expected: &Expected) -> Result<Written> {
         if let Some(told) = expected.len
             && told != self.len
@@ -120,16 +150,10 @@ impl Sink {
             ));
         }
         self.flush(true).await?;
-        let Some(Inner { hash, part, .. }) = self.inner else { return Err(broken()) };
+        let Some(Inner { hash, long_hash, part, .. }) = self.inner else { return Err(broken()) };
         let sha256 = format!("{:x}", hash.finalize());
-        if let Some(told) = &expected.sha256
-            && !told.eq_ignore_ascii_case(&sha256)
-        {
-            return Err(Error::new(
-                Code::BadHeader,
-                format!("The body's SHA-256 is {sha256}, but {told} was announced; nothing was stored."),
-            ));
-        }
+        let sha512 = long_hash.map(|it| format!("{:x}", it.finalize()));
+        expected.check_hashes(Some(&sha256), sha512.as_deref())?;
         Ok(Written { len: self.len, sha256, head: self.head, part })
     }
 
@@ -141,6 +165,9 @@ impl Sink {
             for chunk in &chunks {
                 inner.file.write_all(chunk)?;
                 inner.hash.update(chunk);
+                if let Some(hash) = &mut inner.long_hash {
+                    hash.update(chunk);
+                }
             }
             if sync {
                 inner.file.sync_all()?;
@@ -188,7 +215,7 @@ fn open_part(path: PathBuf) -> std::io::Result<Inner> {
         make_folder(folder)?;
     }
     let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
-    Ok(Inner { file, hash: Sha256::new(), part: Part { path, kept: false } })
+    Ok(Inner { file, hash: Sha256::new(), long_hash: None, part: Part { path, kept: false } })
 }
 
 /// Makes a folder whose name survives a power cut.

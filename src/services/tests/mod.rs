@@ -6,3 +6,4 @@ mod recordings;
 mod rig;
 mod tokens;
 mod tracks;
+mod uploads;

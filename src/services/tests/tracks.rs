@@ -72,10 +72,10 @@ async fn a_body_that_is_not_what_was_announced_stores_nothing() {
     let rig = Rig::new();
     start(&rig, "r").await;
     let bytes = wav(0, 100, true);
-    let longer = Expected { len: Some(bytes.len() as u64 + 1), sha256: None };
+    let longer = Expected { len: Some(bytes.len() as u64 + 1), ..Expected::default() };
     let error = put(&rig, "system", &bytes, Upload::default(), longer).await.unwrap_err();
     assert_eq!(error.code, Code::BadHeader);
-    let other = Expected { len: None, sha256: Some("00".repeat(32)) };
+    let other = Expected { sha256: Some("00".repeat(32)), ..Expected::default() };
     assert!(put(&rig, "system", &bytes, Upload::default(), other).await.is_err());
     let mut broken_off =
         tracks::begin_upload(&rig.services, &http(), "r", "system", Upload::default()).await.unwrap();

@@ -5,6 +5,8 @@
 mod admin;
 mod cache;
 mod change;
+mod limit;
+mod rate;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -14,14 +16,16 @@ use utoipa::ToSchema;
 
 use crate::error::{Code, Error, Result};
 use crate::model::time::MissingOffset;
-use crate::model::token::{Scope, Token};
+use crate::model::token::{RateLimit, Scope, Token};
 
 use super::fields::{self, Kind, Reading, Rule};
 use super::{Services, audit};
 
 pub use admin::{AdminKey, ensure_admin_token, wanted_file};
 pub(super) use cache::Cache;
+pub use limit::{CHANGE, change};
 pub use change::{ROTATE, revoke, rotate};
+pub use rate::Spent;
 
 /// A key is used at most so often before its row notes it again.
 const NOTED_EVERY_US: i64 = 60_000_000;
@@ -63,7 +67,16 @@ pub const CREATE: &[Rule] = &[
         required: false,
         doc: "When it stops working; never, without it.",
     },
+    RATE_LIMIT,
 ];
+
+const RATE_LIMIT: Rule = Rule {
+    name: "rate_limit",
+    aliases: &[],
+    kind: Kind::Rate,
+    required: false,
+    doc: "How often it may be used: {requests, per_seconds}; as the setting `rate_limit` says, without it.",
+};
 
 /// A new key: the only time its secret is told.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -99,8 +112,41 @@ pub async fn create(services: &Services, actor: &str, body: Map<String, Value>) 
     scopes.sort();
     scopes.dedup();
     let name = sent.text("name").unwrap_or_default();
-    let made = draft(services, name, scopes, expires_at)?;
+    let mut made = draft(services, name, scopes, expires_at)?;
+    made.token.rate_limit = rate_of(&sent);
     store(services, actor, made).await
+}
+
+/// The limit that was sent.
+fn rate_of(sent: &fields::Checked) -> Option<RateLimit> {
+    let limit = sent.object("rate_limit")?;
+    let part = |name: &str| limit.get(name).and_then(Value::as_u64);
+    Some(RateLimit { requests: part("requests")?, per_seconds: part("per_seconds")? })
+}
+
+/// Finds out whether any key has a limit, so that a server without limits counts nothing.
+///
+/// # Errors
+/// The store's.
+pub fn load_limits(services: &Services) -> Result<()> {
+    let any = services.settings.rate_limit.requests > 0
+        || services.store.read(|r| r.list_tokens())?.iter().any(|it| it.rate_limit.is_some());
+    if any {
+        services.tokens.has_limits();
+    }
+    Ok(())
+}
+
+/// Whether any key has a limit.
+pub fn any_limited(services: &Services) -> bool {
+    services.tokens.any_limited()
+}
+
+/// Counts a request of a key; none when the key has no limit.
+pub fn spend(services: &Services, token: &Token) -> Option<Spent> {
+    let limit = rate::limit_of(token, &services.settings)?;
+    let known = services.tokens.find(services, &token.id).ok().flatten()?;
+    Some(known.bucket.take_at(limit, services.tokens.now_ns()))
 }
 
 /// A key that is not stored yet.
@@ -113,7 +159,16 @@ fn draft(
     let id = random_hex::<6>()?;
     let key = format!("pnt_{id}_{}", random_hex::<32>()?);
     let created_at = services.now();
-    let token = Token { id, name, scopes, created_at, expires_at, last_used_at: None, revoked_at: None };
+    let token = Token {
+        id,
+        name,
+        scopes,
+        created_at,
+        expires_at,
+        last_used_at: None,
+        revoked_at: None,
+        rate_limit: None,
+    };
     Ok(Created { token, key })
 }
 
@@ -125,11 +180,14 @@ async fn store(services: &Services, actor: &str, made: Created) -> Result<Create
         .store
         .write(move |tx| {
             tx.insert_token(&token, &hash)?;
-            let detail = json!({"name": token.name, "scopes": token.scopes, "expires_at": token.expires_at});
+            let detail = json!({"name": token.name, "scopes": token.scopes, "expires_at": token.expires_at, "rate_limit": token.rate_limit});
             audit::note(tx, now, &actor, "token.create", Some(format!("token/{}", token.id)), detail)
         })
         .await?;
     services.tokens.forget(&made.token.id);
+    if made.token.rate_limit.is_some() {
+        services.tokens.has_limits();
+    }
     Ok(made)
 }
 

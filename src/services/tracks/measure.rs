@@ -41,7 +41,13 @@ impl Measured {
     }
 
     /// The track of this measure.
-    pub(super) fn track(self, path: String, origin: TrackOrigin, size: u64, now: Timestamp) -> Track {
+    pub(in crate::services) fn track(
+        self,
+        path: String,
+        origin: TrackOrigin,
+        size: u64,
+        now: Timestamp,
+    ) -> Track {
         Track {
             path,
             origin,

@@ -26,6 +26,7 @@ pub(super) use read::peaks;
 pub use read::{delete, open, waveform};
 pub use recover::{Recovered, recover};
 pub use upload::{TrackUpload, Upload, begin_upload};
+pub(super) use upload::{check_upload, store_whole};
 
 /// The news that a track is whole.
 pub fn stored_news(recording_id: &str, name: &str, track: &Track) -> EventDraft {
@@ -50,7 +51,7 @@ fn track_not_found(id: &str, track: &str) -> Error {
     )
 }
 
-fn busy(track: &str) -> Error {
+pub(super) fn busy(track: &str) -> Error {
     let detail = format!("Somebody else is writing the track `{track}` at this moment.");
     Error { retry_after: Some(1), ..Error::new(Code::Conflict, detail) }
 }

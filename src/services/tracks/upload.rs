@@ -8,6 +8,7 @@ use crate::model::recording::{Recording, RecordingStatus, Track, TrackOrigin};
 use crate::services::Services;
 use crate::services::files::{Busy, Expected, MediaFiles, Sink, Written, sniff};
 use crate::services::recordings::not_found;
+use crate::store::Tx;
 
 use super::{Measured, busy, recording_for, stored_news};
 
@@ -45,8 +46,7 @@ pub async fn begin_upload(
     track: &str,
     upload: Upload,
 ) -> Result<TrackUpload> {
-    let recording = recording_for(services, id, track)?;
-    check_replace(&recording, track, upload.replace)?;
+    check_upload(services, id, track, upload.replace)?;
     services.files.check_size(upload.len.unwrap_or(0))?;
     let held = services.files.live.begin(id, track).ok_or_else(|| busy(track))?;
     let part = format!("{}/{track}.part", MediaFiles::recording_folder(id));
@@ -63,6 +63,13 @@ pub async fn begin_upload(
 }
 
 impl TrackUpload {
+    /// Takes note of what the sender says of the whole; to be said before the first byte.
+    pub fn expect(&mut self, expected: &Expected) {
+        if expected.sha512.is_some() {
+            self.sink.with_sha512();
+        }
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors
@@ -75,36 +82,65 @@ impl TrackUpload {
     /// Makes the file durable, probes it, and stores the row. Tells `track.stored`.
     ///
     /// # Errors
-    /// `BadHeader` when length or hash are not as announced; `RecordingNotFound`, `RecordingCompleted` when
+    /// `BadHeader` when the length, `DigestMismatch` when a hash is not as announced; `RecordingNotFound`, `RecordingCompleted` when
     /// the recording changed meanwhile. Nothing is kept then.
     pub async fn finish(self, expected: &Expected) -> Result<Track> {
         let TrackUpload { services, caller, id, track: name, upload, sink, _busy } = self;
         let written = sink.finish(expected).await?;
         let track = keep(&services, &id, &name, &upload, written).await?;
-        let (journal, stored, key) = (services.journal.clone(), track.clone(), id.clone());
-        let (path, now) = (track.path.clone(), services.now());
-        let former = services.store.write(move |tx| {
-            let recording = tx.recording(&key)?.ok_or_else(|| not_found(&key))?;
-            check_replace(&recording, &name, upload.replace)?;
-            tx.put_track(&key, &name, &stored)?;
-            tx.touch_recording(&key, now)?;
-            journal.publish(tx, stored_news(&key, &name, &stored), &caller)?;
-            Ok(recording.tracks.get(&name).cloned())
-        });
-        match former.await {
-            Ok(former) => {
-                if let Some(former) = former.filter(|it| it.origin == TrackOrigin::Server && it.path != path)
-                {
-                    remove(&services, former.path);
-                }
-                Ok(track)
-            }
+        match store_whole(&services, &caller, &id, &name, upload.replace, &track, |_| Ok(())).await {
+            Ok(()) => Ok(track),
             Err(error) => {
-                remove(&services, path);
+                remove(&services, track.path);
                 Err(error)
             }
         }
     }
+}
+
+/// Stores the row of a whole track whose file has its name, and what `also` does with it, and removes the file it takes
+/// the place of. Tells `track.stored`.
+///
+/// # Errors
+/// `RecordingNotFound`, `RecordingCompleted` when the recording changed meanwhile; the new file is its caller's then.
+pub(in crate::services) async fn store_whole<T: Send + 'static>(
+    services: &Services,
+    caller: &Caller,
+    id: &str,
+    name: &str,
+    replace: bool,
+    track: &Track,
+    also: impl FnOnce(&mut Tx) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (journal, stored, caller) = (services.journal.clone(), track.clone(), caller.clone());
+    let (key, name, now) = (id.to_owned(), name.to_owned(), services.now());
+    let former = services.store.write(move |tx| {
+        let recording = tx.recording(&key)?.ok_or_else(|| not_found(&key))?;
+        check_replace(&recording, &name, replace)?;
+        tx.put_track(&key, &name, &stored)?;
+        tx.touch_recording(&key, now)?;
+        journal.publish(tx, stored_news(&key, &name, &stored), &caller)?;
+        Ok((recording.tracks.get(&name).cloned(), also(tx)?))
+    });
+    let (former, done) = former.await?;
+    let former = former.filter(|it| it.origin == TrackOrigin::Server && it.path != track.path);
+    if let Some(former) = former {
+        remove(services, former.path);
+    }
+    Ok(done)
+}
+
+/// Whether a whole track could be stored at this moment.
+///
+/// # Errors
+/// `BadPath` for its name; `RecordingNotFound`; `RecordingCompleted` without `replace`.
+pub(in crate::services) fn check_upload(
+    services: &Services,
+    id: &str,
+    track: &str,
+    replace: bool,
+) -> Result<()> {
+    check_replace(&recording_for(services, id, track)?, track, replace)
 }
 
 /// Probes the file and gives it its name.

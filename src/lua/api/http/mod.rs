@@ -70,7 +70,7 @@ impl Shared {
         &self,
         ctx: &ApiContext,
         args: &Args,
-        wanted: Wanted,
+        mut wanted: Wanted,
     ) -> Result<impl Future<Output = Outcome> + Send + 'static + use<>, Raise> {
         let (client, call) = (self.client(ctx)?, ctx.call()?);
         match client.check(&wanted.url) {
@@ -85,6 +85,7 @@ impl Shared {
             }
             Ok(()) => {}
         }
+        hand_on(&call, &mut wanted.headers);
         let most = Duration::from_millis(ctx.limits.http_wall_ms);
         let timeout = wanted.timeout.map_or(most, |it| it.min(most));
         let max_body_bytes = usize::try_from(ctx.limits.http_body_mib << 20).unwrap_or(usize::MAX);
@@ -119,6 +120,19 @@ impl Shared {
             })
         })
     }
+}
+
+/// Tells the other server which trace the request belongs to that set the call off, unless the script says so itself.
+fn hand_on(call: &CallState, headers: &mut Vec<(String, String)>) {
+    let Some(trace) = &call.ctx.caller.trace else { return };
+    if headers.iter().any(|(name, _)| name == "traceparent") {
+        return;
+    }
+    // Without random numbers the request goes out untraced.
+    let Ok(span) = getrandom::u64() else { return };
+    headers.push(("traceparent".to_owned(), trace.child(span)));
+    headers.retain(|(name, _)| name != "tracestate");
+    headers.extend(trace.state.iter().map(|it| ("tracestate".to_owned(), it.clone())));
 }
 
 /// A request that ends with whoever waits for it.
