@@ -18,7 +18,7 @@ fn a_request_goes_by_its_trace_in_answer_log_problem_and_events() {
     let event = server.get("/api/v1/events?type=recording.started").expect(200)["items"][0].clone();
     assert_eq!(event["correlationid"], TRACE);
     let trace = server.get(&format!("/api/v1/events/trace/{TRACE}")).expect(200);
-    assert_eq!(trace["events"][0]["type"], "recording.started", "{trace}");
+    assert_eq!(trace["roots"][0]["type"], "recording.started", "{trace}");
     let line = server.wait_for_log("the request", |it| it["request_id"] == TRACE);
     assert_eq!(line["w3c_trace_id"], TRACE);
     let problem =
@@ -61,8 +61,8 @@ fn what_a_plugin_asks_others_for_a_request_carries_its_trace_on() {
     let other = Receiver::that(|_, _| (200, "{}"));
     let source = r#"
         panotti.on.before_recording_start(function(recording)
-          assert(panotti.http.get("http://other.example/" .. (recording.title or "")))
-          panotti.http.get("http://other.example/own", { headers = { traceparent = "mine" } })
+          assert(panotti.http.post("http://other.example/", { body = "x" }))
+          panotti.http.post("http://other.example/own", { body = "x", headers = { traceparent = "mine" } })
         end)"#;
     let host = other.url().trim_start_matches("http://").trim_end_matches("/in").to_owned();
     let server = Server::with()

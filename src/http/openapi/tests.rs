@@ -161,7 +161,15 @@ fn an_id_is_described_as_that_of_its_noun() {
 #[test]
 fn only_written_out_routes_are_open() {
     let open: Vec<&str> = routes().iter().filter(|it| it.scope.is_none()).map(|it| it.path).collect();
-    let expected = ["/healthz", "/readyz", "/api/openapi.json", "/api/docs", "/api/docs/{file}", "/health"];
+    let expected = [
+        "/api/v1/uploads",
+        "/healthz",
+        "/readyz",
+        "/api/openapi.json",
+        "/api/docs",
+        "/api/docs/{file}",
+        "/health",
+    ];
     assert_eq!(open, expected);
 }
 

@@ -36,6 +36,12 @@ impl Bucket {
             let from = known.clamp(now, now.saturating_add(period));
             let next = from.saturating_add(step);
             if next - now > period {
+                // What is beyond a limit that was made shorter is forgotten, or the wait would never end.
+                if let Err(other) = self.0.compare_exchange(known, from, Ordering::Relaxed, Ordering::Relaxed)
+                {
+                    known = other;
+                    continue;
+                }
                 let wait_s = Some(seconds_up(next - now - period));
                 return Spent { limit, left: 0, whole_in_s: seconds_up(from - now), wait_s };
             }
