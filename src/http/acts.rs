@@ -36,12 +36,14 @@ const NONE: &[(&str, &str)] = &[
     ("deletePluginRoute", "what it does is the plugin's own business"),
     ("previewPlugin", "it runs aside and is thrown away"),
     ("checkPluginDraft", "it runs aside and is thrown away"),
+    ("validatePluginConfig", "the values are tried and stay as they are"),
     ("replayCallTrace", "it runs aside and is thrown away"),
 ];
 
 /// What the audit log calls an operation.
 const ACTS: &[(&str, &str)] = &[
     ("cancelReplay", "events.replay_cancel"),
+    ("changePluginConfig", "plugin.config.change"),
     ("createPluginConfig", "plugin.config.create"),
     ("createToken", "token.create"),
     ("createWebhook", "webhook.create"),

@@ -23,8 +23,8 @@ use super::{Services, audit};
 
 pub use admin::{AdminKey, ensure_admin_token, wanted_file};
 pub(super) use cache::Cache;
-pub use limit::{CHANGE, change};
 pub use change::{ROTATE, revoke, rotate};
+pub use limit::{CHANGE, change};
 pub use rate::Spent;
 
 /// A key is used at most so often before its row notes it again.

@@ -64,14 +64,8 @@ impl ConfigWrite {
         }
         let news = draft("plugin.config_changed", &name, json!({ "changed": self.changed }));
         journal.publish(tx, news, &Caller::server())?;
-        tx.append_audit(&AuditEntry {
-            id: 0,
-            at: now,
-            actor: self.act.by,
-            action: self.act.action.to_owned(),
-            subject: Some(format!("plugin/{name}")),
-            detail: self.act.detail,
-        })?;
+        let subject = Some(format!("plugin/{name}"));
+        tx.append_audit(&AuditEntry::done(now, &self.act.by, self.act.action, subject, self.act.detail))?;
         tx.configs(self.plugin)
     }
 }
