@@ -44,6 +44,7 @@ pub(super) struct ServerFlags {
 
 /// Where the running server is, for the commands that talk to it.
 #[derive(Debug, Default, Args)]
+#[command(next_help_heading = "The server that is meant")]
 pub(super) struct ClientFlags {
     /// Settings file of the server [default: panotti.yaml, when there is one].
     #[arg(long, global = true, value_name = "FILE")]

@@ -64,7 +64,13 @@ const EXIT_FAILURE: u8 = 1;
 
 /// A self-hosted recording and clip server that its users extend with Lua plugins.
 #[derive(Debug, Parser)]
-#[command(name = "panotti", version, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "panotti",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 110,
+    after_help = "Exit codes: 0 done, 1 it failed or something was found, 2 the command line or the settings are wrong.\nResults go to stdout, everything else to stderr. `panotti help <COMMAND>` tells more of each."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -80,6 +86,8 @@ enum Command {
     New(NewCommand),
     Check(CheckCommand),
     Test(TestCommand),
+    Bench(BenchCommand),
+    Stubs(StubsCommand),
     Plugins(PluginsCommand),
     /// Reads a plugin's folder and makes it anew, also when nothing has changed.
     Reload(OneCommand),
@@ -87,7 +95,6 @@ enum Command {
     Enable(OneCommand),
     /// Stops a plugin, now and after a restart.
     Disable(OneCommand),
-    Stubs(StubsCommand),
     /// Makes, lists, rotates and revokes keys of the running server.
     Token(TokenCommand),
     Audit(AuditCommand),
@@ -105,9 +112,8 @@ enum Command {
     Rollback(RollbackCommand),
     Backup(BackupCommand),
     Restore(RestoreCommand),
-    Bench(BenchCommand),
-    Openapi(OpenapiCommand),
     Doctor(DoctorCommand),
+    Openapi(OpenapiCommand),
     Completions(CompletionsCommand),
 }
 

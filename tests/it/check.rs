@@ -195,3 +195,24 @@ fn tests_may_ask_for_their_module_and_are_checked_like_the_rest() {
         "{found:#?}"
     );
 }
+
+#[test]
+fn a_misspelt_field_is_found_where_the_record_is_passed_on_too_unless_somebody_writes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let init = "local rules = require('rules')\npanotti.on.on_clip_captured(function(clip)\n  rules.look(clip)\n  return { title = clip.titel }\nend)\n";
+    write(
+        folder.path(),
+        &[("one/init.lua", init), ("one/rules.lua", "return { look = function(clip) print(clip) end }")],
+    );
+    let found = findings(folder.path());
+    assert_eq!(found.iter().map(place).collect::<Vec<_>>(), [json!(["init.lua", 4, 25, "unknown-field"])]);
+    assert!(found[0]["message"].as_str().unwrap().contains("did you mean 'title'?"), "{found:?}");
+    for rules in [
+        "return { look = function(clip) clip.titel = clip.title end }",
+        "return { look = function(clip) for k, v in { titel = 1 } do clip[k] = v end end }",
+        "this is no Lua",
+    ] {
+        write(folder.path(), &[("one/rules.lua", rules)]);
+        assert!(findings(folder.path()).iter().all(|it| it["code"] != "unknown-field"), "{rules}");
+    }
+}

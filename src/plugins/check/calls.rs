@@ -44,6 +44,8 @@ pub struct Odd {
     pub code: &'static str,
     /// What is wrong.
     pub message: String,
+    /// A field that nobody in the plugin may write, or it is not odd at all.
+    pub unless_written: Option<String>,
 }
 
 /// What a call names that a permission may not cover.
@@ -102,6 +104,7 @@ impl<'a> HostCall<'a> {
             fails: true,
             code: "arguments",
             message,
+            unless_written: None,
         }));
         for (argument, param) in self.arguments().into_iter().zip(&signature.params) {
             if let (Expression::Function(function), Some(handler)) = (argument, param.kind.function()) {

@@ -46,6 +46,10 @@ pub fn unknown(body: &FunctionBody, handler: &Signature) -> Vec<Odd> {
             uses.read.iter().filter(|(_, it)| !known.contains(it) && !uses.written.contains(it))
         {
             let near = find_similar(field, known.iter().map(String::as_str));
+            // Whoever it was passed to may have added the field; not one that is misspelt and that nobody writes.
+            if uses.passed_on && near.is_none() {
+                continue;
+            }
             let told = match near {
                 Some(near) => format!(" (did you mean '{near}'?)"),
                 None => format!("; it has {}", known.join(", ")),
@@ -55,6 +59,7 @@ pub fn unknown(body: &FunctionBody, handler: &Signature) -> Vec<Odd> {
                 fails: false,
                 code: "unknown-field",
                 message: format!("{} is a {kind}, which has no field '{field}'{told}", uses.name),
+                unless_written: uses.passed_on.then(|| field.clone()),
             });
         }
     }
@@ -85,8 +90,10 @@ struct Uses {
     read: Vec<(TokenReference, String)>,
     /// Fields it sets itself.
     written: HashSet<String>,
-    /// The name means something else somewhere, or somebody else may add to it.
+    /// The name means something else somewhere, or any field of it is set.
     unsure: bool,
+    /// Somebody else is given it.
+    passed_on: bool,
     /// Where the name stands and is harmless, by byte.
     harmless: HashSet<usize>,
 }
@@ -170,7 +177,7 @@ impl Visitor for Uses {
     fn visit_var(&mut self, it: &Var) {
         let Var::Name(name) = it else { return };
         let at = name.token().start_position().bytes();
-        self.unsure |= text_of(name) == self.name && !self.harmless.contains(&at);
+        self.passed_on |= text_of(name) == self.name && !self.harmless.contains(&at);
     }
 
     fn visit_local_assignment(&mut self, it: &LocalAssignment) {

@@ -109,6 +109,8 @@ impl Check<'_> {
         faults.into_iter().for_each(|fault| self.syntax(fault));
         let mut whole = broken.is_empty();
         let mut modules = HashSet::new();
+        let mut read = Vec::new();
+        let mut written = HashSet::new();
         for path in sources.paths().iter().filter(|it| !broken.contains(&Some((*it).clone()))) {
             let Some(named) = sources.text(path).and_then(names::read) else {
                 let why = "the names in this file were not checked: the checker cannot take it apart";
@@ -120,6 +122,13 @@ impl Check<'_> {
             };
             whole &= !named.escapes;
             modules.extend(&named.modules);
+            written.extend(named.written.iter().cloned());
+            read.push((path, named));
+        }
+        let all_read = read.len() == sources.paths().len();
+        for (path, mut named) in read {
+            let nobody_writes = |field: &String| all_read && !written.contains(field);
+            named.odd.retain(|it| it.unless_written.as_ref().is_none_or(nobody_writes));
             self.names(&sources, path, named, manifest);
         }
         if let Some(manifest) = manifest.filter(|_| whole) {

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use full_moon::ast::luau::{ConstAssignment, ConstFunction};
 use full_moon::ast::{
-    Assignment, Call, CompoundAssignment, Expression, FunctionArgs, FunctionBody, FunctionCall,
+    Assignment, Call, CompoundAssignment, Expression, Field, FunctionArgs, FunctionBody, FunctionCall,
     FunctionDeclaration, GenericFor, Index, LocalAssignment, LocalFunction, NumericFor, Parameter, Prefix,
     Suffix, Var, VarExpression,
 };
@@ -38,6 +38,8 @@ pub struct Named {
     pub odd: Vec<Odd>,
     /// Hosts, programs and types of events that are written out, with the function that is given them.
     pub asked: Vec<(Place, String, Asked)>,
+    /// Names of fields that it writes, of whatever.
+    pub written: HashSet<String>,
     /// Whether `panotti` itself is passed on, so that anything may be used.
     pub escapes: bool,
 }
@@ -256,6 +258,16 @@ impl Reader {
         self.mention(at);
     }
 
+    fn wrote(&mut self, to: &Var) {
+        let Var::Expression(it) = to else { return };
+        let name = match it.suffixes().last() {
+            Some(Suffix::Index(Index::Dot { name, .. })) => Some(text_of(name)),
+            Some(Suffix::Index(Index::Brackets { expression: Expression::String(text), .. })) => plain(text),
+            _ => None,
+        };
+        self.named.written.extend(name);
+    }
+
     fn mention(&mut self, target: Target) {
         if let Target::Module(index) = target {
             self.named.modules.insert(index);
@@ -289,6 +301,23 @@ impl Visitor for Reader {
             self.named.odd.extend(call.odd());
             self.named.asked.extend(call.named().map(|(at, function, it)| (at, function.to_owned(), it)));
         }
+    }
+
+    fn visit_assignment(&mut self, it: &Assignment) {
+        it.variables().iter().for_each(|to| self.wrote(to));
+    }
+
+    fn visit_compound_assignment(&mut self, it: &CompoundAssignment) {
+        self.wrote(it.lhs());
+    }
+
+    fn visit_field(&mut self, it: &Field) {
+        let name = match it {
+            Field::NameKey { key, .. } => Some(text_of(key)),
+            Field::ExpressionKey { key: Expression::String(text), .. } => plain(text),
+            _ => None,
+        };
+        self.named.written.extend(name);
     }
 
     fn visit_var(&mut self, it: &Var) {

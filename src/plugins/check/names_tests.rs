@@ -123,6 +123,13 @@ fn fields_that_are_never_there_are_told() {
         1,
         "what handlers of events are given is known, too"
     );
+    let passed_on =
+        "panotti.on.on_clip_captured(function(clip) enrich(clip) return { title = clip.titel } end)";
+    assert_eq!(
+        of(passed_on).odd[0].unless_written.as_deref(),
+        Some("titel"),
+        "whoever is given it may write it"
+    );
     assert_eq!(
         odd("return { after_recording_end = function(recording) return recording.tarcks.system end }").len(),
         1
