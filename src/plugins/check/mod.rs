@@ -148,7 +148,8 @@ impl Check<'_> {
             self.syntax(fault);
         }
         for path in sources.paths().iter().filter(|it| is_of_tests(it) && !broken.contains(*it)) {
-            if let Some(named) = sources.text(path).and_then(names::read) {
+            if let Some(mut named) = sources.text(path).and_then(names::read) {
+                named.odd.retain(|it| it.unless_written.is_none());
                 self.names(&sources, path, named, None);
             }
         }
