@@ -1,6 +1,7 @@
 //! `panotti secrets`: the key under which secret values of plugins' config are stored.
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::Failure;
 use super::flags::ClientFlags;
@@ -32,7 +33,11 @@ enum Verb {
     /// The former key is put aside as `secret.key.<id>`: backups that were made before need it. A key that comes from
     /// PANOTTI_SECRET_KEY is changed there: the new one before the former one, with a comma between; the next start seals
     /// everything with the first one.
-    Rotate,
+    Rotate {
+        /// What was done as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(super) fn run(command: SecretsCommand) -> Result<(), Failure> {
@@ -42,7 +47,7 @@ pub(super) fn run(command: SecretsCommand) -> Result<(), Failure> {
     };
     match command.verb {
         Verb::Key => print(&format!("{}\n", keyring::new_written_key().map_err(told)?)),
-        Verb::Rotate => {
+        Verb::Rotate { json: as_json } => {
             let settings = command.server.settings()?;
             if !settings.database_path().exists() {
                 let path = settings.database_path();
@@ -53,6 +58,10 @@ pub(super) fn run(command: SecretsCommand) -> Result<(), Failure> {
             }
             let _lock = lock_data_dir(&settings.data_dir).map_err(|it| Failure::Failed(it.to_string()))?;
             let done = keyring::rotate(&settings).map_err(told)?;
+            if as_json {
+                let done = json!({ "key": done.key, "sealed": done.sealed, "left": done.left, "former": done.former });
+                return print(&format!("{done:#}\n"));
+            }
             let mut text = format!(
                 "{} values are sealed with the new key {}\n  the former key is in {}: backups that were made before need it\n",
                 done.sealed,

@@ -99,7 +99,7 @@ pub fn empty_log(path: &Path) -> Result<(), BackupFault> {
     }
 }
 
-/// How many values of plugins' config a database holds that only the server's key opens; nobody may use it.
+/// How many values of plugins' config a database holds that only the server's key opens.
 ///
 /// # Errors
 /// It cannot be read.

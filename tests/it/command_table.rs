@@ -43,6 +43,11 @@ const FOR_THE_SERVER: &[&[&str]] = &[
     &["grants", "list"],
     &["grants", "allow", "x"],
     &["grants", "revoke", "x"],
+    &["config", "list", "x"],
+    &["config", "get", "x", "key"],
+    &["config", "set", "x", "key", "1"],
+    &["config", "unset", "x", "key"],
+    &["config", "validate", "x"],
     &["replay", "--all"],
     &["events", "dead"],
     &["events", "trace", "x"],
@@ -57,8 +62,18 @@ const FOR_THE_SERVER: &[&[&str]] = &[
 ];
 
 /// Commands without a result that a program could read.
-const WITHOUT_JSON: &[&str] =
-    &["serve", "completions", "openapi", "token", "token revoke", "grants", "events"];
+const WITHOUT_JSON: &[&str] = &[
+    "serve",
+    "completions",
+    "openapi",
+    "token",
+    "token revoke",
+    "grants",
+    "events",
+    "config",
+    "secrets",
+    "secrets key",
+];
 
 #[test]
 fn every_command_has_a_help_that_reads_and_refuses_what_it_does_not_know() {
@@ -131,6 +146,8 @@ fn what_needs_no_server_tells_by_its_exit_code_what_came_of_it() {
         (&["backup", "--data-dir", "none"], 1),
         (&["backup", "verify", "none"], 1),
         (&["restore", "none", "--data-dir", "other"], 1),
+        (&["secrets", "key"], 0),
+        (&["secrets", "rotate", "--data-dir", "none"], 1),
         (&["replay"], 2),
         (&["token", "create"], 2),
         (&["serve", "--port", "many"], 2),

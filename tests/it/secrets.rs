@@ -110,6 +110,9 @@ fn another_key_stops_that_plugin_alone_and_says_what_to_do() {
     let mut server = server;
     assert!(server.stop().success());
     fs::remove_file(&key).unwrap();
+    let doctor = panotti(server.folder(), &[], &["doctor", "--data-dir", data(&server).to_str().unwrap()]);
+    let told = String::from_utf8(doctor.stdout).unwrap();
+    assert!(told.contains("1 secret values of plugins' config are sealed, and there is no key"), "{told}");
     let server = server.restart_stopped();
     let state = |name: &str| server.get(&format!("/api/v1/plugins/{name}")).expect(200);
     assert_eq!(state("other")["state"], "running");

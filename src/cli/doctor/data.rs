@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::config::Settings;
-use crate::store::{damage_of_database, look_at_database};
+use crate::services::keyring::Keyring;
+use crate::store::{damage_of_database, look_at_database, sealed_values};
 
 use super::finding::Findings;
 
@@ -135,5 +136,27 @@ pub fn database(settings: &Settings, findings: &mut Findings) {
     }
     if whole > 0 {
         findings.ok("database", format!("{whole} databases of plugins are whole"));
+    }
+}
+
+/// Whether there is a key where the database holds secret values that one has sealed.
+pub fn secrets(settings: &Settings, findings: &mut Findings) {
+    let path = settings.database_path();
+    let sealed = if path.exists() { sealed_values(&path).unwrap_or_default() } else { 0 };
+    let remedy = "Put the key back, or set the secret values of plugins anew with `panotti config set <plugin> <key> --stdin`.";
+    match Keyring::of(settings).check() {
+        Err(error) => findings.problem("secrets", error.detail, remedy),
+        Ok(None) if sealed > 0 => {
+            let file = settings.secret_key_file.display();
+            let message = format!(
+                "{sealed} secret values of plugins' config are sealed, and there is no key: neither {file} nor PANOTTI_SECRET_KEY"
+            );
+            findings.problem("secrets", message, remedy);
+        }
+        Ok(Some(place)) => findings.ok(
+            "secrets",
+            format!("{sealed} secret values; the key is that of {place}, and no backup holds it"),
+        ),
+        Ok(None) => {}
     }
 }

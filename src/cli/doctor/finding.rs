@@ -17,7 +17,7 @@ pub enum Level {
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at: `settings`, `data-folder`, `database`, `plugins`, `port`, `certificate`, `clock`, `leftovers`,
+    /// What was looked at: `settings`, `data-folder`, `database`, `secrets`, `plugins`, `port`, `certificate`, `clock`, `leftovers`,
     /// `limits`, `tools`, `server`, `versions`.
     pub check: &'static str,
     /// How bad it is.

@@ -96,6 +96,7 @@ fn looked_at(settings: &Settings, server: &ClientFlags, findings: &mut Findings)
     let runs = reach::runs(settings);
     data::folders(settings, findings);
     data::database(settings, findings);
+    data::secrets(settings, findings);
     leftovers::look(settings, runs, findings);
     plugins::folders(settings, findings);
     plugins::tools(settings, findings);

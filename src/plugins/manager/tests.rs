@@ -197,6 +197,36 @@ async fn a_config_value_is_checked_and_reaches_the_running_plugin() {
 }
 
 #[tokio::test]
+async fn a_config_that_is_refused_or_cannot_be_loaded_changes_nothing() {
+    let schema = "config_schema: { properties: { a: { type: integer, default: 1 } } }";
+    let world = started(&[
+        ("told/init.lua", "on_config_changed fail:on_config_changed"),
+        ("told/plugin.yaml", schema),
+        ("again/init.lua", "on_load"),
+        ("again/plugin.yaml", schema),
+    ])
+    .await;
+    world.told();
+    let error = world.manager.config_create("told", "a", json!(5), "tester").await.unwrap_err();
+    assert_eq!((error.status(), error.code), (422, Code::ConfigRefused));
+    let back = [r#"told.on_config_changed {"a":5}"#, r#"told.on_config_changed {"a":1}"#];
+    assert_eq!(world.told(), back, "it is told of its former values");
+    assert_eq!(world.manager.config_list("told").unwrap()[0].source, ConfigSource::Default);
+    world.failing.lock().insert("again".to_owned());
+    let error = world.manager.config_create("again", "a", json!(5), "tester").await.unwrap_err();
+    assert_eq!((error.status(), error.code), (422, Code::ConfigRefused));
+    assert_eq!(
+        (state(&world, "again"), world.manager.get("again").unwrap().generation),
+        (PluginState::Running, 1)
+    );
+    let rows = world.store.read(|it| {
+        let plugins = it.list_plugins()?;
+        plugins.iter().map(|plugin| it.configs(plugin.id).map(|it| it.len())).collect::<Result<Vec<_>, _>>()
+    });
+    assert_eq!(rows.unwrap(), [0, 0]);
+}
+
+#[tokio::test]
 async fn a_config_value_can_heal_a_plugin_that_failed_for_want_of_it() {
     let world = started(&[
         ("a/init.lua", "on_startup"),

@@ -2,7 +2,7 @@
 //! refuses is not stored, and the old values stay.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 use tokio::task::JoinHandle;
@@ -18,6 +18,9 @@ use crate::plugins::problem::LoadFault;
 use crate::plugins::settings::ConfigChange;
 
 use super::ConfigWrite;
+
+/// How long a plugin may take to go back to its former values.
+const BACK: Duration = Duration::from_secs(2);
 
 /// How long a change waits for a plugin that had failed to start with it; the plugin goes on after that.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
@@ -64,7 +67,7 @@ impl Manager {
         changed: Arc<[String]>,
         write: ConfigWrite,
     ) -> Result<Vec<crate::model::plugin::StoredConfig>> {
-        let told = self.try_config(live, after, &changed).await;
+        let told = self.try_config(live, after, &changed, self.load_deadline()).await;
         let effects = match told {
             Ok(effects) => effects,
             Err(failure) => {
@@ -86,15 +89,16 @@ impl Manager {
         live: &Live,
         config: Map<String, Value>,
         changed: &Arc<[String]>,
+        deadline: Instant,
     ) -> Result<Vec<PluginEffects>, CallFailure> {
         let config = Arc::new(Value::Object(config));
         live.script.set_config(Arc::clone(&config));
-        self.life_of_config(live, (*config).clone(), Arc::clone(changed), self.load_deadline()).await
+        self.life_of_config(live, (*config).clone(), Arc::clone(changed), deadline).await
     }
 
     /// Gives the plugin the values back that it had, and tells it: what it has done with the others is its own to undo.
     async fn take_back(&self, live: &Live, before: Map<String, Value>, changed: &Arc<[String]>) {
-        if let Ok(effects) = self.try_config(live, before, changed).await
+        if let Ok(effects) = self.try_config(live, before, changed, Instant::now() + BACK).await
             && !effects.is_empty()
         {
             self.0.registry.commit(effects).await;
