@@ -95,7 +95,11 @@ mod tests {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         std::thread::scope(|scope| {
             for _ in 0..cores * 6 {
-                scope.spawn(|| while !stop.load(Ordering::Relaxed) {});
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        std::hint::spin_loop()
+                    }
+                });
             }
             let (took, counted) = held(&|| {
                 let begun = Instant::now();
