@@ -100,7 +100,7 @@ pub const SETTINGS: &[Row] = &[
     row("watch", Kind::Choice(&["auto", "poll", "off"]), "auto", "", "How edits of plugins' files are noticed: by the operating system where it can, by looking at them at intervals, or not before a rescan."),
     row("watch_quiet_ms", whole(10, 60_000), "100", "ms", "An edit is taken up when nothing has changed in the plugin's folder for so long, or after 20 times that."),
     row("watch_poll_ms", whole(50, DAY_MS), "2000", "ms", "Plugins' files are looked at so often where the operating system does not tell of edits."),
-    computed("lua_threads", whole(1, 1024), "cores - 1, at least 2", |_| cores().saturating_sub(1).max(2).to_string(), "Threads that run Lua."),
+    computed("lua_threads", whole(1, 1024), "cores - 1, at least 2", |_| cores().saturating_sub(1).max(2).to_string(), "Threads that run Lua; as many again, of a lower priority, run plugins that compute for long."),
     computed("http_workers", whole(1, 1024), "cores", |_| cores().to_string(), "Threads that serve HTTP."),
     row("shutdown_s", whole(1, 3600), "30", "s", "The whole graceful stop may take so long."),
     row("startup_s", whole(1, 3600), "10", "s", "All plugins together may take so long to start."),
