@@ -281,8 +281,8 @@ function task.mutex() end
 ---@return Semaphore
 function task.semaphore(n) end
 
---- Lines in the server's log, with the plugin's name, generation, hook and request. At most 50 a second after a
---- burst of 500, 8 KiB each; what is above is left out and counted. `print` is `info`.
+--- Lines in the server's log and in `panotti logs`, with the plugin's name, generation, hook and request. At most 50 a
+--- second after a burst of 500, 8 KiB each; what is above is left out, and a line says how much. `print` is `info`.
 ---@class Panotti_log
 local log = {}
 

@@ -15,12 +15,15 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::config::{LogFormat, Settings};
+use crate::services::plugin_logs::PluginLogs;
 
-/// Starts the log; a second call changes nothing.
-pub fn init(settings: &Settings) {
+use super::tee::Tee;
+
+/// Starts the log; what it says of plugins goes to their lines, too. A second call changes nothing.
+pub fn init(settings: &Settings, plugins: PluginLogs) {
     let format = settings.log_format;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let started = env_logger::Builder::new()
+    let log = env_logger::Builder::new()
         // Its own start and stop are told twice over by ours; `actix_server=info` brings it back.
         .filter_module("actix_server", log::LevelFilter::Warn)
         // What cannot be decoded stands in the track's `probe_error`; a head that cannot be read is its client's fault.
@@ -37,9 +40,13 @@ pub fn init(settings: &Settings) {
             };
             out.write_all(line.as_bytes())
         })
-        .try_init();
-    match started {
-        Ok(()) => std::panic::set_hook(Box::new(log_panic)),
+        .build();
+    let most = log.filter();
+    match log::set_boxed_logger(Box::new(Tee { log, plugins })) {
+        Ok(()) => {
+            log::set_max_level(most);
+            std::panic::set_hook(Box::new(log_panic));
+        }
         Err(_) => log::debug!("the log was started before"),
     }
 }
@@ -115,7 +122,8 @@ fn json_line(time: &str, record: &Record<'_>) -> String {
     line
 }
 
-fn fields(record: &Record<'_>) -> Vec<(String, serde_json::Value)> {
+/// The fields of a record, those that say something.
+pub(super) fn fields(record: &Record<'_>) -> Vec<(String, serde_json::Value)> {
     struct Fields(Vec<(String, serde_json::Value)>);
     impl<'kvs> VisitSource<'kvs> for Fields {
         fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {

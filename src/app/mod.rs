@@ -7,5 +7,6 @@ pub mod logging;
 mod serve;
 pub mod server_file;
 pub mod signals;
+mod tee;
 
 pub use serve::run;

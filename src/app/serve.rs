@@ -22,6 +22,7 @@ use crate::plugins::manager::{Exporter, Manager, Parts as PluginParts};
 use crate::plugins::watch::{ManagedPlugins, WatchOptions, Watcher};
 use crate::plugins::{LastError, PluginFilter};
 use crate::process;
+use crate::services::plugin_logs::PluginLogs;
 use crate::services::{Services, assets, audit, backups, keyring, tokens, tracks, uploads, webhooks};
 use crate::store::{Store, StoreOptions};
 
@@ -41,6 +42,9 @@ const QUEUE_IS_UNFIT: usize = 4000;
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 const SWEEP_BATCH: i64 = 500;
 
+/// How often it is said which lines of plugins were too many.
+const TELL_DROPPED_EVERY: Duration = Duration::from_secs(1);
+
 /// What was done once for an id is known for 30 days.
 const ONCE_US: i64 = 30 * 86_400_000_000;
 
@@ -51,12 +55,12 @@ const KEY_FILE: &str = "admin.token";
 ///
 /// # Errors
 /// What keeps the server from starting, in words for the admin.
-pub async fn run(settings: Settings) -> Result<()> {
+pub async fn run(settings: Settings, logs: PluginLogs) -> Result<()> {
     let stop = signals::listen().map_err(|err| cannot("listen for signals", &err))?;
     let settings = Arc::new(settings);
     let _lock = lock::lock_data_dir(&settings.data_dir).map_err(|err| cannot("use the data folder", &err))?;
     process::take_in_orphans(&settings.data_dir);
-    let parts = Parts::build(&settings).await?;
+    let parts = Parts::build(&settings, logs).await?;
     // It looks while the plugins start: what is edited meanwhile is not missed.
     let watcher = parts.watch(&settings)?;
     let served = match parts.manager.start().await {
@@ -82,14 +86,15 @@ struct Parts {
 }
 
 impl Parts {
-    async fn build(settings: &Arc<Settings>) -> Result<Self> {
+    async fn build(settings: &Arc<Settings>, logs: PluginLogs) -> Result<Self> {
         let clock: SharedClock = Arc::new(SystemClock);
         let store = Store::open(&StoreOptions::at(settings.database_path()))?;
         let hooks = Dispatcher::new(Duration::from_millis(settings.chain_wall_ms));
         let depth = i16::try_from(settings.limits.event_depth).unwrap_or(i16::MAX);
         let journal = Journal::new(hooks.clone(), Arc::clone(&clock), depth).sabotaged(sabotage());
-        let services =
+        let mut services =
             Services::new(store, journal, hooks.clone(), Arc::clone(&clock), Arc::clone(settings))?;
+        services.plugin_logs = logs;
         // Before anything is told: what happens from now on is theirs, too.
         webhooks::load(&services).await?;
         uploads::recover(&services).await?;
@@ -117,6 +122,7 @@ impl Parts {
             dispatcher: hooks,
             databases: services.databases.clone(),
             files: services.plugin_files.clone(),
+            logs: services.plugin_logs.clone(),
             env: std::env::vars().collect(),
         });
         exporter.open(&manager);
@@ -161,6 +167,7 @@ impl Parts {
             self.keep(settings),
             tokio::spawn(audit::keep_within_bounds(self.services.clone())),
             recording,
+            tokio::spawn(tell_dropped(self.services.plugin_logs.clone())),
         ];
         let url = base_url(address, settings.has_tls());
         ServerFile::write(&settings.data_dir, &url, certificate.as_deref()).map_err(Error::internal)?;
@@ -240,6 +247,7 @@ impl Parts {
         let store = self.services.store.clone();
         let close = tokio::task::spawn_blocking(move || store.close());
         within(deadline, "the database", async move { drop(close.await) }).await;
+        self.services.plugin_logs.tell_dropped();
         log::info!("stopped");
     }
 
@@ -311,6 +319,14 @@ async fn sweep(services: Services) {
         if let Err(error) = uploads::sweep(&services).await {
             log::warn!("uploads whose time is over stay for now: {error}");
         }
+    }
+}
+
+/// Says once a second which lines of plugins were too many.
+async fn tell_dropped(logs: PluginLogs) {
+    loop {
+        tokio::time::sleep(TELL_DROPPED_EVERY).await;
+        logs.tell_dropped();
     }
 }
 

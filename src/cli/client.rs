@@ -90,7 +90,7 @@ impl Client {
     }
 
     fn unreachable(&self, fault: &dyn std::fmt::Display) -> Failure {
-        Failure::Failed(format!(
+        Failure::Away(format!(
             "no server answers at {} ({fault}): start it with `panotti serve`, or say where it is with --data-dir \
              or --host and --port",
             self.url
@@ -114,7 +114,8 @@ fn told(status: u16, text: &str) -> Result<Value, Failure> {
     if (200..300).contains(&status) {
         return Ok(json);
     }
-    Err(Failure::Failed(problem(status, &json)))
+    let problem = problem(status, &json);
+    Err(if status == 503 { Failure::Away(problem) } else { Failure::Failed(problem) })
 }
 
 /// A problem document in one or more lines.

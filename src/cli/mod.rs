@@ -10,9 +10,13 @@ mod client;
 mod completions;
 mod config;
 mod doctor;
+mod events;
 mod expires;
 mod flags;
+mod follow;
 mod grants;
+mod list;
+mod logs;
 mod new;
 mod openapi;
 mod plugins;
@@ -45,6 +49,8 @@ use config::ConfigCommand;
 use doctor::DoctorCommand;
 use flags::ServerFlags;
 use grants::GrantsCommand;
+use list::ListCommand;
+use logs::LogsCommand;
 use new::NewCommand;
 use openapi::OpenapiCommand;
 use plugins::{OneCommand, PluginsCommand};
@@ -89,12 +95,18 @@ enum Command {
     Bench(BenchCommand),
     Stubs(StubsCommand),
     Plugins(PluginsCommand),
+    List(ListCommand),
+    Logs(LogsCommand),
     /// Reads a plugin's folder and makes it anew, also when nothing has changed.
     Reload(OneCommand),
     /// Lets a plugin run, now and after a restart; one that has failed is tried again.
     Enable(OneCommand),
     /// Stops a plugin, now and after a restart.
     Disable(OneCommand),
+    /// Loads a plugin that does not run; whether it runs after a restart stays as it is.
+    Load(OneCommand),
+    /// Stops a plugin until it is loaded or the server restarts; whether it runs after that stays as it is.
+    Unload(OneCommand),
     /// Makes, lists, rotates and revokes keys of the running server.
     Token(TokenCommand),
     Audit(AuditCommand),
@@ -124,12 +136,14 @@ enum Failure {
     Usage(String),
     /// It was tried and failed.
     Failed(String),
+    /// No server answers, or it takes nothing at the moment.
+    Away(String),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) | Self::Failed(text) => f.write_str(text),
+            Self::Usage(text) | Self::Failed(text) | Self::Away(text) => f.write_str(text),
         }
     }
 }
@@ -160,6 +174,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Reload(command)) => plugins::reload(command),
         Some(Command::Enable(command)) => plugins::switch(command, "enable"),
         Some(Command::Disable(command)) => plugins::switch(command, "disable"),
+        Some(Command::Load(command)) => plugins::switch(command, "load"),
+        Some(Command::Unload(command)) => plugins::switch(command, "unload"),
+        Some(Command::List(command)) => list::run(command),
+        Some(Command::Logs(command)) => logs::run(command),
         Some(Command::Preview(command)) => preview::run(command),
         Some(Command::Diff(command)) => versions::diff(command),
         Some(Command::Replay(command)) => replay::run(command),
@@ -181,7 +199,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             _ = writeln!(std::io::stderr(), "panotti: {failure}");
             match failure {
                 Failure::Usage(_) => EXIT_USAGE,
-                Failure::Failed(_) => EXIT_FAILURE,
+                Failure::Failed(_) | Failure::Away(_) => EXIT_FAILURE,
             }
         }
     }

@@ -112,7 +112,16 @@ fn list(page: &Value) -> String {
 
 fn status(status: &Value) -> String {
     let (name, state, generation) = (shown(&status["name"]), shown(&status["state"]), &status["generation"]);
-    let mut text = format!("{name}: {state}, generation {generation}\n");
+    let number = status["version_number"].as_i64();
+    let version = number.map_or(String::new(), |it| format!(", version {it}"));
+    let mut text = format!("{name}: {state}, generation {generation}{version}\n");
+    if state != "running" && status["state_reason"].is_string() {
+        let _ = writeln!(text, "for {}", shown(&status["state_reason"]));
+    }
+    let health = &status["health"];
+    if health["ok"] == false {
+        let _ = writeln!(text, "is not well: {}", shown(&health["message"]));
+    }
     if status["enabled"] == false && state != "disabled" {
         text.push_str("off after the next start\n");
     }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Failure;
 use super::client::Client;
+use super::events::{self, Shown};
 use super::flags::ClientFlags;
 use super::print::{columns, print, shown};
 use super::progress::{Teller, bar};
@@ -79,11 +80,16 @@ struct Which {
     all: bool,
 }
 
-/// Shows what was given up and what one request set off; ends replays.
+/// Shows the last events, follows those that come, shows what was given up and what one request set off; ends replays.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  panotti events -f --type 'plugin.*'\n  panotti events --subject recording/r1 --json\n  panotti events dead"
+)]
 pub(super) struct EventsCommand {
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
+    #[command(flatten)]
+    shown: Shown,
     #[command(flatten)]
     server: ClientFlags,
 }
@@ -160,8 +166,13 @@ pub(super) fn run(command: ReplayCommand) -> Result<(), Failure> {
 }
 
 pub(super) fn run_events(command: EventsCommand) -> Result<(), Failure> {
+    let Some(verb) = command.verb else { return events::run(&command.shown, &command.server) };
+    if !command.shown.is_nothing() {
+        let text = "which events are shown and how is for `panotti events` alone; see its --help";
+        return Err(Failure::Usage(text.to_owned()));
+    }
     let client = Client::find(&command.server)?;
-    match command.verb {
+    match verb {
         Verb::Dead { json } => {
             let page = client.call("GET", "/events/dead", None)?;
             if json {

@@ -9,6 +9,7 @@ mod docs;
 mod fault;
 mod limits;
 mod load;
+mod observe;
 mod secret_keys;
 mod table;
 mod tls;
@@ -29,6 +30,7 @@ pub use docs::{example_yaml, help_text};
 pub use fault::{ConfigFaults, Fault, did_you_mean};
 pub use limits::{Breaker, LimitRules, PluginLimits, Retention, Rollback};
 pub use load::{FlagValue, Sources, load};
+pub use observe::{Health, Logs};
 pub use secret_keys::{SECRET_KEY_BYTES, SecretKeys};
 pub use table::{Row, SETTINGS};
 pub use tls::Tls;
@@ -136,6 +138,10 @@ pub struct Settings {
     pub preview_required: bool,
     /// What is recorded of calls into plugins.
     pub traces: Traces,
+    /// The lines of plugins that are held in memory.
+    pub logs: Logs,
+    /// How plugins are asked for their health.
+    pub health: Health,
     /// What one plugin may use, unless its manifest says otherwise.
     pub limits: PluginLimits,
     /// What its manifest may ask for at most; where it is less than `limits`, these count.

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::model::page::Page;
 use crate::model::plugin::PluginState;
 use crate::model::time::MissingOffset;
-use crate::plugins::{NewPlugin, PluginFilter, PluginPatch};
+use crate::plugins::{NewPlugin, PluginFilter, PluginPatch, PluginSort};
 use crate::services::fields::{self, Checked, Kind as FieldKind, Reading, Rule};
 use crate::services::idempotency;
 
@@ -17,18 +17,6 @@ use super::query::{Kind, Param, param};
 use super::reply;
 
 const SHORT: FieldKind = FieldKind::Text { min: 0, max: 255 };
-
-const STATES: &[PluginState] = &[
-    PluginState::Discovered,
-    PluginState::Disabled,
-    PluginState::Loading,
-    PluginState::Running,
-    PluginState::Failed,
-    PluginState::Draining,
-    PluginState::Quarantined,
-    PluginState::Missing,
-    PluginState::Unsupported,
-];
 
 /// What a list of plugins is narrowed by.
 pub(super) const FILTERS: &[Param] = &[
@@ -50,6 +38,7 @@ pub(super) const FILTERS: &[Param] = &[
         ]),
         "Doing this.",
     ),
+    param("sort", Kind::OneOf(PluginSort::NAMES), "The order; by name without, `-` is the other way round."),
 ];
 
 /// Whether what the scripts kept goes too.
@@ -95,18 +84,16 @@ const fn rule(name: &'static str, kind: FieldKind, doc: &'static str) -> Rule {
     Rule { name, aliases: &[], kind, required: false, doc }
 }
 
-/// One page of plugins, by name.
+/// One page of plugins.
 pub(super) async fn list(call: Call<scope::PluginsRead>) -> Result<HttpResponse> {
     let filter = PluginFilter {
         q: call.query.text("q"),
         plugin_type: call.query.text("type"),
         enabled: call.query.flag("enabled"),
-        state: call
-            .query
-            .get("state")
-            .and_then(|it| STATES.iter().copied().find(|state| state.as_str() == it)),
+        state: call.query.get("state").and_then(PluginState::from_name),
     };
-    let found = call.state.manager.list(&filter);
+    let sort = call.query.get("sort").and_then(PluginSort::from_name).unwrap_or_default();
+    let found = call.state.manager.list_sorted(&filter, sort);
     let window = call.query.window();
     let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
     let (skip, take) = (usize::try_from(window.offset), usize::try_from(window.limit));
@@ -143,7 +130,17 @@ pub(super) async fn get(call: Call<scope::PluginsRead>) -> Result<HttpResponse> 
 
 /// Everything about one plugin at this moment.
 pub(super) async fn status(call: Call<scope::PluginsRead>) -> Result<HttpResponse> {
-    reply::ok(&call.state.manager.status(call.part("id"))?)
+    reply::ok(&call.state.manager.full_status(call.part("id")).await?)
+}
+
+/// What a plugin says of its health, now and before.
+pub(super) async fn health(call: Call<scope::PluginsRead>) -> Result<HttpResponse> {
+    reply::ok(&call.state.manager.health(call.part("id"))?)
+}
+
+/// What a plugin did and uses, in numbers.
+pub(super) async fn metrics(call: Call<scope::PluginsRead>) -> Result<HttpResponse> {
+    reply::ok(&call.state.manager.metrics(call.part("id"))?)
 }
 
 /// What a plugin needs, and whether it has it.

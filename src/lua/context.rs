@@ -15,9 +15,11 @@ use serde_json::Value;
 use crate::clock::SharedClock;
 use crate::config::PluginLimits;
 use crate::model::call::{CallContext, Caller, Effects, Emitted, KvOp};
+use crate::model::rate::Rate;
 use crate::model::tally::HostTallies;
 use crate::net::Resolver;
 use crate::services::Services;
+use crate::services::plugin_logs::PluginLog;
 
 use super::budget::Meter;
 use super::budget::Skipped;
@@ -26,7 +28,6 @@ use super::exports::Exports;
 use super::learned::Learned;
 use super::permission::{DeniedSink, Permissions};
 use super::quota::Quotas;
-use super::rate::Rate;
 use super::recorder::{Origin, Record};
 use super::registry::Registry;
 use super::replay::Replay;
@@ -61,8 +62,8 @@ pub struct ApiContext {
     pub runtime: tokio::runtime::Handle,
     /// What the plugin has registered.
     pub registry: Registry,
-    /// How much more it may log.
-    pub log_rate: Rate,
+    /// Where its lines go.
+    pub log: Arc<PluginLog>,
     /// How many more events it may publish.
     pub emit_rate: Arc<Rate>,
     /// How many more bytes these may have.

@@ -12,7 +12,6 @@ use super::actor::Actor;
 use super::context::{ApiContext, CurrentCall};
 use super::exports::NoExports;
 use super::generation::PluginSource;
-use super::rate::Rate;
 use super::recorder::Origin;
 use super::registry::Registry;
 use super::replay::Replay;
@@ -53,6 +52,10 @@ pub(super) fn context(
     let quotas = if lives { host.quotas(&source.name) } else { Arc::default() };
     let secrets = Arc::new(Secrets::new(Arc::clone(&source.secret_keys), &config));
     let services = host.services();
+    let log = services.plugin_logs.of(&source.name);
+    if lives {
+        log.limit(source.limits.log_per_s, source.limits.log_burst);
+    }
     let origin = lives.then(|| Origin::of(source, &secrets, &config, &services.traces)).flatten();
     Arc::new(ApiContext {
         plugin: Arc::clone(&source.name),
@@ -67,7 +70,7 @@ pub(super) fn context(
         clock: host.clock(),
         runtime: host.runtime().clone(),
         registry: Registry::default(),
-        log_rate: Rate::new(source.limits.log_per_s, source.limits.log_burst),
+        log,
         emit_rate: quotas.emits(&source.limits),
         emit_bytes: quotas.emit_bytes(&source.limits),
         quotas,

@@ -31,7 +31,6 @@ pub mod permission;
 mod json_size;
 pub mod learned;
 pub mod registry;
-pub mod rate;
 pub mod quota;
 mod seat;
 pub mod secrets;

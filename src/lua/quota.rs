@@ -7,8 +7,8 @@ use serde::Serialize;
 use tokio::sync::{Mutex, Notify, Semaphore};
 
 use crate::config::PluginLimits;
+use crate::model::rate::Rate;
 
-use super::rate::Rate;
 use super::under_way::Pending;
 
 /// One thing a plugin may have so much of.

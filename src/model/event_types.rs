@@ -13,6 +13,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ),
     ("plugin.disabled", "A plugin was stopped, now and after a restart."),
     ("plugin.enabled", "A plugin was let run again."),
+    (
+        "plugin.health_changed",
+        "What a plugin says of its health went from good to bad or back; the data has ok, message and outcome.",
+    ),
     ("plugin.loaded", "A plugin was loaded."),
     ("plugin.notified", "A plugin has a word for the admin; the data has its title and message."),
     ("plugin.quarantined", "A plugin was put aside because it kept failing."),
@@ -21,6 +25,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     (
         "plugin.rolled_back",
         "A plugin went back to a former version; the data has both, why, and whether the server did it by itself.",
+    ),
+    (
+        "plugin.state_changed",
+        "A plugin came into another state; the data has from (null = the first one since the server started), to, reason and generation.",
     ),
     ("recording.deleted", "A recording was deleted; the data is the recording as it was."),
     ("recording.ended", "A recording ended; the data is the recording."),

@@ -46,6 +46,11 @@ impl PluginState {
         PluginState::Unsupported,
     ];
 
+    /// The state of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        PluginState::ALL.iter().copied().find(|it| it.as_str() == name)
+    }
+
     /// The name in the API.
     pub fn as_str(self) -> &'static str {
         match self {

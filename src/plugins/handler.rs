@@ -1,6 +1,7 @@
 //! Stands between the dispatcher and a running generation: breaker, counts, the last error, one log line a failure.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -27,6 +28,8 @@ pub struct Vitals {
     breaker: Mutex<Breaker>,
     slow: Mutex<SlowGuard>,
     last_error: Mutex<Option<LastError>>,
+    /// Whether its health() failed when it was asked last.
+    health_fails: AtomicBool,
     /// Counts and times of its calls.
     pub stats: Stats,
     /// Loads of a new version in place of a running one, by how they ended.
@@ -42,6 +45,7 @@ impl Vitals {
             breaker: Mutex::new(Breaker::new(rule)),
             slow: Mutex::new(SlowGuard::new(rule)),
             last_error: Mutex::new(None),
+            health_fails: AtomicBool::new(false),
             stats: Stats::default(),
             reloads: NamedCounts::new(Outcome::ALL.len()),
         }
@@ -83,6 +87,13 @@ impl Vitals {
         let hook = ctx.hook;
         let mut fault = failure.fault.clone();
         fault.hook.get_or_insert_with(|| hook.to_owned());
+        if hook == Hook::Health.name() {
+            // Whoever asks tells of it, once; and it must not hide for ever what else went wrong.
+            if !self.health_fails.swap(true, Ordering::Relaxed) {
+                self.keep(&fault, failure.generation);
+            }
+            return;
+        }
         log::warn!(
             plugin = &*self.plugin, generation = failure.generation, hook = hook,
             outcome = failure.outcome.as_str(), schedule = ctx.schedule.as_deref(),
@@ -195,6 +206,7 @@ impl HookHandler for PluginHandler {
             let failure = self.shut(&call.ctx, "slow", left);
             return Box::pin(std::future::ready(Err(failure)));
         }
+        let is_health = hook == Hook::Health.name();
         let ctx = call.ctx.clone();
         let passed = Passed { vitals: Arc::clone(&self.vitals), pass, slow_pass, done: false };
         let record = (!is_life).then(|| Arc::clone(&self.record));
@@ -215,9 +227,11 @@ impl HookHandler for PluginHandler {
                 Ok(reply) if ![Outcome::Ok, Outcome::Refused].contains(&outcome) => {
                     vitals.failed(&swallowed(reply), &ctx);
                 }
+                Ok(_) if is_health => vitals.health_fails.store(false, Ordering::Relaxed),
                 Ok(_) => {}
             }
-            if vitals.breaker.lock().note(pass, outcome, Instant::now()) {
+            // A plugin that cannot say how it is may do all else well.
+            if !is_health && vitals.breaker.lock().note(pass, outcome, Instant::now()) {
                 log::error!(
                     plugin = &*vitals.plugin, hook = hook, outcome = outcome.as_str(),
                     schedule = ctx.schedule.as_deref();
@@ -282,7 +296,7 @@ impl Drop for Passed {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
     use std::time::Duration;
 
     use futures_util::future::BoxFuture;

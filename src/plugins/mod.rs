@@ -16,6 +16,7 @@ pub mod editor;
 mod fields;
 pub mod handler;
 pub mod health;
+pub mod listing;
 pub mod lua_api;
 pub mod manager;
 pub mod manifest;
@@ -40,6 +41,7 @@ pub mod watch;
 #[cfg(test)]
 mod fuzz;
 
+pub use listing::{PluginFilter, PluginSort};
 pub use manager::{Manager, MigrationView, NewPlugin, PluginPatch, Rescan};
 pub use settings::{ConfigFault, ConfigItem, ConfigSource};
-pub use status::{LastError, PluginFilter, PluginStatus, PluginView};
+pub use status::{LastError, PluginStatus, PluginView};

@@ -80,7 +80,8 @@ fn place(hook: &str) -> Option<usize> {
     found.or_else(|| OTHERS.iter().position(|it| *it == hook).map(|it| Hook::ALL.len() + it))
 }
 
-fn latency(tally: &Tally) -> Latency {
+/// How long what was counted took.
+pub fn latency(tally: &Tally) -> Latency {
     let max_ms = tally.max_ms();
     let below = |share| tally.times.percentile_ms(share).min(max_ms);
     Latency {

@@ -45,8 +45,13 @@ pub struct PluginView {
     /// Free JSON.
     #[schema(value_type = Object)]
     pub metadata: Map<String, Value>,
-    /// What it is doing.
+    /// What it is doing, wanted or not.
     pub state: PluginState,
+    /// Since when (UTC).
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub state_since: Option<Timestamp>,
+    /// Why it is in this state.
+    pub state_reason: Option<String>,
     /// Counts its loads since the server started; 0 before the first.
     pub generation: u64,
     /// BLAKE3 of its files.
@@ -132,14 +137,23 @@ pub struct PluginStatus {
     pub id: i64,
     /// Its folder's name.
     pub name: String,
-    /// What it is doing.
+    /// What it is doing, wanted or not.
     pub state: PluginState,
+    /// Since when (UTC).
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub state_since: Option<Timestamp>,
+    /// Why it is in this state.
+    pub state_reason: Option<String>,
     /// Whether it is meant to run.
     pub enabled: bool,
     /// Counts its loads since the server started; 0 before the first.
     pub generation: u64,
     /// BLAKE3 of the files of the running generation, else of the folder.
     pub hash: Option<String>,
+    /// The version of its manifest.
+    pub version: Option<String>,
+    /// The number of the version that runs, as `/versions` lists it; null when none does.
+    pub version_number: Option<i64>,
     /// What it has registered.
     pub hooks: Vec<HookView>,
     /// What events it listens to.
@@ -272,36 +286,5 @@ pub struct SubscriptionView {
 impl From<&Subscription> for SubscriptionView {
     fn from(it: &Subscription) -> Self {
         SubscriptionView { pattern: it.pattern.clone(), priority: it.priority }
-    }
-}
-
-/// Which plugins are listed.
-#[derive(Debug, Clone, Default)]
-pub struct PluginFilter {
-    /// Text in name, display name or description.
-    pub q: Option<String>,
-    /// Of this type.
-    pub plugin_type: Option<String>,
-    /// Meant to run, or not.
-    pub enabled: Option<bool>,
-    /// Doing this.
-    pub state: Option<PluginState>,
-}
-
-impl PluginFilter {
-    /// Whether a plugin is wanted.
-    pub fn wants(&self, plugin: &PluginView) -> bool {
-        let has =
-            |text: Option<&str>, wanted: &str| text.is_some_and(|it| it.to_lowercase().contains(wanted));
-        let found = self.q.as_ref().is_none_or(|q| {
-            let q = q.to_lowercase();
-            [Some(plugin.name.as_str()), plugin.display_name.as_deref(), plugin.description.as_deref()]
-                .into_iter()
-                .any(|it| has(it, &q))
-        });
-        found
-            && self.plugin_type.as_ref().is_none_or(|it| *it == plugin.plugin_type)
-            && self.enabled.is_none_or(|it| it == plugin.enabled)
-            && self.state.is_none_or(|it| it == plugin.state)
     }
 }

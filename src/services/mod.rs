@@ -20,6 +20,7 @@ pub mod keyring;
 pub mod kv;
 pub mod once;
 pub mod plugin_files;
+pub mod plugin_logs;
 pub mod recordings;
 pub mod tokens;
 pub mod traces;
@@ -74,7 +75,9 @@ pub struct Services {
     pub plugin_files: plugin_files::PluginFiles,
     /// Recorded calls into plugins.
     pub traces: traces::Traces,
-    /// Streams of events that are open.
+    /// The last lines of plugins.
+    pub plugin_logs: plugin_logs::PluginLogs,
+    /// Streams of events and lines that are open.
     pub streams: Streams,
     /// The backup that is being made.
     pub backups: backups::Backups,
@@ -106,6 +109,7 @@ impl Services {
         let (alone, tokens) = (Alone::default(), tokens::Cache::default());
         let webhooks = webhooks::Shared::default();
         let traces = traces::Traces::new(store.clone(), Arc::clone(&clock), settings.traces);
+        let plugin_logs = plugin_logs::PluginLogs::new(settings.logs, Arc::clone(&clock));
         let services = Services {
             store,
             journal,
@@ -118,6 +122,7 @@ impl Services {
             databases,
             plugin_files,
             traces,
+            plugin_logs,
             streams,
             backups: backups::Backups::default(),
             alone,

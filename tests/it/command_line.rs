@@ -84,7 +84,7 @@ fn a_plugin_is_looked_at_renewed_tried_on_an_edit_and_compared_on_the_command_li
     assert!(done(&["plugins"]).contains("init.lua:2: attempt to concatenate nil"), "{}", done(&["plugins"]));
     let status = done(&["plugins", "first"]);
     assert!(
-        status.starts_with("first: running, generation 2\nis called for before_recording_start\n"),
+        status.starts_with("first: running, generation 2, version 1\nis called for before_recording_start\n"),
         "{status}"
     );
     assert!(status.contains("\n  >    2 |   return"), "{status}");

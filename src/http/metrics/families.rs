@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::http::state::HttpState;
+use crate::model::log_line::LogLevel;
 use crate::model::plugin::PluginState;
 use crate::model::tally::Histogram;
 use crate::plugins::manager::PluginGauges;
@@ -102,6 +103,11 @@ fn plugins(all: &mut Families, plugins: &[PluginGauges]) {
         Family::counter("panotti_deliveries_total", "Deliveries of events, by how they ended.");
     let mut reloads =
         Family::counter("panotti_reloads_total", "Loads of a new version in place of a running one.");
+    let mut healthy =
+        Family::gauge("panotti_plugin_healthy", "1 when a plugin said last that it is well, 0 when not.");
+    let mut lines = Family::counter("panotti_plugin_log_lines_total", "Lines of a plugin, by level.");
+    let mut dropped =
+        Family::counter("panotti_plugin_log_dropped_total", "Lines of a plugin that were too many.");
     let mut used = Family::gauge("panotti_quota_used", "How much a plugin has of what is counted.");
     let mut peak = Family::gauge("panotti_quota_peak", "The most it had since the server started.");
     let mut limit = Family::gauge("panotti_quota_limit", "How much it may have.");
@@ -131,6 +137,14 @@ fn plugins(all: &mut Families, plugins: &[PluginGauges]) {
         for (outcome, count) in &plugin.reloads {
             reloads.value(&[("plugin", name), ("outcome", outcome)], *count as f64);
         }
+        if let Some(is_well) = plugin.healthy {
+            healthy.value(&[("plugin", name)], f64::from(u8::from(is_well)));
+        }
+        for level in LogLevel::ALL {
+            let said = plugin.lines.said[level as usize];
+            lines.value(&[("plugin", name), ("level", level.as_str())], said as f64);
+        }
+        dropped.value(&[("plugin", name)], plugin.lines.dropped as f64);
         for quota in &plugin.quotas {
             let labels = [("plugin", name), ("quota", quota.name)];
             used.value(&labels, quota.used as f64);
@@ -140,8 +154,8 @@ fn plugins(all: &mut Families, plugins: &[PluginGauges]) {
         }
     }
     for family in [
-        calls, times, queues, memory, states, breakers, depth, deliveries, reloads, used, peak, limit,
-        refused,
+        calls, times, queues, memory, states, breakers, depth, deliveries, reloads, healthy, lines, dropped,
+        used, peak, limit, refused,
     ] {
         all.add(family);
     }

@@ -5,6 +5,7 @@ mod code;
 mod events;
 mod fails;
 mod library;
+mod observe;
 mod plugins;
 mod uploads;
 
@@ -23,6 +24,7 @@ pub(super) fn routes() -> Vec<Route> {
     let parts = [
         library::routes(),
         uploads::routes(),
+        observe::routes(),
         code::routes(),
         plugins::routes(),
         events::routes(),

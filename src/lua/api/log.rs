@@ -6,11 +6,10 @@ use serde_json::Value as Json;
 
 use crate::lua::context::ApiContext;
 use crate::lua::secrets::Secrets;
+use crate::model::log_line::LogSource;
+use crate::services::plugin_logs::{Said, TARGET};
 
 use super::define::{Build, Reply};
-
-/// The target of all lines from plugins.
-const TARGET: &str = "plugin";
 
 pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let module = build.lua.create_table()?;
@@ -38,16 +37,27 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
 }
 
 fn write(ctx: &ApiContext, level: Level, text: &str, fields: &Json) {
-    if !log::log_enabled!(target: TARGET, level) {
+    let is_shown = log::log_enabled!(target: TARGET, level);
+    if !ctx.log.may_say(is_shown) {
         return;
     }
-    let Some(dropped) = ctx.log_rate.take() else { return };
     let mut room = ctx.limits.log_line_bytes;
     let text = escape(&ctx.secrets.mask(text), &mut room);
     let call = ctx.current.get();
     let hook = call.as_ref().map_or("", |it| it.ctx.hook);
     let request_id = call.as_ref().and_then(|it| it.ctx.caller.request_id.clone()).unwrap_or_default();
     let fields = clean(&ctx.secrets, fields, &mut room);
+    let said = Said {
+        generation: Some(ctx.generation),
+        hook: Some(hook.to_owned()).filter(|it| !it.is_empty()),
+        request_id: Some(request_id.to_string()).filter(|it| !it.is_empty()),
+        message: text.clone(),
+        fields: fields.clone(),
+    };
+    ctx.log.say(LogSource::Plugin, level.into(), said);
+    if !is_shown {
+        return;
+    }
     let plugin = &*ctx.plugin;
     let mut pairs: Vec<(&str, log::kv::Value)> =
         vec![("plugin", plugin.into()), ("generation", ctx.generation.into())];
@@ -62,9 +72,6 @@ fn write(ctx: &ApiContext, level: Level, text: &str, fields: &Json) {
     }
     if !fields.is_null() {
         pairs.push(("fields", log::kv::Value::from_serde(&fields)));
-    }
-    if dropped > 0 {
-        pairs.push(("dropped_lines", dropped.into()));
     }
     let mut record = Record::builder();
     record.level(level).target(TARGET).key_values(&pairs);

@@ -9,9 +9,9 @@ use serde_json::json;
 
 use crate::lua::context::ApiContext;
 use crate::lua::fault::clean;
-use crate::lua::rate::Rate;
 use crate::model::call::Emitted;
 use crate::model::event::Priority;
+use crate::model::rate::Rate;
 use crate::process::{self, Program};
 
 use super::args::Args;

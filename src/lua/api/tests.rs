@@ -8,10 +8,10 @@ use crate::config::Settings;
 use crate::lua::context::{CallKind, CallState, CurrentCall, Mark};
 use crate::lua::guards;
 use crate::lua::permission::Permissions;
-use crate::lua::rate::Rate;
 use crate::lua::registry::Registry;
 use crate::lua::surface;
 use crate::model::call::{CallContext, Caller};
+use crate::model::rate::Rate;
 use crate::services::testing::World;
 
 use super::*;
@@ -67,7 +67,7 @@ impl Vm {
             clock,
             runtime: RUNTIME.handle().clone(),
             registry: Registry::default(),
-            log_rate: Rate::new(50, 500),
+            log: world.services.plugin_logs.of(&"quiet".into()),
             emit_rate: Arc::new(Rate::new(20_000, 50_000)),
             emit_bytes: Arc::new(Rate::new(8 << 20, 64 << 20)),
             quotas: Arc::default(),

@@ -216,21 +216,27 @@ impl Manager {
         let (slot, by) = (self.slot(id)?, by.to_owned());
         self.stopping(slot, move |manager, slot| async move {
             manager.take_down_with_dependents(&slot, "is not registered").await;
-            let act = act(&slot, "plugin.delete", &by, json!({ "purge": purge }));
-            let row = manager.0.registry.forget(slot.read(|it| it.row.clone()), purge, act).await?;
+            let mut act = act(&slot, "plugin.delete", &by, json!({ "purge": purge }));
+            manager.0.moves.told().await;
+            act.moved = slot.change(|it| it.enter_untold(PluginState::Discovered, "it was deleted"));
+            let forgotten = manager.0.registry.forget(slot.read(|it| it.row.clone()), purge, act).await;
+            let row = forgotten.inspect_err(|_| {
+                slot.change(|it| it.enter(PluginState::Disabled, "it could not be deleted"));
+            })?;
             if purge {
                 manager.0.databases.of(&slot.name).remove().await.map_err(Error::internal)?;
                 let (files, name) = (manager.0.files.clone(), Arc::clone(&slot.name));
                 blocking(move || files.remove_all(&name)).await?.map_err(Error::internal)?;
             }
             slot.vitals.forget_error();
+            manager.0.logs.forget(&slot.name);
             let has_folder = slot.change(|it| {
                 it.row = row;
                 it.stored.clear();
                 it.grant = None;
                 it.wants_others = false;
+                it.health = Default::default();
                 it.held = it.held.take().filter(|_| !purge);
-                it.state = PluginState::Discovered;
                 it.folder.is_some()
             });
             if !has_folder {
@@ -301,7 +307,7 @@ impl Manager {
             self.settle().await;
             return Ok(());
         }
-        let fault = match slot.read(|it| it.state) {
+        let fault = match slot.read(|it| it.state()) {
             PluginState::Unsupported => Some(LoadFault::of_folder(
                 Outcome::Skipped,
                 "its type is not one the server runs",
@@ -330,8 +336,8 @@ impl Manager {
         self.take_down_with_dependents(slot, why).await;
         slot.change(|it| {
             it.wants_others = false;
-            if matches!(it.state, PluginState::Failed | PluginState::Quarantined) {
-                it.state = PluginState::Disabled;
+            if matches!(it.state(), PluginState::Failed | PluginState::Quarantined) {
+                it.enter(PluginState::Disabled, &format!("it {why}"));
             }
         });
         self.settle().await;
@@ -381,5 +387,5 @@ pub(super) fn act(slot: &Slot, action: &'static str, by: &str, detail: Value) ->
         "plugin.disable" => Some("plugin.disabled"),
         _ => None,
     };
-    Act { by: by.to_owned(), action, event, plugin: slot.name.to_string(), detail }
+    Act { by: by.to_owned(), action, event, plugin: slot.name.to_string(), moved: None, detail }
 }

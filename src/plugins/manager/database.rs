@@ -61,7 +61,7 @@ impl Manager {
         let (id, by) = (id.to_owned(), by.to_owned());
         self.alone(move |manager| async move {
             let slot = manager.slot(&id)?;
-            if slot.read(|it| it.live.is_some() || it.state == PluginState::Draining) {
+            if slot.read(|it| it.live.is_some() || it.state() == PluginState::Draining) {
                 let detail =
                     format!("The plugin `{}` runs; its migrations would be applied again.", slot.name);
                 return Err(Error::new(Code::Conflict, detail).with_hint(
@@ -93,7 +93,7 @@ impl Manager {
             if !slot.read(|it| it.wanted()) {
                 return Ok(());
             }
-            manager.take_down(&slot, false).await;
+            manager.take_down(&slot, "has a damaged database", false).await;
             let mut fault = LoadFault::of_folder(
                 Outcome::Skipped,
                 found.message,

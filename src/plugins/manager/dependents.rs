@@ -60,14 +60,14 @@ impl Manager {
     /// Stops a plugin, after those that cannot run without it.
     pub(super) async fn take_down_with_dependents(&self, slot: &Arc<Slot>, why: &'static str) {
         self.take_down_lost(Some((&slot.name, why))).await;
-        self.take_down(slot, true).await;
+        self.take_down(slot, why, true).await;
     }
 
     /// Stops what has lost what it needs, or is about to lose `going`; whoever is needed by another one of them
     /// stops after that.
     pub(super) async fn take_down_lost(&self, going: Option<(&Arc<str>, &'static str)>) {
         for (slot, fault) in self.lost(going) {
-            self.take_down(&slot, true).await;
+            self.take_down(&slot, "loses what it needs", true).await;
             slot.fail(&fault, true);
         }
     }
@@ -93,13 +93,13 @@ impl Manager {
     }
 
     fn needs_of(&self, slot: &Slot) -> Vec<DependencyView> {
-        let (state, manifest) = slot.read(|it| (it.state, it.shared_manifest()));
+        let (state, manifest) = slot.read(|it| (it.state(), it.shared_manifest()));
         let Some(manifest) = manifest else { return Vec::new() };
         let row = |needed: Option<&Arc<Slot>>| DependencyView {
             plugin: slot.name.to_string(),
             plugin_state: state,
             needs: needed.map(|it| it.name.to_string()),
-            needs_state: needed.map(|it| it.read(|it| it.state)),
+            needs_state: needed.map(|it| it.read(|it| it.state())),
             needs_version: needed
                 .and_then(|it| it.read(|it| it.manifest()?.version.as_ref().map(ToString::to_string))),
             range: None,

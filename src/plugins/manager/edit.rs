@@ -184,7 +184,7 @@ impl Manager {
 
 /// The answer to somebody who wants a plugin that does not run made anew: what starts it.
 fn not_running(slot: &Slot) -> Error {
-    let (unloaded, state) = slot.read(|it| (it.unloaded, it.state));
+    let (unloaded, state) = slot.read(|it| (it.unloaded, it.state()));
     let at = format!("POST /api/v1/plugins/{}", slot.name);
     let error = Error::new(Code::PluginNotRunning, format!("The plugin `{}` does not run.", slot.name));
     match state {

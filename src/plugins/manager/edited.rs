@@ -128,7 +128,12 @@ impl Manager {
         self.take_down_with_dependents(slot, why).await;
         slot.change(|it| {
             it.prepared = Some(prepared);
-            it.state = if wanted { PluginState::Unsupported } else { PluginState::Disabled };
+            match wanted {
+                true => {
+                    it.enter(PluginState::Unsupported, "its new files are of a type the server does not run")
+                }
+                false => it.enter(PluginState::Disabled, "its new manifest switches it off"),
+            }
         });
         self.sync_row(slot).await;
     }

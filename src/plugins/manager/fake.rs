@@ -22,6 +22,7 @@ use crate::model::call::Outcome;
 use crate::plugins::script::{Script, ScriptHost};
 use crate::services::databases;
 use crate::services::plugin_files::PluginFiles;
+use crate::services::plugin_logs::PluginLogs;
 use crate::services::testing::World as Product;
 use crate::store::{Store, StoreOptions};
 
@@ -233,6 +234,7 @@ fn manager(folder: &tempfile::TempDir, store: &Store, host: Arc<dyn ScriptHost>)
     let clock = Arc::new(SystemClock);
     let databases = databases::open(&settings, store, tokio::runtime::Handle::current());
     let files = PluginFiles::new(&settings);
+    let logs = PluginLogs::new(settings.logs, clock.clone());
     let dispatcher = Dispatcher::new(Duration::from_secs(3));
     let journal = Journal::new(dispatcher.clone(), clock.clone(), 8);
     Manager::new(Parts {
@@ -245,6 +247,7 @@ fn manager(folder: &tempfile::TempDir, store: &Store, host: Arc<dyn ScriptHost>)
         dispatcher,
         databases,
         files,
+        logs,
         env: vec![("PANOTTI_PLUGIN_LOCKED__A".to_owned(), "9".to_owned())],
     })
 }

@@ -7,11 +7,12 @@ use crate::model::plugin::PluginState;
 use crate::model::tally::Times;
 use crate::plugins::breaker::BreakerState;
 use crate::plugins::status::QuotaView;
+use crate::services::plugin_logs::LineCounts;
 
 use super::Manager;
 
 /// What tasks are counted under.
-const TASK: &str = "task";
+pub(super) const TASK: &str = "task";
 
 /// One thing of a plugin that is called: its name, how calls ended, how long those took that ran.
 pub type CallGauges = (&'static str, Vec<(Outcome, u64)>, Times);
@@ -37,6 +38,10 @@ pub struct PluginGauges {
     pub deliveries: Vec<(String, u64)>,
     /// Loads of a new version in place of a running one, by how they ended.
     pub reloads: Vec<(String, u64)>,
+    /// Whether it said that all is well when it was asked last; none when it was not asked.
+    pub healthy: Option<bool>,
+    /// Its lines.
+    pub lines: LineCounts,
     /// What it has of what is counted.
     pub quotas: Vec<QuotaView>,
 }
@@ -55,7 +60,7 @@ impl Manager {
                 let calls = counted.map(|(name, tally)| (name, tally.outcomes(), tally.times.read()));
                 PluginGauges {
                     name: Arc::clone(&slot.name),
-                    state: slot.read(|it| it.state),
+                    state: slot.read(|it| it.state()),
                     breaker_open: slot.vitals.breaker().state == BreakerState::Open,
                     queue_depth: usage.queue_depth,
                     memory_bytes: usage.memory_bytes,
@@ -63,6 +68,8 @@ impl Manager {
                     queue: host.queue.read(),
                     deliveries: self.0.registry.journal.deliveries(&slot.name),
                     reloads: slot.vitals.reloads.read(),
+                    healthy: slot.read(|it| Some(it.health.of(it.live.as_ref()?.generation)?.ok)),
+                    lines: self.lines_of(&slot.name),
                     quotas: QuotaView::all(&self.0.host.quotas(&slot.name), &limits),
                 }
             })

@@ -108,6 +108,7 @@ impl Manager {
                     action: if takes_back { "plugin.revoke" } else { "plugin.grant" },
                     event: None,
                     plugin: slot.name.to_string(),
+                    moved: None,
                     detail: json!({ "permissions": granted }),
                 };
                 manager.0.registry.set_grant(slot.name.to_string(), row.clone(), act).await?;
@@ -213,7 +214,7 @@ impl Manager {
                 .map(drop)
                 .map_err(|fault| fault.into_error(&slot.name));
         }
-        if slot.read(|it| it.state == PluginState::Failed && it.wanted()) && self.look_at(slot).await {
+        if slot.read(|it| it.state() == PluginState::Failed && it.wanted()) && self.look_at(slot).await {
             self.bring_up(vec![Arc::clone(slot)], self.load_deadline()).await;
             self.settle().await;
             if slot.live().is_none() {

@@ -89,7 +89,7 @@ impl Manager {
                 LoadFault::of_folder(Outcome::Skipped, "its folder was not read", "Rescan the plugins.");
             return (slot, Err(fault));
         };
-        slot.change(|it| it.state = PluginState::Loading);
+        slot.change(|it| it.enter(PluginState::Loading, "its files are run"));
         let begin = Instant::now();
         match self.build(&slot, prepared, deadline).await {
             Ok(Staged { live, effects, .. }) => {
@@ -116,11 +116,12 @@ impl Manager {
         }
         let known = subscribed(&live);
         let former = slot.change(|it| {
-            it.state = PluginState::Running;
             it.wants_others = false;
             it.held = it.held.take().filter(|held| held.holds_beside(&live.prepared.snapshot.hash));
             it.is_held &= it.held.is_some();
-            it.live.replace(Arc::clone(&live))
+            let former = it.live.replace(Arc::clone(&live));
+            it.enter(PluginState::Running, "it was loaded");
+            former
         });
         let watcher = self.spawn(watch(self.clone(), Arc::downgrade(slot), live, known)).abort_handle();
         if let Some(former) = slot.change(|it| it.watcher.replace(watcher)) {

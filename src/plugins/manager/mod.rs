@@ -2,6 +2,7 @@
 
 mod admin;
 mod build;
+mod bulk;
 mod check;
 mod config;
 mod database;
@@ -14,8 +15,10 @@ mod files;
 mod gauges;
 mod grants;
 mod group;
+mod health;
 mod life;
 mod load;
+mod metrics;
 mod preview;
 mod registry;
 mod replay;
@@ -28,9 +31,11 @@ mod slot;
 mod staging;
 mod start;
 mod starting;
+mod states;
 mod swap;
 mod upload;
 mod versions;
+mod views;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -52,19 +57,21 @@ use crate::model::replay::Past;
 use crate::services::databases::Databases;
 use crate::services::keyring::Keyring;
 use crate::services::plugin_files::PluginFiles;
+use crate::services::plugin_logs::PluginLogs;
 use crate::store::Store;
 
 use self::registry::Registry;
 use self::slot::Slot;
 use self::staging::Staging;
+use self::states::Moves;
 use super::discovery::Rejected;
 use super::drafts::Drafts;
 use super::env::PluginEnv;
 use super::script::ScriptHost;
 use super::start_notes::StartNotes;
-use super::status::{PluginFilter, PluginStatus, PluginView};
 
 pub use self::admin::{NewPlugin, PluginPatch};
+pub use self::bulk::{BulkAction, BulkAsk, BulkDone};
 pub use self::config::{ConfigChanged, ConfigCheck, ConfigKey, ConfigSchema};
 pub use self::database::MigrationView;
 pub use self::dependents::DependencyView;
@@ -72,6 +79,7 @@ pub use self::edit::{Edited, SourceChange};
 pub use self::exports::Exporter;
 pub use self::gauges::PluginGauges;
 pub use self::grants::{Granting, GrantsView, read_granting};
+pub use self::metrics::PluginMetrics;
 pub use self::preview::{MAX_CALLS as MAX_PREVIEW_CALLS, Preview, PreviewOf};
 pub use self::replay::{ReplayCode, ReplayView};
 pub use self::routes::{Answered, RouteView};
@@ -107,6 +115,8 @@ pub struct Parts {
     pub databases: Databases,
     /// Plugins' own files.
     pub files: PluginFiles,
+    /// Plugins' lines.
+    pub logs: PluginLogs,
     /// The environment of the process.
     pub env: Vec<(String, String)>,
 }
@@ -133,11 +143,14 @@ struct Shared {
     dispatcher: Dispatcher,
     databases: Databases,
     files: PluginFiles,
+    logs: PluginLogs,
     drafts: Drafts,
     /// Who wrote the files of plugins that did not run then, and their hash.
     authors: Mutex<BTreeMap<Arc<str>, Written>>,
     env: PluginEnv,
     slots: RwLock<BTreeMap<Arc<str>, Arc<Slot>>>,
+    /// Tells of their states.
+    moves: Moves,
     rejected: RwLock<Vec<Rejected>>,
     /// Generations that are about to take over.
     staging: Staging,
@@ -188,10 +201,12 @@ impl Manager {
             dispatcher: parts.dispatcher,
             databases: parts.databases,
             files: parts.files,
+            logs: parts.logs,
             drafts,
             authors: Mutex::default(),
             env,
             slots: RwLock::default(),
+            moves: Moves::default(),
             rejected: RwLock::default(),
             staging: Staging::default(),
             changing: tokio::sync::Mutex::default(),
@@ -204,42 +219,6 @@ impl Manager {
             stopping: AtomicBool::new(false),
             runtime: OnceLock::new(),
         }))
-    }
-
-    /// The plugins that `filter` wants, by name.
-    pub fn list(&self, filter: &PluginFilter) -> Vec<PluginView> {
-        self.slots().iter().map(|it| it.view()).filter(|it| filter.wants(it)).collect()
-    }
-
-    /// One plugin by its number or name.
-    ///
-    /// # Errors
-    /// [`Code::PluginNotFound`].
-    pub fn get(&self, id: &str) -> Result<PluginView> {
-        Ok(self.slot(id)?.view())
-    }
-
-    /// Everything about one plugin at this moment.
-    ///
-    /// # Errors
-    /// [`Code::PluginNotFound`].
-    pub fn status(&self, id: &str) -> Result<PluginStatus> {
-        Ok(self.status_of(self.slot(id)?.as_ref()))
-    }
-
-    /// The status of every plugin, by name.
-    pub fn statuses(&self) -> Vec<PluginStatus> {
-        self.slots().iter().map(|it| self.status_of(it)).collect()
-    }
-
-    /// Lets a plugin be called again that was left alone.
-    ///
-    /// # Errors
-    /// [`Code::PluginNotFound`].
-    pub fn reset_breaker(&self, id: &str) -> Result<PluginStatus> {
-        let slot = self.slot(id)?;
-        slot.vitals.reset_breaker();
-        Ok(self.status_of(&slot))
     }
 
     /// What lies in the plugin folders without being a plugin, and why.
@@ -286,7 +265,9 @@ impl Manager {
         self.to_its_end(async move {
             let _turn = manager.turn().await;
             manager.not_stopping()?;
-            change(manager.clone()).await
+            let done = change(manager.clone()).await;
+            manager.0.moves.told().await;
+            done
         })
         .await
     }
@@ -301,7 +282,9 @@ impl Manager {
         self.to_its_end(async move {
             let _changing = manager.0.changing.lock().await;
             manager.not_stopping()?;
-            change(manager.clone()).await
+            let done = change(manager.clone()).await;
+            manager.0.moves.told().await;
+            done
         })
         .await
     }

@@ -16,6 +16,7 @@ use crate::services::keyring::Keyring;
 use crate::store::{AuditEntry, Store, Tx};
 
 use super::config::ConfigWrite;
+use super::states::{Moved, draft_of};
 use super::versions::GoesLive;
 
 /// An administrative act.
@@ -29,6 +30,8 @@ pub(super) struct Act {
     pub(super) event: Option<&'static str>,
     /// Which plugin.
     pub(super) plugin: String,
+    /// The state it comes into by this act.
+    pub(super) moved: Option<Moved>,
     /// Anything else; never a secret.
     pub(super) detail: Value,
 }
@@ -133,6 +136,12 @@ impl Registry {
         self.acting(act, |_| Ok(())).await
     }
 
+    /// Notes an act on several plugins, which the detail names.
+    pub(super) async fn note_of_several(&self, by: &str, action: &str, detail: Value) -> Result<()> {
+        let entry = AuditEntry::done(self.now(), by, action, None, detail);
+        self.store.write(move |tx| tx.append_audit(&entry).map(drop)).await
+    }
+
     /// Tells of something that happened to a plugin; a failure is for the log alone.
     pub(super) async fn tell(&self, event: &'static str, plugin: &str, detail: Value) {
         let (journal, draft) = (self.journal.clone(), draft(event, plugin, detail));
@@ -179,6 +188,17 @@ impl Registry {
             Ok((versions, stored))
         });
         written.await
+    }
+
+    /// Tells several things in one transaction; a failure is for the log alone.
+    pub(super) async fn tell_all(&self, drafts: Vec<EventDraft>) {
+        let journal = self.journal.clone();
+        let told = self.store.write(move |tx| {
+            drafts.into_iter().try_for_each(|it| journal.publish(tx, it, &Caller::server()).map(drop))
+        });
+        if let Err(fault) = told.await {
+            log::error!("what became of plugins could not be told on the journal: {fault}");
+        }
     }
 
     /// Commits what a call of the host left behind; a failure is for the log alone.
@@ -299,6 +319,9 @@ impl Registry {
             if let Some(event) = act.event {
                 let draft = draft(event, &act.plugin, act.detail.clone());
                 journal.publish(tx, draft, &Caller::server())?;
+            }
+            if let Some(moved) = &act.moved {
+                journal.publish(tx, draft_of(moved), &Caller::server())?;
             }
             let subject = Some(format!("plugin/{}", act.plugin));
             tx.append_audit(&AuditEntry::done(at, &act.by, act.action, subject, act.detail))?;

@@ -23,6 +23,9 @@ use crate::plugins::settings::Layers;
 use super::Manager;
 use super::slot::{Prepared, Slot};
 
+/// Why a plugin is missing.
+const GONE: &str = "its folder is gone";
+
 /// What a look through the plugin folders found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Rescan {
@@ -77,7 +80,7 @@ impl Manager {
         for slot in self.slots() {
             if slot.read(|it| it.folder.is_none() && it.live.is_some()) {
                 self.take_down_with_dependents(&slot, "has lost its folder").await;
-                slot.change(|it| it.state = PluginState::Missing);
+                slot.change(|it| it.enter(PluginState::Missing, GONE));
             }
         }
         self.bring_up(candidates, self.load_deadline()).await;
@@ -88,7 +91,7 @@ impl Manager {
         rescan.started = self.running().difference(&before).cloned().collect();
         let down = self.slots().into_iter();
         let down = down
-            .filter(|it| matches!(it.read(|it| it.state), PluginState::Failed | PluginState::Quarantined))
+            .filter(|it| matches!(it.read(|it| it.state()), PluginState::Failed | PluginState::Quarantined))
             .filter(|it| names.is_none_or(|names| names.contains(&it.name)));
         rescan.failed.extend(down.map(|it| it.name.to_string()));
         rescan.reloaded.sort();
@@ -143,9 +146,11 @@ impl Manager {
     /// Takes a row into the manager's hands.
     pub(super) fn adopt(&self, row: PluginRow, stored: Vec<crate::model::plugin::ConfigRow>) {
         let name: Arc<str> = row.name.as_str().into();
+        self.0.logs.of(&name);
         let vitals =
             Arc::new(Vitals::new(Arc::clone(&name), self.0.settings.breaker, Arc::clone(&self.0.clock)));
-        let slot = Slot::new(row, stored, vitals);
+        let (moves, clock) = (self.0.moves.clone(), Arc::clone(&self.0.clock));
+        let slot = Slot::new(row, stored, vitals, moves, clock);
         slot.change(|it| it.unloaded = self.0.settings.safe_mode);
         self.0.slots.write().insert(name, Arc::new(slot));
     }
@@ -159,7 +164,7 @@ impl Manager {
         let Some(folder) = folder else {
             slot.change(|it| {
                 it.prepared = None;
-                it.state = PluginState::Missing;
+                it.enter(PluginState::Missing, GONE);
             });
             return false;
         };
@@ -168,15 +173,20 @@ impl Manager {
         slot.change(|it| it.prepared = prepared.ok());
         self.sync_row(slot).await;
         let is_condemned = self.is_condemned(slot).await;
+        let safe_mode = self.0.settings.safe_mode;
         let state = slot.read(|it| match () {
-            () if !it.row.registered => Some(PluginState::Discovered),
-            () if it.plugin_type() != "lua" => Some(PluginState::Unsupported),
-            () if !it.wanted() || it.unloaded => Some(PluginState::Disabled),
-            () if is_condemned => Some(PluginState::Quarantined),
+            () if !it.row.registered => Some((PluginState::Discovered, "it is not registered")),
+            () if it.plugin_type() != "lua" => {
+                Some((PluginState::Unsupported, "its type is not one the server runs"))
+            }
+            () if !it.wanted() => Some((PluginState::Disabled, "it is switched off")),
+            () if it.unloaded && safe_mode => Some((PluginState::Disabled, "the server runs in safe mode")),
+            () if it.unloaded => Some((PluginState::Disabled, "it was unloaded")),
+            () if is_condemned => Some((PluginState::Quarantined, "the server died while it was started")),
             () => None,
         });
         match (state, fault) {
-            (Some(state), _) => slot.change(|it| it.state = state),
+            (Some((state, reason)), _) => slot.change(|it| it.enter(state, reason)),
             (None, Some(fault)) => slot.fail(&fault, false),
             (None, None) => return true,
         }

@@ -14,17 +14,16 @@ use super::{DRAIN, Manager, swap};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Manager {
-    /// Stops a plugin: no new calls, its last words, then its calls under way; it is left draining or disabled.
-    pub(super) async fn take_down(&self, slot: &Arc<Slot>, with_shutdown: bool) {
+    /// Stops a plugin (`why`, such as `is disabled`): no new calls, its last words, then its calls under way; it is left draining or disabled.
+    pub(super) async fn take_down(&self, slot: &Arc<Slot>, why: &str, with_shutdown: bool) {
         let live = slot.change(|it| {
             if let Some(watcher) = it.watcher.take() {
                 watcher.abort();
             }
-            let live = it.live.take();
-            if live.is_some() {
-                it.state = PluginState::Draining;
+            if it.live.is_some() {
+                it.enter(PluginState::Draining, &format!("it {why}"));
             }
-            live
+            it.live.take()
         });
         let Some(live) = live else { return };
         self.publish();
@@ -37,14 +36,15 @@ impl Manager {
         log::info!(plugin = &*slot.name, generation = live.generation; "stopped");
         // The loads so far, also those that failed: another one since then, and this is not for us to say.
         let (slot, generation) = (Arc::clone(slot), slot.read(|it| it.generation));
+        let reason = format!("it {why}, and its last calls have ended");
         let database = self.0.databases.of(&slot.name);
         let drained = self.spawn(async move {
             swap::let_go(live, DRAIN).await;
             // The admin may want to copy or replace the file of a plugin that is off.
             database.close().await;
             slot.change(|it| {
-                if it.state == PluginState::Draining && it.generation == generation {
-                    it.state = PluginState::Disabled;
+                if it.state() == PluginState::Draining && it.generation == generation {
+                    it.enter(PluginState::Disabled, &reason);
                 }
             });
         });
@@ -82,7 +82,7 @@ impl Manager {
         let nodes = slots.iter().map(|slot| {
             let node = slot.read(|it| {
                 let manifest = it.shared_manifest();
-                let standing = match it.state {
+                let standing = match it.state() {
                     _ if it.live.is_some() => Standing::Running,
                     PluginState::Missing => Standing::Down("has lost its folder"),
                     PluginState::Discovered => Standing::Down("is not registered"),

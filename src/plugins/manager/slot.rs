@@ -8,18 +8,24 @@ use serde_json::Value;
 use tokio::task::AbortHandle;
 
 use super::routes::routes_of;
+use super::states::{Moved, Moves, Standing};
 use super::versions::Held;
+use crate::clock::SharedClock;
 use crate::error::{Code, Error};
 use crate::hooks::Member;
 use crate::model::plugin::{ConfigRow, GrantRow, PluginRow, PluginState};
+use crate::model::time::Timestamp;
 use crate::plugins::discovery::Snapshot;
 use crate::plugins::handler::{PluginHandler, Vitals};
-use crate::plugins::health::HealthView;
+use crate::plugins::health::Health;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::problem::LoadFault;
 use crate::plugins::script::Script;
 use crate::plugins::settings::{Declared, Layers};
 use crate::plugins::status::{HookView, PluginStatus, PluginView, SubscriptionView};
+
+/// The most of a reason that is kept and told.
+const REASON_CHARS: usize = 1000;
 
 /// One plugin.
 pub(super) struct Slot {
@@ -38,7 +44,9 @@ pub(super) struct Inner {
     pub(super) folder: Option<PathBuf>,
     /// What the folder held when it was last read.
     pub(super) prepared: Option<Prepared>,
-    pub(super) state: PluginState,
+    standing: Option<Standing>,
+    moves: Moves,
+    clock: SharedClock,
     pub(super) live: Option<Arc<Live>>,
     /// Counts the loads.
     pub(super) generation: u64,
@@ -62,7 +70,8 @@ pub(super) struct Inner {
     pub(super) condemned: Option<Arc<str>>,
     /// Why it failed, when it has.
     pub(super) fault: Option<LoadFault>,
-    pub(super) health: Option<HealthView>,
+    /// What it said of its health, also by former generations.
+    pub(super) health: Health,
     /// Watches the live generation's subscriptions.
     pub(super) watcher: Option<AbortHandle>,
 }
@@ -98,9 +107,17 @@ impl Live {
 }
 
 impl Slot {
-    pub(super) fn new(row: PluginRow, stored: Vec<ConfigRow>, vitals: Arc<Vitals>) -> Self {
+    pub(super) fn new(
+        row: PluginRow,
+        stored: Vec<ConfigRow>,
+        vitals: Arc<Vitals>,
+        moves: Moves,
+        clock: SharedClock,
+    ) -> Self {
         let inner = Inner {
-            state: PluginState::Missing,
+            standing: None,
+            moves,
+            clock,
             row,
             stored,
             grant: None,
@@ -118,7 +135,7 @@ impl Slot {
             held: None,
             is_held: false,
             fault: None,
-            health: None,
+            health: Health::default(),
             watcher: None,
         };
         Slot { name: inner.row.name.as_str().into(), vitals, inner: RwLock::new(inner) }
@@ -154,9 +171,9 @@ impl Slot {
 
     fn stand_down(&self, state: PluginState, fault: &LoadFault, wants_others: bool) {
         let generation = self.change(|it| {
-            it.state = state;
             it.wants_others = wants_others;
             it.fault = Some(fault.clone());
+            it.enter(state, &fault.script.to_string());
             it.generation
         });
         self.note(fault, generation);
@@ -239,7 +256,9 @@ impl Slot {
                 install_path: row.install_path.clone(),
                 enabled: it.wanted(),
                 metadata: row.metadata.clone(),
-                state: it.state,
+                state: it.state(),
+                state_since: it.standing.as_ref().map(|it| it.since),
+                state_reason: it.standing.as_ref().map(|it| it.reason.clone()),
                 generation: it.shown_generation(),
                 hash: it.hash(),
                 hooks,
@@ -260,10 +279,17 @@ impl Slot {
             PluginStatus {
                 id: it.row.id,
                 name: it.row.name.clone(),
-                state: it.state,
+                state: it.state(),
+                state_since: it.standing.as_ref().map(|it| it.since),
+                state_reason: it.standing.as_ref().map(|it| it.reason.clone()),
                 enabled: it.wanted(),
                 generation: it.shown_generation(),
                 hash: it.hash(),
+                version: manifest
+                    .and_then(|it| it.version.as_ref().map(ToString::to_string))
+                    .or_else(|| it.row.version.clone()),
+                // The manager knows.
+                version_number: None,
                 hooks: live
                     .clone()
                     .flat_map(|it| it.script.registrations())
@@ -285,7 +311,7 @@ impl Slot {
                 limits: manifest.map(|it| it.limits).unwrap_or_default(),
                 breaker: self.vitals.breaker(),
                 request_breaker: self.vitals.request_breaker(),
-                health: it.health.clone().filter(|_| it.live.is_some()),
+                health: it.live.as_ref().and_then(|live| it.health.of(live.generation)).cloned(),
                 dependencies: manifest
                     .map(|it| it.dependencies.iter().map(|it| it.name.clone()).collect())
                     .unwrap_or_default(),
@@ -302,6 +328,35 @@ impl Slot {
 }
 
 impl Inner {
+    /// What it is doing; its folder was not looked for yet where nothing is known.
+    pub(super) fn state(&self) -> PluginState {
+        self.standing.as_ref().map_or(PluginState::Missing, |it| it.state)
+    }
+
+    /// Lets it be in a state, and tells of it when that is another one.
+    pub(super) fn enter(&mut self, state: PluginState, reason: &str) {
+        if let Some(moved) = self.enter_untold(state, reason) {
+            self.moves.tell(moved);
+        }
+    }
+
+    /// The same; telling of it is for the caller.
+    pub(super) fn enter_untold(&mut self, state: PluginState, reason: &str) -> Option<Moved> {
+        let from = self.standing.as_ref().map(|it| it.state);
+        let reason: String = reason.chars().take(REASON_CHARS).collect();
+        if from == Some(state) {
+            // It failed again, perhaps of something else.
+            if let Some(standing) = &mut self.standing {
+                standing.reason = reason;
+            }
+            return None;
+        }
+        let since = Timestamp(self.clock.now_us());
+        self.standing = Some(Standing { state, since, reason: reason.clone() });
+        let generation = self.shown_generation();
+        Some(Moved { plugin: self.row.name.as_str().into(), from, to: state, reason, generation })
+    }
+
     /// The manifest of what runs, else of the folder.
     pub(super) fn manifest(&self) -> Option<&Manifest> {
         let live = self.live.as_ref().map(|it| &it.prepared);
@@ -334,7 +389,7 @@ impl Inner {
     }
 
     /// The one that runs, else the last one tried.
-    fn shown_generation(&self) -> u64 {
+    pub(super) fn shown_generation(&self) -> u64 {
         self.live.as_ref().map_or(self.generation, |it| it.generation)
     }
 

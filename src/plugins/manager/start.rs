@@ -10,13 +10,11 @@ use futures_util::future::join_all;
 use crate::error::{Code, Error, Result};
 use crate::hooks::{Hook, Table};
 use crate::model::plugin::PluginState;
-use crate::model::time::Timestamp;
-use crate::plugins::health;
 use crate::plugins::order;
 
-use super::slot::{Live, Slot};
+use super::slot::Live;
 use super::versions::keep_watch;
-use super::{Manager, schedules};
+use super::{Manager, health, schedules};
 
 impl Manager {
     /// Takes up the stored rows, looks through the folders, loads every enabled plugin and calls `on_startup`;
@@ -28,6 +26,7 @@ impl Manager {
         let _ = self.0.runtime.set(tokio::runtime::Handle::current());
         let deadline = self.load_deadline();
         let _changing = self.0.changing.lock().await;
+        self.tell_moves();
         for (row, stored) in self.0.registry.all().await? {
             self.adopt(row, stored);
         }
@@ -47,7 +46,9 @@ impl Manager {
             self.spawn(super::database::watch(Arc::downgrade(&self.0), damaged));
         }
         self.bring_up_first(candidates, deadline).await;
-        self.spawn(ask_health(Arc::downgrade(&self.0)));
+        self.0.moves.told().await;
+        let every = Duration::from_secs(self.0.settings.health.every_s);
+        self.spawn(health::keep_asking(Arc::downgrade(&self.0), every));
         let worse = self.0.worse.1.lock().take();
         if let Some(worse) = worse {
             self.spawn(keep_watch(Arc::downgrade(&self.0), worse));
@@ -87,7 +88,8 @@ impl Manager {
                     watcher.abort();
                 }
                 if it.live.take().is_some() {
-                    it.state = PluginState::Disabled;
+                    // Of the end of all nobody is told: it says nothing of this one.
+                    drop(it.enter_untold(PluginState::Disabled, "the server stops"));
                 }
             });
         }
@@ -106,37 +108,5 @@ impl Manager {
             true => Err(Error::new(Code::Stopping, "The server is stopping; plugins stay as they are.")),
             false => Ok(()),
         }
-    }
-
-    async fn ask_all(&self) {
-        let slots: Vec<Arc<Slot>> = self.slots();
-        let asked = slots.iter().filter_map(|slot| Some((slot, slot.live()?))).map(|(slot, live)| async move {
-            let patience = Instant::now() + health::PATIENCE;
-            let said = self.life(&live, Hook::Health, serde_json::Value::Null, patience).await;
-            let said = health::view(said, Timestamp(self.0.clock.now_us()));
-            if let Some(said) = &said {
-                let was_ok = slot.read(|it| it.health.as_ref().is_none_or(|it| it.ok));
-                if was_ok && !said.ok {
-                    let message = said.message.as_deref().unwrap_or("no message");
-                    log::warn!(plugin = &*slot.name, generation = live.generation; "is not well: {message}");
-                }
-            }
-            slot.change(|it| it.health = said);
-        });
-        join_all(asked).await;
-    }
-}
-
-/// Asks every plugin for its health, for as long as there is a manager.
-async fn ask_health(shared: std::sync::Weak<super::Shared>) {
-    let mut ticks = tokio::time::interval(health::EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let Some(shared) = shared.upgrade() else { return };
-        if shared.stopping.load(Ordering::Relaxed) {
-            return;
-        }
-        Manager(shared).ask_all().await;
     }
 }

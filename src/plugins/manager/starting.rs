@@ -95,7 +95,7 @@ impl Manager {
     }
 
     /// Each after those that it needs.
-    fn in_need_order(&self, slots: Vec<Arc<Slot>>) -> Vec<Arc<Slot>> {
+    pub(super) fn in_need_order(&self, slots: Vec<Arc<Slot>>) -> Vec<Arc<Slot>> {
         let nodes = self.nodes();
         let mut waiting: BTreeMap<Arc<str>, Arc<Slot>> =
             slots.into_iter().map(|it| (Arc::clone(&it.name), it)).collect();

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::fake::World;
 use super::*;
 use crate::model::plugin::PluginState;
+use crate::plugins::listing::PluginFilter;
 use crate::plugins::settings::ConfigSource;
 
 const ALL: &str = "on_load on_startup on_shutdown on_unload";

@@ -25,8 +25,8 @@ use parking_lot::{Condvar, Mutex};
 use crate::config::{Settings, WatchMode};
 use crate::error::Result;
 
+use super::listing::PluginFilter;
 use super::manager::{Manager, Seen};
-use super::status::PluginFilter;
 
 use self::pending::Pending;
 use self::run::Run;

@@ -30,18 +30,28 @@ impl Sse {
         Self::with_key(server, query, headers, key.trim())
     }
 
-    /// Opens a stream with a key.
+    /// Opens a stream of events with a key.
     #[track_caller]
     pub fn with_key(server: &Server, query: &str, headers: &[(&str, &str)], key: &str) -> Self {
+        Self::of(server, &format!("/api/v1/events/stream{query}"), headers, key)
+    }
+
+    /// Opens the stream of a path with the server's admin key.
+    #[track_caller]
+    pub fn at(server: &Server, path: &str, headers: &[(&str, &str)]) -> Self {
+        let key = std::fs::read_to_string(server.folder().join("data/admin.token")).unwrap();
+        Self::of(server, path, headers, key.trim())
+    }
+
+    #[track_caller]
+    fn of(server: &Server, path: &str, headers: &[(&str, &str)], key: &str) -> Self {
         let told = std::fs::read(server.folder().join("data/server.json")).unwrap();
         let told: Value = serde_json::from_slice(&told).unwrap();
         let mut stream =
             TcpStream::connect(told["url"].as_str().unwrap().trim_start_matches("http://")).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let request = format!(
-            "GET /api/v1/events/stream{query} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\n{more}\r\n"
-        );
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\n{more}\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let (mut reader, mut head) = (BufReader::new(stream), String::new());
         while !head.ends_with("\r\n\r\n") {

@@ -52,7 +52,7 @@ impl Manager {
         let rows = self.0.registry.opened(plugin, written);
         slot.change(|it| it.stored = rows);
         // What it failed for may have been the config.
-        let is_down = slot.read(|it| it.live.is_none() && it.state == PluginState::Failed && it.wanted());
+        let is_down = slot.read(|it| it.live.is_none() && it.state() == PluginState::Failed && it.wanted());
         Ok(is_down.then(|| {
             let (manager, slot) = (self.clone(), Arc::clone(slot));
             self.spawn(async move { manager.heal(&slot).await })
@@ -129,7 +129,7 @@ impl Manager {
 
     async fn heal(&self, slot: &Arc<Slot>) {
         let _turn = self.turn().await;
-        let is_down = slot.read(|it| it.live.is_none() && it.state == PluginState::Failed && it.wanted());
+        let is_down = slot.read(|it| it.live.is_none() && it.state() == PluginState::Failed && it.wanted());
         if self.not_stopping().is_ok() && is_down && self.look_at(slot).await {
             self.bring_up(vec![Arc::clone(slot)], self.load_deadline()).await;
             self.settle().await;

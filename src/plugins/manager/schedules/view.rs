@@ -99,6 +99,7 @@ impl Manager {
                 action: if paused { "schedule.pause" } else { "schedule.resume" },
                 event: None,
                 plugin: row.plugin.clone(),
+                moved: None,
                 detail: serde_json::json!({ "schedule": row.name }),
             };
             self.0.registry.pause_schedule(id, paused, next_at, now, act).await?;

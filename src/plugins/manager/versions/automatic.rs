@@ -123,6 +123,7 @@ impl Manager {
             action: TOLD,
             event: Some(TOLD),
             plugin: slot.name.to_string(),
+            moved: None,
             detail: json!({
                 "automatic": true,
                 "version": bad.number,

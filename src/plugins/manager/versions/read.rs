@@ -155,7 +155,7 @@ impl Manager {
     }
 
     /// The version that runs.
-    pub(super) async fn live_version(&self, slot: &Slot) -> Result<Option<VersionRow>> {
+    pub(in crate::plugins::manager) async fn live_version(&self, slot: &Slot) -> Result<Option<VersionRow>> {
         let (plugin, hash) = running(slot);
         let Some(hash) = hash else { return Ok(None) };
         self.0.registry.store.read_async(move |it| it.version_with_hash(plugin, &hash)).await

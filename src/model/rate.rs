@@ -7,13 +7,13 @@ use parking_lot::Mutex;
 /// A bucket that fills with time and is taken from one by one.
 #[derive(Debug)]
 pub struct Rate {
-    per_s: f64,
-    burst: f64,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    per_s: f64,
+    burst: f64,
     left: f64,
     refilled_at: Instant,
     refused: u64,
@@ -27,8 +27,16 @@ impl Rate {
 
     /// The same with parts of one.
     pub fn with(per_s: f64, burst: f64) -> Self {
-        let state = State { left: burst, refilled_at: Instant::now(), refused: 0 };
-        Rate { per_s, burst, state: Mutex::new(state) }
+        let state = State { per_s, burst, left: burst, refilled_at: Instant::now(), refused: 0 };
+        Rate { state: Mutex::new(state) }
+    }
+
+    /// Goes on with other figures; what was taken stays taken.
+    pub fn set(&self, per_s: u64, burst: u64) {
+        let mut state = self.state.lock();
+        let more = (burst as f64 - state.burst).max(0.0);
+        (state.per_s, state.burst) = (per_s as f64, burst as f64);
+        state.left = (state.left + more).min(state.burst);
     }
 
     /// Takes one. `Some(n)`: taken, after `n` had been refused since the last one; `None`: refused.
@@ -44,7 +52,7 @@ impl Rate {
     fn take_at(&self, now: Instant, amount: f64) -> Option<u64> {
         let mut state = self.state.lock();
         let passed = now.saturating_duration_since(state.refilled_at).as_secs_f64();
-        state.left = (state.left + passed * self.per_s).min(self.burst);
+        state.left = (state.left + passed * state.per_s).min(state.burst);
         state.refilled_at = now;
         if state.left < amount {
             state.refused += 1;
@@ -69,6 +77,17 @@ mod tests {
         assert_eq!(taken, [Some(0), Some(0), Some(0), None, None]);
         assert_eq!(rate.take_at(start + Duration::from_millis(600), 1.0), Some(2));
         assert_eq!(rate.take_at(start + Duration::from_millis(700), 1.0), None);
+    }
+
+    #[test]
+    fn other_figures_give_nothing_back() {
+        let rate = Rate::new(1, 3);
+        let start = Instant::now();
+        (0..3).for_each(|_| assert!(rate.take_at(start, 1.0).is_some()));
+        rate.set(1, 3);
+        assert_eq!(rate.take_at(start, 1.0), None);
+        rate.set(1, 4);
+        assert_eq!((rate.take_at(start, 1.0), rate.take_at(start, 1.0)), (Some(1), None));
     }
 
     #[test]

@@ -1,0 +1,132 @@
+//! What the server's log says of a plugin goes to the lines of that plugin, too, within a rate.
+
+use log::kv::Key;
+use log::{Level, Log, Metadata, Record};
+use serde_json::{Map, Value};
+
+use crate::model::log_line::LogSource;
+use crate::services::plugin_logs::{PluginLog, PluginLogs, Said, TARGET};
+
+use super::logging::fields;
+
+/// The most of a text that is kept.
+const TEXT_CHARS: usize = 8192;
+
+/// The server's log, and beside it the lines of plugins.
+pub(super) struct Tee {
+    pub(super) log: env_logger::Logger,
+    pub(super) plugins: PluginLogs,
+}
+
+impl Log for Tee {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.log.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.log.matches(record) {
+            return;
+        }
+        // What a plugin says itself is kept where it says it.
+        if record.target() != TARGET
+            && let Some(plugin) = self.plugin_of(record)
+        {
+            // A plugin that fails all the time must not fill a disk; what stops it is told in any case.
+            if record.level() > Level::Error && !plugin.server_may_say() {
+                return;
+            }
+            plugin.say(LogSource::Server, record.level().into(), said(record));
+        }
+        self.log.log(record);
+    }
+
+    fn flush(&self) {
+        self.log.flush();
+    }
+}
+
+impl Tee {
+    fn plugin_of(&self, record: &Record<'_>) -> Option<std::sync::Arc<PluginLog>> {
+        let plugin = record.key_values().get(Key::from_str("plugin"))?;
+        match plugin.to_borrowed_str() {
+            Some(name) => self.plugins.known(name),
+            None => self.plugins.known(&plugin.to_string()),
+        }
+    }
+}
+
+fn said(record: &Record<'_>) -> Said {
+    let mut rest: Map<String, Value> = fields(record).into_iter().collect();
+    rest.remove("plugin");
+    let mut text = |key: &str| match rest.remove(key) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    };
+    let (hook, request_id) = (text("hook"), text("request_id"));
+    let generation = rest.remove("generation").and_then(|it| it.as_u64());
+    rest.values_mut().for_each(cut);
+    Said {
+        generation,
+        hook,
+        request_id,
+        message: record.args().to_string().chars().take(TEXT_CHARS).collect(),
+        fields: if rest.is_empty() { Value::Null } else { Value::Object(rest) },
+    }
+}
+
+fn cut(value: &mut Value) {
+    if let Value::String(text) = value
+        && let Some((end, _)) = text.char_indices().nth(TEXT_CHARS)
+    {
+        text.truncate(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use log::kv::Value as Kv;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::Settings;
+    use crate::services::plugin_logs::WantedLines;
+
+    #[test]
+    fn what_is_said_of_a_plugin_is_kept_with_its_fields_and_what_the_plugin_says_is_not_kept_twice() {
+        let plugins = PluginLogs::new(Settings::default().logs, Arc::new(SystemClock));
+        plugins.of(&"quiet".into());
+        let log = env_logger::Builder::new().filter_level(log::LevelFilter::Off).build();
+        let silent = Tee { log, plugins: plugins.clone() };
+        let log = env_logger::Builder::new()
+            .filter_level(log::LevelFilter::Info)
+            .target(env_logger::Target::Pipe(Box::new(std::io::sink())))
+            .build();
+        let tee = Tee { log, plugins: plugins.clone() };
+        let fields = [
+            ("plugin", Kv::from("quiet")),
+            ("generation", Kv::from(3)),
+            ("hook", Kv::from("on_load")),
+            ("outcome", Kv::from("runtime")),
+        ];
+        let say = |tee: &Tee, target: &str, level: Level| {
+            let mut record = Record::builder();
+            record.level(level).target(target).key_values(&fields);
+            tee.log(&record.args(format_args!("it fails")).build());
+        };
+        say(&tee, "panotti::plugins", Level::Warn);
+        say(&tee, "panotti::plugins", Level::Debug);
+        say(&tee, TARGET, Level::Warn);
+        say(&silent, "panotti::plugins", Level::Warn);
+        let page = plugins.read(&WantedLines::of(Some("quiet".to_owned())));
+        assert_eq!(page.items.len(), 1, "{page:?}");
+        let line = &page.items[0];
+        assert_eq!(
+            (line.generation, line.hook.as_deref(), &*line.message),
+            (Some(3), Some("on_load"), "it fails")
+        );
+        assert_eq!(line.fields, serde_json::json!({ "outcome": "runtime" }));
+        assert!(plugins.known("other").is_none());
+    }
+}
