@@ -44,6 +44,7 @@ const NONE: &[(&str, &str)] = &[
 const ACTS: &[(&str, &str)] = &[
     ("cancelReplay", "events.replay_cancel"),
     ("changePluginConfig", "plugin.config.change"),
+    ("changePlugins", "plugin.bulk"),
     ("createPluginConfig", "plugin.config.create"),
     ("createToken", "token.create"),
     ("createWebhook", "webhook.create"),

@@ -122,6 +122,7 @@ impl Bench {
             dispatcher: services.hooks.clone(),
             databases: services.databases.clone(),
             files: services.plugin_files.clone(),
+            logs: services.plugin_logs.clone(),
             env,
         });
         exporter.open(&manager);
