@@ -296,6 +296,8 @@ impl Journal {
             depth: depth(caller),
             expires_at,
             plugins: Arc::clone(&caller.plugins),
+            // Without random numbers the event goes untraced.
+            traceparent: caller.trace.as_ref().and_then(|it| Some(it.child(getrandom::u64().ok()?))),
             id,
         };
         let seq = tx.insert_event(&event)?;

@@ -191,6 +191,7 @@ async fn an_event_reaches_hook_and_subscription_of_a_plugin_in_one_delivery() {
         depth: 0,
         expires_at: None,
         plugins: Arc::default(),
+        traceparent: None,
     };
     assert_eq!(dispatcher.table().subscribers(&event), [Arc::from("a")]);
     dispatcher.tell("a", &event, 2, false).await.unwrap();

@@ -65,6 +65,7 @@ impl Caller {
             causation_id: Some(event.id.as_str().into()),
             event_depth: event.depth,
             plugins: Arc::clone(&event.plugins),
+            trace: event.traceparent.as_deref().and_then(|it| TraceContext::parse(it, None)).map(Arc::new),
             ..Caller::default()
         }
     }

@@ -78,6 +78,8 @@ pub struct Event {
     pub expires_at: Option<Timestamp>,
     /// The plugins among those who led to it.
     pub plugins: Arc<[Arc<str>]>,
+    /// The distributed trace it belongs to, as a W3C traceparent whose span is the event.
+    pub traceparent: Option<String>,
 }
 
 impl Event {
@@ -88,7 +90,7 @@ impl Event {
 
     /// CloudEvents 1.0 in JSON: what is seen outside.
     pub fn to_cloud_event(&self) -> Value {
-        json!({
+        let mut told = json!({
             "specversion": "1.0",
             "id": self.id,
             "type": self.kind,
@@ -101,7 +103,12 @@ impl Event {
             "causationid": self.causation_id,
             "priority": self.priority,
             "expirytime": self.expires_at,
-        })
+        });
+        // The extension for distributed tracing; most events belong to no trace.
+        if let Some(trace) = &self.traceparent {
+            told["traceparent"] = Value::String(trace.clone());
+        }
+        told
     }
 
     /// [`Event::to_cloud_event`] with its place on the journal as `sequence`.

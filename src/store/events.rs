@@ -32,6 +32,7 @@ pub(super) struct Row {
     depth: i16,
     expires_at: Option<i64>,
     plugins: Option<String>,
+    traceparent: Option<String>,
 }
 
 impl Row {
@@ -49,6 +50,7 @@ impl Row {
             depth: event.depth,
             expires_at: event.expires_at.map(|it| it.0),
             plugins: (!event.plugins.is_empty()).then(|| event.plugins.join(",")),
+            traceparent: event.traceparent.clone(),
         })
     }
 
@@ -66,6 +68,7 @@ impl Row {
             depth: self.depth,
             expires_at: self.expires_at.map(Timestamp),
             plugins: self.plugins.iter().flat_map(|it| it.split(',')).map(Arc::from).collect(),
+            traceparent: self.traceparent,
         })
     }
 }

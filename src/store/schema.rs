@@ -79,6 +79,7 @@ diesel::table! {
         depth -> SmallInt,
         expires_at -> Nullable<BigInt>,
         plugins -> Nullable<Text>,
+        traceparent -> Nullable<Text>,
     }
 }
 

@@ -80,5 +80,6 @@ pub(super) fn event(id: &str, subject: Option<&str>) -> Event {
         depth: 0,
         expires_at: None,
         plugins: Arc::default(),
+        traceparent: None,
     }
 }

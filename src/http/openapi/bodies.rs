@@ -309,6 +309,7 @@ fn event() -> Value {
             "causationid": { "type": ["string", "null"], "description": "The event that led to this one." },
             "priority": { "type": "string", "enum": ["low", "normal", "high", "critical"] },
             "expirytime": { "type": ["string", "null"], "format": "date-time", "description": "Who has not begun to handle it by then is not told of it; null = always." },
+            "traceparent": { "type": "string", "description": "The W3C trace of the request that led to it; missing when that told none." },
             "sequence": { "type": "string", "description": "Its place on the journal, counting up." },
         },
     })

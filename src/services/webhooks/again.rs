@@ -49,6 +49,7 @@ pub async fn test(services: &Services, id: &str) -> Result<WebhookAttempt> {
         depth: 0,
         expires_at: None,
         plugins: Arc::default(),
+        traceparent: None,
         id: event_id,
     };
     let (own, target) = (services.clone(), Target { webhook, secrets });
