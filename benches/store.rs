@@ -64,6 +64,7 @@ fn event(clip: &Clip) -> Event {
         depth: 0,
         expires_at: None,
         plugins: Arc::default(),
+        traceparent: None,
     }
 }
 

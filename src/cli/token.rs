@@ -77,6 +77,9 @@ enum Verb {
         /// When it stops working then: 12h, 30d, 8w, or a moment [default: as before].
         #[arg(long, value_name = "WHEN")]
         expires: Option<String>,
+        /// As JSON, as the server says it, the key included.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -89,7 +92,10 @@ pub(super) fn run(command: TokenCommand) -> Result<(), Failure> {
         Verb::Limit { id, rate, json } => limit(&command.server, &id, &rate, json),
         Verb::List { json } => list(&command.server, json),
         Verb::Revoke { id, force } => revoke(&command.server, &id, force),
-        Verb::Rotate { id, expires } => rotate(&command.server, &id, expires.as_deref()),
+        Verb::Rotate { id, expires, json } => {
+            let made = rotate(&command.server, &id, expires.as_deref())?;
+            if json { print(&format!("{made:#}\n")) } else { show(&made, "gave a new secret to") }
+        }
     }
 }
 
@@ -139,13 +145,12 @@ fn revoke(server: &ClientFlags, id: &str, force: bool) -> Result<(), Failure> {
     print(&format!("revoked {id}\n"))
 }
 
-fn rotate(server: &ClientFlags, id: &str, expires: Option<&str>) -> Result<(), Failure> {
+fn rotate(server: &ClientFlags, id: &str, expires: Option<&str>) -> Result<Value, Failure> {
     let body = match expires {
         Some(text) => json!({ "expires_at": moment(text)? }),
         None => json!({}),
     };
-    let made = Client::find(server)?.call("POST", &format!("/tokens/{}/rotate", id_of(id)?), Some(&body))?;
-    show(&made, "gave a new secret to")
+    Client::find(server)?.call("POST", &format!("/tokens/{}/rotate", id_of(id)?), Some(&body))
 }
 
 /// An id that can stand in a path.

@@ -16,6 +16,7 @@ use crate::model::asked::Asked;
 use crate::services::audit;
 
 use super::meta::{Identity, Meta};
+use super::router::Parts;
 use super::state::HttpState;
 
 /// The same attempt of the same key that comes to nothing in the same way is told once in this time.
@@ -128,18 +129,19 @@ pub fn act_of(method: &Method, path: &str, operation: &'static str) -> Option<Ac
 pub async fn watched(
     act: Act,
     req: &HttpRequest,
+    parts: &Parts,
     work: impl Future<Output = Result<HttpResponse>>,
 ) -> Result<HttpResponse> {
     let asked = Asked::new(Meta::of(req).request_id());
     let done = asked.clone().scope(work).await;
     if asked.acts() == 0 {
-        asked.scope(note(act, req, &done)).await;
+        asked.scope(note(act, req, parts, &done)).await;
     }
     done
 }
 
 /// Notes what no service has noted: an attempt that came to nothing, or one after which everything was as before.
-async fn note(act: Act, req: &HttpRequest, done: &Result<HttpResponse>) {
+async fn note(act: Act, req: &HttpRequest, parts: &Parts, done: &Result<HttpResponse>) {
     let Some(state) = req.app_data::<Data<HttpState>>() else { return };
     // Whoever has no key is nobody the log could name.
     let Some(Identity::Key(token)) = Meta::of(req).identity().cloned() else { return };
@@ -157,7 +159,8 @@ async fn note(act: Act, req: &HttpRequest, done: &Result<HttpResponse>) {
         }
     }
     let written =
-        audit::note_outcome(&state.services, &actor, act.action, subject(state, req), outcome, detail).await;
+        audit::note_outcome(&state.services, &actor, act.action, subject(state, req, parts), outcome, detail)
+            .await;
     if let Err(error) = written {
         log::error!(request_id = &*Meta::of(req).request_id(); "{} is not in the audit log: {error}", act.action);
     }
@@ -172,10 +175,9 @@ fn why(error: &Error) -> serde_json::Value {
 }
 
 /// Whom the path names, as the services name it.
-fn subject(state: &HttpState, req: &HttpRequest) -> Option<String> {
-    let path = req.match_info();
+fn subject(state: &HttpState, req: &HttpRequest, parts: &Parts) -> Option<String> {
     let noun = req.path().split('/').nth(3).unwrap_or_default();
-    let (part, id) = path.iter().next()?;
+    let (part, id) = parts.first(req)?;
     let plugin = if noun == "plugins" { state.manager.get(id).ok() } else { None };
     if let Some(plugin) = plugin {
         return Some(format!("plugin/{}", plugin.name));

@@ -134,13 +134,14 @@ impl Route {
         let run: Runner = Arc::new(move |req, payload, parts, known| {
             Meta::of(&req).set_times(&own);
             let answer = async move {
+                let own = parts.clone();
                 let work = async {
-                    let call = Call::<A>::open(req.clone(), payload, parts, (*known).as_deref()).await?;
+                    let call = Call::<A>::open(req.clone(), payload, own, (*known).as_deref()).await?;
                     handler(call).await
                 };
                 let work = async {
                     match act {
-                        Some(act) => acts::watched(act, &req, work).await,
+                        Some(act) => acts::watched(act, &req, &parts, work).await,
                         None => work.await,
                     }
                 };

@@ -34,6 +34,12 @@ struct Place {
 pub struct Parts([(&'static str, u32, u32); MAX_PARTS]);
 
 impl Parts {
+    /// The first part and its name, if the path has one.
+    pub fn first<'r>(&self, req: &'r HttpRequest) -> Option<(&'static str, &'r str)> {
+        let (name, ..) = *self.0.first().filter(|it| !it.0.is_empty())?;
+        Some((name, self.get(req, name)?))
+    }
+
     /// The part of that name in `req`, as sent but for its escapes.
     pub fn get<'r>(&self, req: &'r HttpRequest, name: &str) -> Option<&'r str> {
         let (_, from, to) = self.0.iter().find(|it| it.0 == name)?;

@@ -113,7 +113,8 @@ fn several_values_change_in_one_step_and_the_plugin_is_told_which() {
     assert_eq!(again["changed"], json!([]));
     assert_eq!(events(&server, "plugin.config_changed").len(), 1, "nothing happened");
     let audit = server.get("/api/v1/audit?action=plugin.config.change").expect(200);
-    assert_eq!(audit["items"].as_array().unwrap().len(), 1, "{audit}");
+    let changes = audit["items"].as_array().unwrap().iter().filter(|it| it["detail"]["keys"].is_array());
+    assert_eq!(changes.count(), 1, "{audit}");
 
     server.patch(CONFIG, json!({ "level": null, "net": null, "mode": null })).expect(200);
     assert_eq!((&level(&server)["held"], &item(&server, "level")["source"]), (&json!(2), &json!("yaml")));

@@ -84,5 +84,31 @@ fn what_a_plugin_asks_others_for_a_request_carries_its_trace_on() {
     let [again, _] = start(&[("traceparent", PARENT)]);
     assert_ne!(again.header("traceparent"), sent, "each request has a span of its own");
     let [untraced, _] = start(&[]);
+    let events = server.get("/api/v1/events?type=recording.started").expect(200);
+    let traces: Vec<&str> =
+        events["items"].as_array().unwrap().iter().filter_map(|it| it["traceparent"].as_str()).collect();
+    assert_eq!(traces.len(), 2, "{events}");
+    assert!(traces.iter().all(|it| it.starts_with(&format!("00-{TRACE}-"))), "{traces:?}");
     assert!(untraced.headers.iter().all(|(name, _)| name != "traceparent"), "{untraced:?}");
+}
+
+#[test]
+fn what_a_plugin_asks_others_for_an_event_carries_the_trace_of_its_request_on() {
+    let other = Receiver::that(|_, _| (200, "{}"));
+    let source = r#"
+        panotti.on.after_recording_end(function() panotti.http.post("http://other.example/", { body = "x" }) end)"#;
+    let host = other.url().trim_start_matches("http://").trim_end_matches("/in").to_owned();
+    let server = Server::with()
+        .env("PANOTTI_HTTP_HOSTS", format!("other.example={host}"))
+        .plugin("asker", source)
+        .plugin_file("asker", "plugin.yaml", "permissions: { http: [other.example] }\n")
+        .start();
+    server.post("/api/v1/plugins/asker/grants", json!({ "all": true })).expect(200);
+    server.post("/api/v1/recordings", json!({ "id": "r1" })).expect(201);
+    let end = "/api/v1/recordings/r1/end";
+    server
+        .json_with("POST", end, &[("traceparent", PARENT), ("X-Request-Id", "mine-2")], json!({}))
+        .expect(200);
+    let asked = other.wait_for(1);
+    assert!(asked[0].header("traceparent").starts_with(&format!("00-{TRACE}-")), "{asked:?}");
 }
