@@ -1638,4 +1638,3 @@ function media.decode(path, options) end
 ---@field db Panotti_db
 ---@field media Panotti_media
 panotti = {}
--- Written by panotti 0.1.0, which renews it unless it was edited: 4d08ddc6e2b68719b4698f81dbd7b08f
