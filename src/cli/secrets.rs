@@ -63,14 +63,14 @@ pub(super) fn run(command: SecretsCommand) -> Result<(), Failure> {
                 return print(&format!("{done:#}\n"));
             }
             let mut text = format!(
-                "{} values are sealed with the new key {}\n  the former key is in {}: backups that were made before need it\n",
-                done.sealed,
+                "new key {}: sealed with it: {}\n  the former key is in {}: backups that were made before need it\n",
                 done.key,
+                done.sealed,
                 done.former.display()
             );
             if done.left > 0 {
                 text.push_str(&format!(
-                    "  {} values were sealed with a key that is not there; they stay as they are, and so do the former keys\n",
+                    "  sealed with a key that is not there: {}; they stay as they are, and so do the former keys\n",
                     done.left
                 ));
             }

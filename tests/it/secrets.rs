@@ -185,6 +185,33 @@ fn what_was_stored_in_plain_is_sealed_at_the_next_start_and_leaves_the_file() {
 }
 
 #[test]
+fn a_secret_stays_one_when_the_plugin_forgets_it_and_is_not_taken_while_nobody_knows() {
+    let server = with_plugin().start();
+    server.patch(CONFIG, json!({ "token": SECRET })).expect(200);
+    let manifest = server.folder().join("plugins/p/plugin.yaml");
+    let rescan = |text: &str| {
+        fs::write(&manifest, text).unwrap();
+        server.post("/api/v1/plugins/rescan", json!({})).expect(200);
+    };
+    rescan(&YAML.replace(", writeOnly: true", ""));
+    let item = || server.get(CONFIG).expect(200)["items"][0].clone();
+    assert_eq!((&item()["value"], &item()["secret"]), (&json!(null), &json!(true)));
+    server.patch(CONFIG, json!({ "token": format!("{SECRET}-2") })).expect(200);
+    assert_eq!((&item()["value"], &item()["secret"]), (&json!(null), &json!(true)));
+    assert!(knows(&server, &format!("{SECRET}-2")));
+    assert_eq!(files_with(&data(&server), SECRET), Vec::<String>::new());
+    server.patch(CONFIG, json!({ "token": null })).expect(200);
+    server.patch(CONFIG, json!({ "token": "open" })).expect(200);
+    assert_eq!(item()["value"], "open");
+
+    server.post("/api/v1/plugins/p/disable", json!({})).expect(200);
+    rescan("config: [");
+    let refused = server.patch(CONFIG, json!({ "token": SECRET })).problem(409, "conflict");
+    assert!(refused["hint"].as_str().unwrap().contains("plugin.yaml"), "{refused}");
+    server.patch(CONFIG, json!({ "token": null })).expect(200);
+}
+
+#[test]
 fn a_key_of_the_environment_wins_and_a_new_one_before_it_takes_over() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let new_key = || {
@@ -232,7 +259,7 @@ fn the_key_file_is_rotated_while_no_server_runs() {
     let old = fs::read_to_string(folder.join("secret.key")).unwrap();
     let out = rotate();
     let told = String::from_utf8(out.stdout).unwrap();
-    assert!(told.starts_with("1 values are sealed with the new key"), "{told}");
+    assert!(told.starts_with("new key ") && told.contains("sealed with it: 1\n"), "{told}");
     let new = fs::read_to_string(folder.join("secret.key")).unwrap();
     assert_ne!(old, new);
     let aside: Vec<String> = fs::read_dir(&folder)

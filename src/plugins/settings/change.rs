@@ -66,7 +66,9 @@ impl ConfigChange {
             match (row, value) {
                 (None, None) => false,
                 (Some(row), Some(value)) => {
-                    row.value != *value || row.fault.is_some() || row.sealed != layers.schema.is_secret(key)
+                    row.value != *value
+                        || row.fault.is_some()
+                        || (layers.schema.is_secret(key) && !row.sealed)
                 }
                 _ => true,
             }
@@ -83,7 +85,11 @@ impl ConfigChange {
             let sealed = layers.schema.is_secret(key);
             let (value, outdated, fault) = (value.clone(), false, None);
             match rows.iter_mut().find(|it| it.key == *key) {
-                Some(row) => *row = ConfigRow { value, sealed, outdated, fault, ..row.clone() },
+                // What was a secret stays one, whatever a later version says, until it is dropped.
+                Some(row) => {
+                    let sealed = sealed || row.sealed;
+                    *row = ConfigRow { value, sealed, outdated, fault, ..row.clone() };
+                }
                 None => rows.push(ConfigRow {
                     id: 0,
                     key: key.clone(),

@@ -168,6 +168,7 @@ impl Manager {
             let slot = manager.registered(&id)?;
             let (layers, stored) = (slot.layers(), slot.read(|it| it.stored.clone()));
             let Wanted { change, places, action } = wanted(&slot, &layers, &stored)?;
+            require_known(&slot, &change)?;
             change.require_unlocked(&layers)?;
             change.check(&layers, &stored, places)?;
             let change = change.news(&layers, &stored);
@@ -194,6 +195,19 @@ impl Manager {
         }
         Ok(done)
     }
+}
+
+/// Without a manifest nobody knows what is secret, and nothing can be checked.
+fn require_known(slot: &Slot, change: &ConfigChange) -> Result<()> {
+    if slot.prepared().is_some() || change.0.values().all(Option::is_none) {
+        return Ok(());
+    }
+    let detail = format!(
+        "The manifest of the plugin `{}` cannot be read: nobody knows what its config may be.",
+        slot.name
+    );
+    let hint = "Mend plugin.yaml first; the plugin's status says what is wrong with it.";
+    Err(Error::new(Code::Conflict, detail).with_hint(hint))
 }
 
 fn item_of(done: ConfigChanged, key: &str) -> Result<ConfigItem> {

@@ -87,7 +87,7 @@ impl Registry {
         let (mut rows, mut changed) = (Vec::new(), Vec::new());
         for (key, value) in &change.0 {
             let value = match value {
-                Some(value) => Some(self.closed(plugin, key, value, layers.schema.is_secret(key))?),
+                Some(value) => Some(self.closed(plugin, key, value, layers.is_secret(key, &after))?),
                 None => None,
             };
             let id = stored.iter().find(|it| it.key == *key).map(|it| it.id);
