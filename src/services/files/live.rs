@@ -55,6 +55,11 @@ impl Live {
         Some(Busy { live: self.clone(), key, closes: false, state })
     }
 
+    /// Whether somebody has the right to write a track at this moment.
+    pub fn is_held(&self, id: &str, track: &str) -> bool {
+        self.0.lock().contains_key(&format!("{id}/{track}"))
+    }
+
     /// The bytes in the file of a track that somebody appends to at this moment, acknowledged or not.
     pub fn written(&self, id: &str, track: &str) -> Option<u64> {
         let state = Arc::clone(&self.0.lock().get(&format!("{id}/{track}"))?.state);

@@ -128,3 +128,17 @@ async fn a_piece_that_is_dropped_keeps_what_came() {
     }
     panic!("nothing was kept");
 }
+
+#[tokio::test]
+async fn an_upload_whose_file_is_being_read_is_not_taken_over() {
+    let rig = Rig::new();
+    start(&rig, "r").await;
+    let upload = announce(&rig, "a", 100).await;
+    // As while a file is hashed and given its name: nothing comes, and the state is locked.
+    let held = rig.services.files.live.begin(".uploads", &upload.id).unwrap();
+    let mut state = held.state.lock().await;
+    state.open(&rig.services.files.own(&format!("uploads/{}.part", upload.id)), 0).unwrap();
+    assert_eq!(uploads::get(&rig.services, &upload.id).await.unwrap().offset, 0);
+    assert_eq!(send(&rig, &upload, 0, b"x").await.unwrap_err().code, Code::UploadLocked);
+    assert!(!state.closed);
+}

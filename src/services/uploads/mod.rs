@@ -49,16 +49,27 @@ impl Pulse {
     }
 }
 
+/// Who asks for an upload that is being sent waits so often and so long for it to be free.
+const GRACE_STEPS: u32 = 20;
+const GRACE_STEP: Duration = Duration::from_millis(10);
+
 /// An upload as it is at this moment. Of one whose connection brings nothing any more, what came is acknowledged first.
 ///
 /// # Errors
 /// `UploadNotFound`, also when its time is over.
 pub async fn get(services: &Services, id: &str) -> Result<Upload> {
     let upload = find(services, id)?;
-    if services.files.live.written(LOCKS, id).is_some() && services.pulse.is_silent(id) {
-        return piece::take_over(services, upload).await;
+    // Whoever comes back after a cut is often faster than the news of the cut.
+    for _ in 0..GRACE_STEPS {
+        if !services.files.live.is_held(LOCKS, id) {
+            return find(services, id);
+        }
+        if services.pulse.is_silent(id) && services.files.live.written(LOCKS, id).is_some() {
+            return piece::take_over(services, upload).await;
+        }
+        tokio::time::sleep(GRACE_STEP).await;
     }
-    Ok(upload)
+    find(services, id)
 }
 
 /// The uploads that are not complete, oldest first; 1 000 at most.

@@ -135,6 +135,9 @@ pub async fn begin(
 pub(super) async fn take_over(services: &Services, upload: Upload) -> Result<Upload> {
     let Some(held) = services.files.live.close(LOCKS, &upload.id).await else { return Ok(upload) };
     let upload = find(services, &upload.id)?;
+    if upload.completed_at.is_some() {
+        return Ok(upload);
+    }
     let (file, length) = (services.files.own(&part_path(&upload.id)), upload.length);
     let state = Arc::clone(&held.state);
     let Some(written) = state.lock().await.written() else { return Ok(upload) };
@@ -242,6 +245,11 @@ impl Open {
                 return find(&self.services, &self.upload.id);
             }
             return self.acknowledge(self.written).await;
+        }
+        // Held until it is a track: nobody takes the upload over while its file is read and given its name.
+        let state = Arc::clone(&self.held.state).lock_owned().await;
+        if state.closed {
+            return Err(locked());
         }
         match finish::finish(&self.services, &self.caller, &self.upload).await {
             Ok(done) => Ok(done),
