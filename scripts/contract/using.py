@@ -5,7 +5,13 @@ import shutil
 import subprocess
 import sys
 
-CONFIG = "project_name_override: panotti-client\npackage_name_override: panotti_client\npost_hooks: []\n"
+CONFIG = """project_name_override: panotti-client
+package_name_override: panotti_client
+post_hooks: []
+# The type of a body that tus asks for; the generator knows the plain one alone.
+content_type_overrides:
+  application/offset+octet-stream: application/octet-stream
+"""
 
 
 def run(server, folder):

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 pub(super) fn header_schema(name: &str) -> Value {
     match name {
         "Upload-Offset" | "Upload-Length" => json!({ "type": "integer", "format": "int64", "minimum": 0 }),
+        "Idempotency-Key" => json!({ "type": "string", "pattern": "^[!-~]{1,255}$" }),
+        "If-Match" => json!({ "type": "string", "pattern": "^[^,]*$" }),
+        "X-HTTP-Method-Override" => json!({ "type": "string", "enum": ["PATCH", "DELETE"] }),
         _ => json!({ "type": "string" }),
     }
 }

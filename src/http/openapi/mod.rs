@@ -113,9 +113,14 @@ fn query_parameter(param: &Param) -> Value {
         Kind::Text => json!({ "type": "string", "maxLength": 1000 }),
         Kind::Whole(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Flag => json!({ "type": "boolean" }),
-        Kind::Time => json!({ "type": "string", "format": "date-time" }),
+        Kind::Time => json!({ "anyOf": [
+            { "type": "string", "format": "date-time" },
+            { "type": "integer", "format": "int64", "minimum": 0, "description": "Unix seconds." },
+        ] }),
         Kind::OneOf(words) => json!({ "type": "string", "enum": words }),
-        Kind::SomeOf(words) => json!({ "type": "array", "items": { "type": "string", "enum": words } }),
+        Kind::SomeOf(words) => {
+            json!({ "type": "array", "minItems": 1, "items": { "type": "string", "enum": words } })
+        }
     };
     let schema = if param.repeat { json!({ "type": "array", "items": one }) } else { one };
     let explode = !matches!(param.kind, Kind::SomeOf(_));
@@ -165,8 +170,8 @@ fn any_body() -> Value {
 fn any_bytes(first: &str) -> Value {
     let bytes = json!({ "schema": { "type": "string", "format": "binary" } });
     let mut content = Map::new();
-    content.insert(first.to_owned(), bytes.clone());
-    content.insert("*/*".to_owned(), bytes);
+    content.insert(first.to_owned(), bytes);
+    content.insert("*/*".to_owned(), json!({ "schema": {} }));
     Value::Object(content)
 }
 
@@ -260,7 +265,7 @@ fn failures(route: &Route) -> BTreeMap<u16, Vec<Code>> {
     if route.headers.contains(&"Idempotency-Key") {
         codes.push(Code::IdempotencyKeyReused);
     }
-    codes.extend([Code::Misdirected, Code::Internal, Code::Overloaded]);
+    codes.extend([Code::Misdirected, Code::TooManyRequests, Code::Internal, Code::Overloaded]);
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for code in codes {
         let here = by_status.entry(code.status()).or_default();

@@ -30,6 +30,8 @@ pub(super) const DRAFT_PUBLISH_FAULTS: &[Code] = &[
 ];
 /// Taking up a zip file.
 pub(super) const UPLOAD_FAULTS: &[Code] = &[
+    UnsupportedMediaType,
+    Invalid,
     PluginExists,
     Conflict,
     PreconditionFailed,

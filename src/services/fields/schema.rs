@@ -26,6 +26,13 @@ pub fn schema(rules: &[Rule], purpose: Purpose) -> Value {
         }
     }
     let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
+    let twice = rules
+        .iter()
+        .flat_map(|rule| rule.aliases.iter().map(|alias| json!({"required": [rule.name, alias]})));
+    let twice: Vec<Value> = twice.collect();
+    if !twice.is_empty() {
+        schema["not"] = json!({"anyOf": twice});
+    }
     let required: Vec<&str> =
         rules.iter().filter(|it| it.required && it.aliases.is_empty()).map(|it| it.name).collect();
     if purpose == Purpose::Create && !required.is_empty() {
@@ -34,9 +41,17 @@ pub fn schema(rules: &[Rule], purpose: Purpose) -> Value {
     schema
 }
 
+/// Text without control characters but those that end lines and indent.
+const PLAIN: &str = "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f]*$";
+
+/// The same, with something to be seen in it.
+const NOT_BLANK: &str = "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f]*[^\\s\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f]*$";
+
 fn property(rule: &Rule, doc: &str, nullable: bool) -> Value {
     let mut schema = match rule.kind {
-        Kind::Text { min, max } => json!({"type": "string", "minLength": min, "maxLength": max}),
+        Kind::Text { min, max } => {
+            json!({"type": "string", "minLength": min, "maxLength": max, "pattern": if min > 0 { NOT_BLANK } else { PLAIN }})
+        }
         Kind::Id => json!({"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"}),
         Kind::TrackName => json!({"type": "string", "pattern": "^[a-z0-9_-]{1,64}$"}),
         Kind::Integer { min } => json!({"type": "integer", "format": "int64", "minimum": min}),
