@@ -5,20 +5,20 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::Value;
 
 use super::Failure;
-use super::check::meant;
+use super::check::{meant, text};
 use super::flags::FolderFlags;
 use super::print::print;
 use crate::app::logging::escaped;
 use crate::config::Settings;
 use crate::plugins::discovery::scan;
 use crate::plugins::testing::{
-    Progress, TestCase, TestFailure, TestOptions, TestReport, files_of, junit, run as run_tests,
+    Progress, TestCase, TestFailure, TestOptions, TestReport, Told, WITHIN, files_of, junit, run as run_tests,
 };
 
 /// Runs the tests of plugins: each case in a server of its own, with a clock that the test moves.
@@ -52,6 +52,9 @@ pub(super) struct TestCommand {
     /// The longest time of one case, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     timeout: f64,
+    /// For the server: settings and environment come over stdin.
+    #[arg(long, hide = true, requires = "json", requires = "path")]
+    apart: bool,
     #[command(flatten)]
     folders: FolderFlags,
 }
@@ -59,13 +62,18 @@ pub(super) struct TestCommand {
 type Plugins = BTreeMap<String, PathBuf>;
 
 pub(super) fn run(command: TestCommand) -> Result<(), Failure> {
-    let settings = Arc::new(command.folders.settings()?);
+    let (settings, env) = match command.apart {
+        true => handed_over()?,
+        false => (command.folders.settings()?, std::env::vars_os().filter_map(text).collect()),
+    };
+    let settings = Arc::new(settings);
     let plugins = plugins(command.path.as_deref(), &settings)?;
     if !(0.01..=3_600.0).contains(&command.timeout) {
         return Err(Failure::Usage("--timeout takes 0.01 to 3600 seconds".to_owned()));
     }
     let options = TestOptions {
         settings: Arc::clone(&settings),
+        env,
         filter: command.filter.clone(),
         seed: command.seed.unwrap_or_else(chance),
         timeout: Duration::from_secs_f64(command.timeout),
@@ -80,6 +88,13 @@ pub(super) fn run(command: TestCommand) -> Result<(), Failure> {
         );
     }
     once(&command, &plugins, &options)
+}
+
+/// Settings and environment of the server that started this.
+fn handed_over() -> Result<(Settings, Vec<(String, String)>), Failure> {
+    let told: Told = serde_json::from_reader(std::io::stdin())
+        .map_err(|fault| Failure::Usage(format!("--apart is for the server: {fault}")))?;
+    Ok((told.settings, told.env))
 }
 
 fn plugins_again(command: &TestCommand, settings: &Settings) -> Plugins {
@@ -105,7 +120,8 @@ fn chance() -> u64 {
 fn once(command: &TestCommand, plugins: &Plugins, options: &TestOptions) -> Result<(), Failure> {
     let mut told = Ok(());
     let mut teller = Teller { is_json: command.json, ..Teller::new(plugins, options) };
-    let report = run_tests(plugins, options, None, &mut |progress| {
+    let until = command.apart.then(|| Instant::now() + WITHIN);
+    let report = run_tests(plugins, options, until, &mut |progress| {
         let text = teller.tell(&progress);
         if told.is_ok() && !text.is_empty() {
             told = print(&text);

@@ -37,6 +37,7 @@ mod plugin_logs;
 mod plugin_preview;
 mod plugin_routes;
 mod plugin_versions;
+mod plugin_tests;
 mod plugin_upload;
 mod plugins;
 mod problem;

@@ -20,7 +20,7 @@ const SETTINGS: &[(&str, &str)] = &[
 }
 "#,
     ),
-    (".luaurc", "{\n  \"languageMode\": \"nonstrict\",\n  \"globals\": [\"panotti\"]\n}\n"),
+    (".luaurc", "{\n  \"languageMode\": \"nonstrict\",\n  \"globals\": [\"panotti\"],\n  \"aliases\": { \"panotti\": \".panotti\" }\n}\n"),
     (
         ".vscode/settings.json",
         r#"{
@@ -42,8 +42,15 @@ pub struct Written {
     pub kept: Vec<PathBuf>,
 }
 
-fn stubs() -> [(&'static str, String); 2] {
-    [("panotti.d.luau", sealed(&definitions())), ("panotti.meta.lua", sealed(&meta()))]
+/// What `require("@panotti/test")` gives, for checkers that follow the alias of `.luaurc`.
+const TEST: &str = "-- Of tests alone.\nlocal test: Test = nil :: any\nreturn test\n";
+
+fn stubs() -> [(&'static str, String); 3] {
+    [
+        ("panotti.d.luau", sealed(&definitions())),
+        ("panotti.meta.lua", sealed(&meta())),
+        ("test.luau", sealed(TEST)),
+    ]
 }
 
 /// Writes everything into `root`; what is there and was not written by a server stays as it is.
@@ -103,14 +110,14 @@ mod tests {
     fn what_somebody_has_edited_stays() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join(".panotti/panotti.d.luau");
-        assert_eq!(write(root.path()).unwrap().stubs.len(), 2);
+        assert_eq!(write(root.path()).unwrap().stubs.len(), 3);
         let fresh = fs::read_to_string(&path).unwrap();
         let edited = fresh.replacen("export type", "-- mine\nexport type", 1);
         fs::write(&path, &edited).unwrap();
         refresh(&[root.path().to_owned()]);
         let again = write(root.path()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), edited);
-        assert!(again.kept.contains(&path) && again.stubs.len() == 1 && again.made.is_empty(), "{again:?}");
+        assert!(again.kept.contains(&path) && again.stubs.len() == 2 && again.made.is_empty(), "{again:?}");
         fs::write(&path, sealed("-- of an older server\n")).unwrap();
         refresh(&[root.path().to_owned()]);
         assert_eq!(fs::read_to_string(&path).unwrap(), fresh);

@@ -6,6 +6,7 @@ use crate::plugins::drafts::{DraftCheck, DraftView};
 use crate::plugins::manager::{Edited, Preview, ReplayView, Uploaded};
 use crate::plugins::manager::{RollbackDone, VersionDetail, VersionDiff, VersionView};
 use crate::plugins::sources::SourceFile;
+use crate::plugins::testing::TestReport;
 
 use crate::http::openapi::bodies::*;
 use crate::http::openapi::schema::{items, of, page};
@@ -14,7 +15,7 @@ use crate::http::route::Gives::{Diff, Json, Media, Nothing};
 use crate::http::route::Takes::{self, JsonOrNothing};
 use crate::http::route::{Route, delete, get, post, put};
 use crate::http::{
-    plugin_drafts, plugin_files, plugin_preview, plugin_upload, plugin_versions, plugins, traces,
+    plugin_drafts, plugin_files, plugin_preview, plugin_tests, plugin_upload, plugin_versions, plugins, traces,
 };
 
 use super::fails::{DRAFT_FAULTS, DRAFT_PUBLISH_FAULTS, FILE_FAULTS, UPLOAD_FAULTS};
@@ -57,6 +58,8 @@ pub(super) fn routes() -> Vec<Route> {
             .gives(200, Json(of::<DraftCheck>)).fails(&[PluginNotFound, NotFound, Conflict]),
         post("/api/v1/plugins/{id}/preview", "previewPlugin", plugin_preview::preview, "Runs the last calls of a plugin on its files as they would be, beside the ones that run, in VMs that are thrown away: what would be refused, returned, written, told or fail otherwise.")
             .takes(Takes::Json(plugin_preview::preview_ask)).gives(200, Json(of::<Preview>)).fails(&[PluginNotFound, NotFound, Conflict, PluginLoadFailed]),
+        post("/api/v1/plugins/{id}/test", "testPlugin", plugin_tests::test, "Runs the tests that lie in a plugin's folder, in a process of their own over folders that are thrown away: the plugin that runs, its data and the world are not touched. No case is begun after 60 seconds (`cut` is true then); one such run at a time.")
+            .takes(JsonOrNothing(plugin_tests::test_ask)).gives(200, Json(of::<TestReport>)).fails(&[PluginNotFound, Conflict, PluginTimeout]),
         post("/api/v1/plugins/{id}/draft/publish", "publishPluginDraft", plugin_drafts::publish, "Makes the draft of a plugin live, all its files at once; it is gone then. Refused when somebody else has changed the same files, and when it does not load.")
             .query(plugin_drafts::FORCE).query(plugin_files::NOTE).gives(200, Json(of::<Edited>)).fails(DRAFT_PUBLISH_FAULTS),
         get("/api/v1/plugins/{id}/versions", "listPluginVersions", plugin_versions::list, "Lists the versions of a plugin's files that went live, newest first; `live` marks the one that runs.")

@@ -23,6 +23,7 @@ mod preview;
 mod registry;
 mod replay;
 mod routes;
+mod run_tests;
 mod scan;
 mod schedules;
 mod seen;
@@ -169,6 +170,8 @@ struct Shared {
     worse: (UnboundedSender<versions::Worse>, Mutex<Option<UnboundedReceiver<versions::Worse>>>),
     /// Places of drafts that are checked.
     checking: tokio::sync::Semaphore,
+    /// The place of tests that are run.
+    testing: tokio::sync::Semaphore,
     /// Files of which a preview was seen.
     previewed: preview::Previewed,
     stopping: AtomicBool,
@@ -215,6 +218,7 @@ impl Manager {
             schedules: Arc::default(),
             worse: (worse.0, Mutex::new(Some(worse.1))),
             checking: tokio::sync::Semaphore::new(CHECKS),
+            testing: tokio::sync::Semaphore::new(1),
             previewed: preview::Previewed::default(),
             stopping: AtomicBool::new(false),
             runtime: OnceLock::new(),

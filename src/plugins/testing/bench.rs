@@ -77,7 +77,7 @@ impl Bench {
         let scratch = Scratch::new().map_err(Error::internal)?;
         let world = StandIn::new(wanted.now_us, wanted.seed);
         let mut settings = desk.settings(scratch.path());
-        let env: Vec<(String, String)> = std::env::vars().filter(|(name, _)| !name.contains("__")).collect();
+        let env = desk.env.clone();
         let readable = PluginEnv::new(env.clone(), &settings.plugin_env);
         let root = scratch.path().join("plugins");
         fs::create_dir_all(&root).map_err(Error::internal)?;

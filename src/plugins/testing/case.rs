@@ -315,3 +315,28 @@ fn broken(error: Error) -> TestFailure {
 pub(super) fn no_config() -> Arc<Value> {
     Arc::new(json!(Map::new()))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::hooks::catalogue::Payload;
+
+    /// The module that tests require.
+    const MODULE: &str = include_str!("../../../scripts/testing/test.luau");
+
+    #[test]
+    fn what_tests_make_has_the_fields_that_hooks_are_given() {
+        for (name, payload) in [
+            ("clip", Payload::Clip),
+            ("recording", Payload::Recording),
+            ("request", Payload::Request),
+            ("response", Payload::Response),
+        ] {
+            let start = MODULE.find(&format!("function t.{name}(")).expect("the function");
+            let body = &MODULE[start..start + MODULE[start..].find("\nend\n").expect("its end")];
+            for (field, ..) in payload.fields() {
+                let is_there = body.contains(&format!("{field} = ")) || body.contains(&format!("\"{field}\""));
+                assert!(is_there, "t.{name} has no {field}");
+            }
+        }
+    }
+}

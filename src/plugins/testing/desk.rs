@@ -22,6 +22,8 @@ use super::scratch::Scratch;
 pub(super) struct Desk {
     /// What the scripts of tests are given; what of it waits never comes back, and they may not use it.
     pub(super) services: Services,
+    /// The variables that manifests may read.
+    pub(super) env: Vec<(String, String)>,
     settings: Arc<Settings>,
     template: Vec<u8>,
     _runtime: Runtime,
@@ -30,7 +32,11 @@ pub(super) struct Desk {
 
 impl Desk {
     /// Makes the database that others are copies of.
-    pub(super) fn new(settings: &Arc<Settings>, clock: &SharedClock) -> Result<Self> {
+    pub(super) fn new(
+        settings: &Arc<Settings>,
+        env: &[(String, String)],
+        clock: &SharedClock,
+    ) -> Result<Self> {
         let scratch = Scratch::new().map_err(Error::internal)?;
         let path = scratch.path().join("template.db");
         let empty = Store::open(&options(&path))?;
@@ -44,7 +50,9 @@ impl Desk {
             services_in(&settings, &template, clock)?
         };
         let settings = Arc::clone(settings);
-        Ok(Desk { services, settings, template, _runtime: runtime, _scratch: scratch })
+        // A test says itself what its config is.
+        let env = env.iter().filter(|(name, _)| !name.contains("__")).cloned().collect();
+        Ok(Desk { services, env, settings, template, _runtime: runtime, _scratch: scratch })
     }
 
     /// The settings of a server below `folder`, which reaches nothing outside of it.

@@ -6,6 +6,7 @@
 //! waits for the clock, and moves it. `report` and `junit` tell what came of it.
 
 mod acts;
+mod apart;
 mod bench;
 mod case;
 mod desk;
@@ -20,6 +21,7 @@ mod stage;
 mod watched;
 mod wav;
 
+pub use apart::{Told, WITHIN, run_apart};
 pub use find::{TestFiles, files_of};
 pub use junit::junit;
 pub use report::{PluginTests, TestCase, TestFailure, TestFile, TestReport, TestSummary};

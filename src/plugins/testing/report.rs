@@ -1,6 +1,6 @@
 //! What came of tests.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -8,7 +8,7 @@ use crate::error::ScriptFault;
 use crate::lua::replay::LogLine;
 
 /// What came of a run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TestReport {
     /// Where chance began; the same number gives the same run.
     pub seed: u64,
@@ -19,7 +19,7 @@ pub struct TestReport {
 }
 
 /// The tests of one plugin.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PluginTests {
     /// Its name.
     pub plugin: String,
@@ -28,7 +28,7 @@ pub struct PluginTests {
 }
 
 /// The tests of one file.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TestFile {
     /// Its path in the plugin's folder.
     pub file: String,
@@ -39,7 +39,7 @@ pub struct TestFile {
 }
 
 /// One case.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TestCase {
     /// What it is called.
     pub name: String,
@@ -57,7 +57,7 @@ pub struct TestCase {
 }
 
 /// Why a case failed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TestFailure {
     /// What is wrong, in a line.
     pub message: String,
@@ -76,7 +76,7 @@ pub struct TestFailure {
 }
 
 /// How many there were.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TestSummary {
     /// Plugins that have tests.
     pub plugins: usize,

@@ -25,6 +25,8 @@ use super::report::{PluginTests, TestCase, TestFailure, TestFile, TestReport};
 pub struct TestOptions {
     /// Limits of plugins, and where others lie.
     pub settings: Arc<Settings>,
+    /// The variables that manifests may read; those that set single values of a config are passed over.
+    pub env: Vec<(String, String)>,
     /// Only cases with this text in `<plugin>/<file>: <name>`.
     pub filter: Option<String>,
     /// Where chance begins.
@@ -77,7 +79,7 @@ pub fn run(
         }
         let desk = match &mut desk {
             Some(desk) => desk,
-            none => none.insert(Desk::new(&options.settings, &clock)?),
+            none => none.insert(Desk::new(&options.settings, &options.env, &clock)?),
         };
         let plan = Plan {
             desk,
@@ -149,8 +151,7 @@ fn roots(folder: &Path, options: &TestOptions) -> Vec<PathBuf> {
 
 /// The config that a file of tests sees when it requires the plugin's own modules.
 fn config(name: &str, files: &TestFiles, options: &TestOptions) -> Arc<Value> {
-    let env =
-        PluginEnv::new(std::env::vars().filter(|(it, _)| !it.contains("__")), &options.settings.plugin_env);
+    let env = PluginEnv::new(options.env.iter().cloned(), &options.settings.plugin_env);
     let snapshot = Snapshot::of(files.plugin.clone());
     match manifest::read(name, &snapshot, &env, &options.settings.limit_rules()) {
         Ok(manifest) => {

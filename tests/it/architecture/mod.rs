@@ -26,7 +26,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("events", &["store", "hooks"]),
     ("services", &["store", "events", "hooks", "media", "net"]),
     ("lua", &["services", "hooks", "media", "net", "process"]),
-    ("plugins", &["lua", "services", "hooks", "events", "store"]),
+    // Their tests run in a process of their own.
+    ("plugins", &["lua", "services", "hooks", "events", "store", "process"]),
     ("http", &["services", "plugins", "hooks", "events"]),
     ("app", ALL),
     ("cli", ALL),

@@ -68,6 +68,23 @@ fn the_tests_of_every_template_go_well() {
 }
 
 #[test]
+fn the_tests_of_the_guide_go_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let with_tests = |it: &crate::guide::Plugin| it.files.iter().any(|(file, _)| file.starts_with("tests/"));
+    let plugins: Vec<_> = crate::guide::plugins().into_iter().filter(|(_, it)| with_tests(it)).collect();
+    assert!(!plugins.is_empty());
+    for (name, plugin) in &plugins {
+        for (file, text) in &plugin.files {
+            let path = folder.path().join("user_plugins").join(name).join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+    }
+    let (code, out, told) = run(folder.path(), &["test"]);
+    assert_eq!(code, Some(0), "{out}{told}");
+}
+
+#[test]
 fn what_goes_wrong_is_told_with_file_line_and_difference() {
     let folder = tempfile::tempdir().unwrap();
     let path = source("tests/it/testing/wrong");

@@ -1,3 +1,4 @@
+---@type Test
 local t = require("@panotti/test")
 
 t.case("the client waits as long as the setup lasts", function()

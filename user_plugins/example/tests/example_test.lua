@@ -1,3 +1,4 @@
+---@type Test
 local t = require("@panotti/test")
 
 t.case("a recording is noted, and one with a refused title is not made", function()

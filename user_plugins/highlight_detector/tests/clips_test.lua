@@ -1,3 +1,4 @@
+---@type Test
 local t = require("@panotti/test")
 
 t.case("the loud part of a clip's sound is written into its metadata", function()

@@ -1,4 +1,5 @@
 -- The arithmetic by itself: no host is needed for it.
+---@type Test
 local t = require("@panotti/test")
 local loud = require("lib.loud")
 

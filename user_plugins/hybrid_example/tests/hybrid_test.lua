@@ -1,3 +1,4 @@
+---@type Test
 local t = require("@panotti/test")
 
 t.case("the work is done in another VM and its result is kept", function()

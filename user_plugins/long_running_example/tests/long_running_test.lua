@@ -1,3 +1,4 @@
+---@type Test
 local t = require("@panotti/test")
 
 t.case("the hook returns at once, and the work goes on", function()

@@ -1,4 +1,5 @@
 -- Run with `panotti test {{name}}`. Each case gets a server of its own; nothing here reaches the real one.
+---@type Test
 local t = require("@panotti/test")
 
 t.case("a word in the title becomes a tag", function()

@@ -1,4 +1,5 @@
 -- Run with `panotti test {{name}}`. Each case gets a server of its own; nothing here reaches the real one.
+---@type Test
 local t = require("@panotti/test")
 
 t.case("a recording with a refused word in its title does not start", function()

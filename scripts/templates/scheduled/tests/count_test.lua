@@ -1,4 +1,5 @@
 -- Run with `panotti test {{name}}`. The clock stands still until a case moves it; an hour costs nothing.
+---@type Test
 local t = require("@panotti/test")
 
 t.case("the clips are counted after every_seconds", function()

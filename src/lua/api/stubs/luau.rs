@@ -8,12 +8,15 @@ use crate::hooks::catalogue::Payload;
 use super::super::MODULES;
 use super::{Body, Entry, Tags, TypeDecl, type_name};
 
+/// What `require("@panotti/test")` gives.
+const TEST: &str = include_str!("../../../../scripts/testing/test.d.luau");
+
 const COMMON: &str = include_str!("../common.d.luau");
 
 /// The whole text, without the line that seals it.
 pub fn definitions() -> String {
     let mut out = String::new();
-    for decl in all_types() {
+    for decl in all_types().into_iter().chain(test_types()) {
         let _ = writeln!(out, "{}", render(&decl));
     }
     let fields: Vec<_> = MODULES
@@ -35,6 +38,11 @@ pub fn all_types() -> Vec<TypeDecl> {
         all.extend(TypeDecl::read_all(module.types));
     }
     all
+}
+
+/// What tests are written with.
+pub(super) fn test_types() -> Vec<TypeDecl> {
+    TypeDecl::read_all(TEST)
 }
 
 /// The payloads with fields of their own.

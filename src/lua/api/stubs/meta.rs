@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use super::super::DOCS;
-use super::luau::all_types;
+use super::luau::{all_types, test_types};
 use super::signature::{Kind, Param, Signature};
 use super::{Body, Entry, TypeDecl, type_name};
 
 /// The whole text, without the line that seals it.
 pub fn meta() -> String {
     let mut out = String::from("---@meta\n");
-    for decl in all_types() {
+    for decl in all_types().into_iter().chain(test_types()) {
         out.push('\n');
         comment(&mut out, &decl.doc);
         match &decl.body {
