@@ -1609,6 +1609,65 @@ function media.subtract(path, reference_path, options) end
 ---@return { sample_rate: number, frames: number }|Failure
 function media.decode(path, options) end
 
+--- Tests of a plugin: `local t = require("@panotti/test")`, in files of tests alone.
+---@class Test
+---@field case fun(name: string, fn: fun()) One case: it runs in a fresh VM, with fresh hosts.
+---@field host fun(options?: TestHostOptions): TestHost A host: a whole server with the plugin in it, whose clock stands still.
+---@field eq fun(got: any, wanted: any, message?: string) Raises, with every difference, unless both are the same, tables in depth.
+---@field ok fun(value: any, message?: string): any Raises unless `value` is something true.
+---@field near fun(got: number, wanted: number, tolerance?: number, message?: string) Raises unless the numbers are that near to each other; 1e-6 without `tolerance`.
+---@field raises fun(fn: fun(): ...any, part?: string): string Raises unless `fn` raises, with `part` in its text; gives the text.
+---@field fail fun(message: string) Raises.
+---@field clip fun(fields?: table<string, any>): Clip A clip with all its fields, and these in their places.
+---@field recording fun(fields?: table<string, any>): Recording A recording with all its fields, and these in their places; with a duration or an end it is completed.
+---@field request fun(fields?: table<string, any>): Request A request as before_request is given it.
+---@field response fun(fields?: table<string, any>): Response An answer as after_request is given it.
+---@field null any JSON's null.
+
+--- How a host is made.
+---@class TestHostOptions
+---@field config table<string, any>? Values of the plugin's config, checked as an admin's are.
+---@field now (string|number)? The time, such as 2026-01-31T12:00:00Z, or seconds since 1970; 2026 begins without it.
+---@field seed number? Where chance begins; that of the run without it.
+---@field grants (table<string, any>|boolean)? What the plugin is granted of what it asks for: everything without it, nothing with false.
+
+--- One host of a case. Waits of the plugin cost nothing: the clock moves on to the next thing that is due.
+---@class TestHost
+---@field fire fun(self: TestHost, hook: string, payload: any): any, any Calls the handlers of a hook as the server does. A question gives what the pipeline made of `payload`; nil and why when it was refused.
+---@field emit fun(self: TestHost, event: table<string, any>): Event Publishes an event `{type, data, subject, source, priority}`, and waits until all who subscribed were told.
+---@field advance fun(self: TestHost, seconds: number) Moves the clock on; what is due meanwhile happens: timers, sleeps, schedules, retries.
+---@field now fun(self: TestHost): string The time, RFC 3339 in UTC.
+---@field request fun(self: TestHost, method: string, path: string, options?: table<string, any>): any Has one of the plugin's routes answer: `{status, headers, body, json}`. Options: query, headers, json, body.
+---@field events fun(self: TestHost, pattern?: string): Event[] The events that plugins have published, of types that fit `pattern`.
+---@field errors fun(self: TestHost): any[] The calls that have failed since this was asked last. A case with failures that nobody asked for fails.
+---@field log fun(self: TestHost): any[] What the plugin has logged: `{level, message, fields}`.
+---@field tasks fun(self: TestHost): any `{running, schedules}`: how many tasks and timers live, and when which schedule is due.
+---@field fail fun(self: TestHost, what: string, failure: any, times?: number) Lets a module (`db`) or a function (`kv.set`) of the host fail with a text or `{code, message}`; `times` times, or always.
+---@field mend fun(self: TestHost, what: string) What was made to fail works again.
+---@field reload fun(self: TestHost) Loads the plugin anew: on_unload hands its state to on_load.
+---@field set_config fun(self: TestHost, values: table<string, any>) Sets values of the config, as an admin would.
+---@field fixture fun(self: TestHost, name: string): any Runs a recorded call again, from a file below `tests/` as `GET /api/v1/traces/{id}` gives it: `{same, outcome, output, diff, diverged, …}`.
+---@field wav fun(self: TestHost, name: string, parts: any[]): string Writes a WAV into the recordings folder, of parts `{seconds, level, hz}` (level in dB; silence without it); gives its path.
+---@field http TestHttp Other servers.
+---@field process TestProcess Programs.
+---@field kv TestKv What the plugin keeps.
+
+--- Other servers, as the plugin reaches them: none, unless the test answers.
+---@class TestHttp
+---@field respond fun(self: TestHttp, pattern: string, answer: any) Answers requests that fit: an address in which `*` is anything, a method before it or not. The answer is `{status, headers, json, body, delay, error}`, or a function of the request that gives one.
+---@field requests fun(self: TestHttp): any[] The requests so far: `{method, url, headers, body, json}`.
+
+--- Programs, as the plugin runs them: none, unless the test answers.
+---@class TestProcess
+---@field respond fun(self: TestProcess, tool: string, answer: any) Runs in the place of `tool`: `{code, stdout, stderr, delay, error}`, or a function of `{tool, args, stdin}` that gives one.
+---@field runs fun(self: TestProcess): any[] The runs so far: `{tool, args, stdin}`.
+
+--- What the plugin keeps under keys.
+---@class TestKv
+---@field get fun(self: TestKv, key: string): any The value of a key.
+---@field set fun(self: TestKv, key: string, value: any) Sets a key; nil removes it.
+---@field list fun(self: TestKv, prefix?: string): string[] The keys that begin so, sorted.
+
 ---@class Panotti : Panotti_top
 ---@field on Panotti_on
 ---@field task Panotti_task
