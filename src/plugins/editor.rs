@@ -20,7 +20,10 @@ const SETTINGS: &[(&str, &str)] = &[
 }
 "#,
     ),
-    (".luaurc", "{\n  \"languageMode\": \"nonstrict\",\n  \"globals\": [\"panotti\"],\n  \"aliases\": { \"panotti\": \".panotti\" }\n}\n"),
+    (
+        ".luaurc",
+        "{\n  \"languageMode\": \"nonstrict\",\n  \"globals\": [\"panotti\"],\n  \"aliases\": { \"panotti\": \".panotti\" }\n}\n",
+    ),
     (
         ".vscode/settings.json",
         r#"{

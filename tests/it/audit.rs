@@ -36,8 +36,14 @@ fn is_act(path: &str, operation: &str) -> bool {
     let is_content = ["recordings", "clips", "uploads", "libraries"]
         .iter()
         .any(|noun| path.starts_with(&format!("/api/v1/{noun}")));
-    let thrown_away =
-        ["publishEvent", "validatePluginConfig", "previewPlugin", "testPlugin", "checkPluginDraft", "replayCallTrace"];
+    let thrown_away = [
+        "publishEvent",
+        "validatePluginConfig",
+        "previewPlugin",
+        "testPlugin",
+        "checkPluginDraft",
+        "replayCallTrace",
+    ];
     path.starts_with("/api/v1/") && !is_content && !path.contains("/x/") && !thrown_away.contains(&operation)
 }
 

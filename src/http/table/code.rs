@@ -15,7 +15,8 @@ use crate::http::route::Gives::{Diff, Json, Media, Nothing};
 use crate::http::route::Takes::{self, JsonOrNothing};
 use crate::http::route::{Route, delete, get, post, put};
 use crate::http::{
-    plugin_drafts, plugin_files, plugin_preview, plugin_tests, plugin_upload, plugin_versions, plugins, traces,
+    plugin_drafts, plugin_files, plugin_preview, plugin_tests, plugin_upload, plugin_versions, plugins,
+    traces,
 };
 
 use super::fails::{DRAFT_FAULTS, DRAFT_PUBLISH_FAULTS, FILE_FAULTS, UPLOAD_FAULTS};

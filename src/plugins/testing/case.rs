@@ -334,7 +334,8 @@ mod tests {
             let start = MODULE.find(&format!("function t.{name}(")).expect("the function");
             let body = &MODULE[start..start + MODULE[start..].find("\nend\n").expect("its end")];
             for (field, ..) in payload.fields() {
-                let is_there = body.contains(&format!("{field} = ")) || body.contains(&format!("\"{field}\""));
+                let is_there =
+                    body.contains(&format!("{field} = ")) || body.contains(&format!("\"{field}\""));
                 assert!(is_there, "t.{name} has no {field}");
             }
         }
