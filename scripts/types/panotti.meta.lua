@@ -123,6 +123,12 @@
 ---@class Panotti_on : Panotti_hooks
 ---@overload fun(name: string, fn: fun(...: any): ...any, opts?: HookOptions): Registered
 
+--- What `panotti.deny` gives: to be returned, as it is.
+---@alias Denial any
+
+--- What `panotti.respond` gives: to be returned, as it is.
+---@alias Answer any
+
 --- What stands in `panotti` itself.
 ---@class Panotti_top
 ---@field version string The server's version.
@@ -155,7 +161,7 @@ function top.deny(reason, opts) end
 --- end)
 --- ```
 ---@param response { status: number?, headers: table<string, string>?, json: any?, body: string? }
----@return Response
+---@return Answer
 function top.respond(response) end
 
 --- Waits, without holding a thread.
@@ -256,6 +262,7 @@ function task.gather_settled(...) end
 ---@param name string
 ---@param ... any
 ---@return any
+---@return Failure?
 function task.run(name, ...) end
 
 --- A lock that is free.

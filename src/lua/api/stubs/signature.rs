@@ -201,8 +201,44 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::lua::api::DOCS;
+    use crate::lua::api::stubs::{Body, all_types};
+
+    /// Every type that a type names.
+    fn named(kind: &Kind, names: &mut BTreeSet<String>) {
+        match kind {
+            Kind::Name(name) => _ = names.insert(name.clone()),
+            Kind::Optional(inner) | Kind::List(inner) | Kind::Rest(inner) => named(inner, names),
+            Kind::Either(kinds) | Kind::Both(kinds) => kinds.iter().for_each(|it| named(it, names)),
+            Kind::Map(key, value) => [key, value].into_iter().for_each(|it| named(it, names)),
+            Kind::Record(fields) => fields.iter().for_each(|it| named(&it.kind, names)),
+            Kind::Function(it) => {
+                it.params.iter().for_each(|it| named(&it.kind, names));
+                it.results.iter().for_each(|it| named(it, names));
+            }
+        }
+    }
+
+    #[test]
+    fn every_type_that_is_named_is_declared() {
+        let (mut names, mut known) = (BTreeSet::new(), BTreeSet::new());
+        for decl in all_types() {
+            known.insert(decl.name);
+            match decl.body {
+                Body::Alias(other) => named(&Kind::read(&other), &mut names),
+                Body::Record(entries) => {
+                    entries.iter().for_each(|it| named(&Kind::read(&it.signature), &mut names))
+                }
+            }
+        }
+        let luaus_own = ["any", "boolean", "buffer", "nil", "number", "string"];
+        // An analyser takes none of the definitions when one type is missing.
+        names.retain(|it| !known.contains(it) && !luaus_own.contains(&it.as_str()) && !it.starts_with('"'));
+        assert!(names.is_empty(), "{names:?}");
+    }
 
     #[test]
     fn the_number_of_arguments_is_told_by_the_signature() {
