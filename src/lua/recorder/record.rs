@@ -57,7 +57,7 @@ impl Origin {
             version: source.version.clone(),
             hash: Arc::clone(&source.hash),
             secrets: Arc::clone(secrets),
-            config: Mutex::new(fingerprint(config)),
+            config: Mutex::new(fingerprint(config, secrets.keys())),
             load: OnceLock::new(),
             call_bytes: traces.call_bytes(),
             per_mille: source.limits.trace_per_mille,
@@ -79,7 +79,7 @@ impl Origin {
 
     /// The config has changed.
     pub fn new_config(&self, config: &Value) {
-        *self.config.lock() = fingerprint(config);
+        *self.config.lock() = fingerprint(config, self.secrets.keys());
     }
 
     /// The function in a slot, once it was called.
@@ -106,9 +106,14 @@ pub struct Loaded {
     pub cut: Option<String>,
 }
 
-/// A short text that differs between configs.
-pub fn fingerprint(config: &Value) -> String {
-    blake3::hash(config.to_string().as_bytes()).to_hex()[..16].to_owned()
+/// A short text that differs between configs. It is stored: what is secret has no part in it, or a short secret could be
+/// guessed from it.
+pub fn fingerprint(config: &Value, secret_keys: &[String]) -> String {
+    let mut open = config.clone();
+    if let Value::Object(fields) = &mut open {
+        fields.retain(|key, _| !secret_keys.contains(key));
+    }
+    blake3::hash(open.to_string().as_bytes()).to_hex()[..16].to_owned()
 }
 
 /// What one call carries.
@@ -210,4 +215,18 @@ impl Record {
 /// Numbers that follow each other, far from each other.
 fn mixed(number: i64) -> u64 {
     number.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_cannot_be_guessed_from_the_fingerprint_of_a_config() {
+        let of = |config: Value| fingerprint(&config, &["pin".to_owned()]);
+        assert_eq!(of(json!({ "level": 1, "pin": "1234" })), of(json!({ "level": 1, "pin": "5678" })));
+        assert_ne!(of(json!({ "level": 1, "pin": "1234" })), of(json!({ "level": 2, "pin": "1234" })));
+    }
 }

@@ -84,7 +84,7 @@ impl Manager {
             ReplayCode::Files(files) => self.with_files(&slot, files).await?,
         };
         let source = self.replay_source(&slot, &prepared, trace);
-        let config = fingerprint(&source.config);
+        let config = fingerprint(&source.config, &source.secret_keys);
         let hash = prepared.snapshot.hash.to_string();
         let why = match trace.format {
             FORMAT => trace.why_not_replayable(),
