@@ -224,3 +224,38 @@ fn a_test_is_no_part_of_what_runs() {
     let rescan = server.post("/api/v1/plugins/rescan", json!({})).expect(200);
     assert_eq!((&rescan["reloaded"], &rescan["failed"], hash()), (&json!([]), &json!([]), before));
 }
+
+#[test]
+fn what_a_plugin_depends_on_runs_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in [
+        ("cal/plugin.yaml", "version: '1.0.0'\n"),
+        ("cal/init.lua", "panotti.export('busy', function(day) return day == 'monday' end)"),
+        ("user/plugin.yaml", "dependencies: [cal >=1.0]\n"),
+        (
+            "user/init.lua",
+            "local cal = panotti.import('cal')
+            panotti.on.before_recording_start(function(recording)
+                if cal.busy(recording.title) then return panotti.deny('busy') end
+            end)",
+        ),
+        (
+            "user/tests/user_test.lua",
+            "local t = require('@panotti/test')
+            t.case('asks the calendar', function()
+                local _, refused = t.host():fire('before_recording_start', t.recording({ title = 'monday' }))
+                t.eq(refused.message, 'busy')
+            end)",
+        ),
+    ] {
+        let path = folder.path().join("user_plugins").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let (code, out, told) = run(folder.path(), &["test"]);
+    assert_eq!(code, Some(0), "{out}{told}");
+    fs::remove_dir_all(folder.path().join("user_plugins/cal")).unwrap();
+    let (code, out, _) = run(folder.path(), &["test"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("the plugin does not load: it depends on `cal`"), "{out}");
+}
