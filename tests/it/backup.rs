@@ -220,6 +220,11 @@ fn there_is_one_backup_at_a_time_and_ctrl_c_leaves_nothing_of_it() {
     let told = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(out.status.code() == Some(1) && told.contains("nothing of the backup is kept"), "{told}");
     assert!(out.stdout.is_empty());
+    let ended = wait_for("the act", || {
+        let acts = server.get("/api/v1/audit?action=backup.end").expect(200);
+        acts["items"].as_array().unwrap().first().cloned()
+    });
+    assert_eq!(ended["outcome"], "failed", "{ended}");
     let folder = server.folder().join("data/backups");
     wait_for("the end of it", || (std::fs::read_dir(&folder).unwrap().count() == 0).then_some(()));
     std::fs::remove_file(server.folder().join("data/plugins/keeper/files/large")).unwrap();

@@ -132,8 +132,11 @@ pub async fn start(services: &Services, actor: &str) -> Result<Backup> {
                 json!({ "error": why })
             }
         };
+        let outcome = made.is_err().then_some(audit::FAILED);
         end(&own, made.err());
-        if let Err(error) = note(&own, &actor, "backup.end", &label.id, detail).await {
+        let subject = Some(format!("backup/{}", label.id));
+        let noted = audit::note_outcome(&own, &actor, "backup.end", subject, outcome, detail).await;
+        if let Err(error) = noted {
             log::warn!("the end of a backup is not in the audit log: {error}");
         }
     };
