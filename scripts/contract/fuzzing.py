@@ -83,7 +83,7 @@ def run(server, folder, scope, examples, seed):
     report.write_text(done.stdout)
     counted = re.search(r"(\d[\d ,]*) generated", done.stdout)
     cases = counted.group(1) if counted else "?"
-    failures = re.search(r"(\d+) found (\d+) unique failures", done.stdout)
+    failures = re.search(r"(\d+) found (\d+) unique failures?", done.stdout)
     found = failures.group(2) if failures else ("0" if done.returncode == 0 else "?")
     well = done.returncode == 0 and server.is_alive()
     if not server.is_alive():

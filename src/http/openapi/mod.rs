@@ -101,7 +101,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     }
     for name in &route.headers {
         parameters.push(json!({
-            "name": name, "in": "header", "required": false,
+            "name": name, "in": "header", "required": *name == "X-HTTP-Method-Override",
             "description": header_doc(name, &route.method), "schema": header_schema(name),
         }));
     }
