@@ -62,10 +62,12 @@ impl Keyring {
     /// # Errors
     /// The key file cannot be read or made.
     pub fn seal(&self, row: &str, text: &str) -> Result<String> {
-        match self.keys()?.keys.first() {
-            Some(key) => key.seal(row, text),
-            None => self.make()?.seal(row, text),
+        let mut keys = self.keys()?;
+        if keys.keys.is_empty() {
+            keys = self.make()?;
         }
+        let key = keys.keys.first().ok_or_else(|| Error::internal("there is no key"))?;
+        key.seal(row, text)
     }
 
     /// Opens what was sealed for one row.
@@ -121,17 +123,21 @@ impl Keyring {
         Ok(keys)
     }
 
-    fn make(&self) -> Result<Key> {
+    fn make(&self) -> Result<Arc<Keys>> {
         let mut kept = self.0.keys.lock();
+        // Somebody may have been first.
+        if let Some(keys) = &*kept {
+            return Ok(Arc::clone(keys));
+        }
         let bytes = new_key()?;
         file::write_new(&self.0.file, &bytes)?;
         log::warn!(
             "a key for secret values was made: {}. Backups do not hold it: keep a copy of it apart from them",
             self.0.file.display()
         );
-        let keys = vec![Key::new(&bytes)];
-        *kept = Some(Arc::new(Keys { keys, place: self.0.file.display().to_string() }));
-        Ok(Key::new(&bytes))
+        let keys = Arc::new(Keys { keys: vec![Key::new(&bytes)], place: self.0.file.display().to_string() });
+        *kept = Some(Arc::clone(&keys));
+        Ok(keys)
     }
 
     /// The key file.

@@ -29,6 +29,24 @@ fn the_key_file_is_made_with_the_first_secret_and_for_its_owner_alone() {
 }
 
 #[test]
+fn secrets_that_come_at_once_on_a_fresh_server_are_sealed_with_one_key() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let keyring = Keyring::of(&settings(&folder, ""));
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    let sealed = keyring.seal("row", "hunter2").unwrap();
+                    assert!(keyring.is_current(&sealed));
+                });
+            }
+        });
+    }
+}
+
+#[test]
 fn what_was_changed_or_moved_to_another_row_does_not_open() {
     let folder = tempfile::tempdir().unwrap();
     let keyring = Keyring::of(&settings(&folder, ""));
