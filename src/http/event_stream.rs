@@ -1,30 +1,22 @@
 //! The journal as server-sent events: what a client missed, then what is told, as fast as the client takes it.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use actix_web::http::{Method, header};
 use bytes::Bytes;
 use futures_util::stream;
 use serde_json::json;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use crate::error::{Code, Error, Result};
-use crate::events::{EventStream, StreamPlace, Streamed};
+use crate::error::{Code, Result};
+use crate::events::{EventStream, Streamed};
 use crate::model::event::Event;
-use crate::services::{Services, tokens};
 
 use super::call::{Call, scope};
 use super::events;
 use super::query::{Kind, Param, param};
+use super::sse::{self, CHECK, Listener, RETRY_MS};
 
-/// A stream with nothing to tell says that it is there.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How often the key is looked at again.
-const CHECK: Duration = Duration::from_secs(2);
-/// A client that lost the connection waits so long.
-const RETRY_MS: u64 = 2000;
 /// Events are sent together up to so many bytes.
 const PIECE: usize = 32 << 10;
 
@@ -45,64 +37,37 @@ pub(super) const STREAM: &[Param] = &[
 /// Streams events until the client goes, the key ends or the server stops.
 pub(super) async fn stream(call: Call<scope::EventsRead>) -> Result<HttpResponse> {
     let filter = events::filter(&call)?;
-    let after = match call.header("Last-Event-ID")?.map(str::trim) {
-        None | Some("") => call.query.whole("last_event_id"),
-        Some(sent) => {
-            let place = sent.parse::<i64>().ok().filter(|it| *it >= 0);
-            let detail = "The header Last-Event-ID must be the sequence of an event: a whole number from 0.";
-            Some(place.ok_or_else(|| Error::new(Code::BadHeader, detail))?)
-        }
-    };
-    let services = call.state.services.clone();
-    let place = services.streams.enter()?;
+    let after = sse::goes_on_after(&call, "the sequence of an event")?;
+    let listener = Listener::of(&call)?;
+    let services = &call.state.services;
     let following = EventStream::open(&services.store, &services.journal, filter, after).await?;
     let live = Live {
         following,
-        place,
-        services,
-        token: call.token.as_ref().map(|it| it.id.clone()).unwrap_or_default(),
+        listener,
         named: call.query.get("event_name") != Some("message"),
         waiting: Vec::new().into_iter(),
         told: None,
-        spoke: Instant::now(),
-        checked: Instant::now(),
     };
-    let mut response = HttpResponse::Ok();
-    response
-        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        // A proxy that collects answers would hold the events back.
-        .insert_header(("x-accel-buffering", "no"));
-    if call.req.method() == Method::HEAD {
-        return Ok(response.finish());
-    }
-    let pieces = stream::unfold(live, |mut live| async move {
-        let piece = live.piece().await?;
-        Some((Ok::<_, Infallible>(piece), live))
-    });
-    Ok(response.streaming(Box::pin(pieces)))
+    let pieces = stream::unfold(live, |mut live| async move { Some((live.piece().await?, live)) });
+    Ok(sse::answer(call.req.method(), pieces))
 }
 
 /// One stream. It is asked for a piece when the connection has room for one.
 struct Live {
     following: EventStream,
-    place: StreamPlace,
-    services: Services,
-    token: String,
+    listener: Listener,
     named: bool,
     /// Read, and not sent yet: one page at most.
     waiting: std::vec::IntoIter<(i64, Event)>,
     /// The last id the client was told.
     told: Option<i64>,
-    spoke: Instant,
-    checked: Instant,
 }
 
 impl Live {
     /// What is sent next; none = the stream ends.
     async fn piece(&mut self) -> Option<Bytes> {
         loop {
-            if self.place.has_ended() || !self.key_works() {
+            if self.listener.place.has_ended() || !self.listener.key_works() {
                 return None;
             }
             if self.told.is_none() {
@@ -118,7 +83,7 @@ impl Live {
                 return Some(piece);
             }
             let next = tokio::select! {
-                () = self.place.ended() => return None,
+                () = self.listener.place.ended() => return None,
                 next = timeout(CHECK, self.following.next()) => next,
             };
             match next {
@@ -135,7 +100,7 @@ impl Live {
                     log::error!("a stream of events ends: {error} {:?}", error.source);
                     return None;
                 }
-                Err(_) if self.spoke.elapsed() >= HEARTBEAT => return Some(self.heartbeat()),
+                Err(_) if self.listener.wants_heartbeat() => return Some(self.heartbeat()),
                 Err(_) => {}
             }
         }
@@ -168,16 +133,6 @@ impl Live {
 
     fn say(&mut self, at: i64, text: String) -> Bytes {
         self.told = Some(at);
-        self.spoke = Instant::now();
-        Bytes::from(text)
-    }
-
-    /// Whether the key the stream was opened with still works; looked up now and then.
-    fn key_works(&mut self) -> bool {
-        if self.checked.elapsed() < CHECK {
-            return true;
-        }
-        self.checked = Instant::now();
-        tokens::still_works(&self.services, &self.token)
+        self.listener.say(text)
     }
 }

@@ -48,6 +48,7 @@ mod route;
 mod router;
 mod schedules;
 mod server;
+mod sse;
 mod state;
 mod table;
 mod tokens;

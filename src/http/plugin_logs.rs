@@ -1,40 +1,32 @@
 //! What plugins say, and what the server says of them: the last lines, and lines as they come.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use actix_web::http::{Method, header};
 use bytes::Bytes;
 use futures_util::stream;
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use crate::error::{Code, Error, Result};
-use crate::events::StreamPlace;
+use crate::error::Result;
 use crate::model::log_line::LogLevel;
+use crate::services::Services;
 use crate::services::plugin_logs::{PluginLog, WantedLines};
-use crate::services::{Services, tokens};
 
 use super::call::{Call, scope};
 use super::query::{Kind, Param, param};
 use super::reply;
+use super::sse::{self, CHECK, Listener, RETRY_MS};
 
 /// Lines an answer holds when nobody says how many, and at most.
 const DEFAULT_LIMIT: i64 = 100;
 const MAX_LIMIT: i64 = 1000;
-/// A stream with nothing to tell says that it is there.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How often the key is looked at again.
-const CHECK: Duration = Duration::from_secs(2);
 /// Lines that come together are sent together.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Lines that are sent at once.
 const PIECE: usize = 200;
-/// A client that lost the connection waits so long.
-const RETRY_MS: u64 = 2000;
 
 /// Which lines.
 pub(super) const FILTERS: &[Param] = &[
@@ -84,16 +76,9 @@ pub(super) async fn list(call: Call<scope::PluginsRead>) -> Result<HttpResponse>
 /// Lines as they come, until the client goes, the plugin is deleted, the key ends or the server stops.
 pub(super) async fn stream(call: Call<scope::PluginsRead>) -> Result<HttpResponse> {
     let wanted = WantedLines { limit: PIECE, ..wanted(&call)? };
-    let after = match call.header("Last-Event-ID")?.map(str::trim) {
-        None | Some("") => call.query.whole("last_event_id"),
-        Some(sent) => {
-            let place = sent.parse::<i64>().ok().filter(|it| *it >= 0);
-            let detail = "The header Last-Event-ID must be the id of a line: a whole number from 0.";
-            Some(place.ok_or_else(|| Error::new(Code::BadHeader, detail))?)
-        }
-    };
+    let after = sse::goes_on_after(&call, "the id of a line")?;
+    let listener = Listener::of(&call)?;
     let services = call.state.services.clone();
-    let place = services.streams.enter()?;
     let logs = &services.plugin_logs;
     let followed = wanted.plugin.as_ref().map(|it| logs.of(&it.as_str().into()));
     let news = logs.news();
@@ -113,28 +98,13 @@ pub(super) async fn stream(call: Call<scope::PluginsRead>) -> Result<HttpRespons
         wanted: WantedLines { after: Some(begin), ..wanted },
         followed,
         news,
-        place,
-        token: call.token.as_ref().map(|it| it.id.clone()).unwrap_or_default(),
+        listener,
         services,
         began: false,
         ended: false,
-        spoke: Instant::now(),
-        checked: Instant::now(),
     };
-    let mut response = HttpResponse::Ok();
-    response
-        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        // A proxy that collects answers would hold the lines back.
-        .insert_header(("x-accel-buffering", "no"));
-    if call.req.method() == Method::HEAD {
-        return Ok(response.finish());
-    }
-    let pieces = stream::unfold(live, |mut live| async move {
-        let piece = live.piece().await?;
-        Some((Ok::<_, Infallible>(piece), live))
-    });
-    Ok(response.streaming(Box::pin(pieces)))
+    let pieces = stream::unfold(live, |mut live| async move { Some((live.piece().await?, live)) });
+    Ok(sse::answer(call.req.method(), pieces))
 }
 
 /// The lines that a query means.
@@ -153,13 +123,10 @@ struct Live {
     /// The lines of the one plugin that is followed; they are closed when it is deleted.
     followed: Option<Arc<PluginLog>>,
     news: watch::Receiver<i64>,
-    place: StreamPlace,
+    listener: Listener,
     services: Services,
-    token: String,
     began: bool,
     ended: bool,
-    spoke: Instant,
-    checked: Instant,
 }
 
 impl Live {
@@ -169,10 +136,10 @@ impl Live {
             if self.ended {
                 return None;
             }
-            if self.place.has_ended() {
+            if self.listener.place.has_ended() {
                 return Some(self.end("server_stopping"));
             }
-            if !self.key_works() {
+            if !self.listener.key_works() {
                 return Some(self.end("key_ended"));
             }
             let after = self.wanted.after.unwrap_or(0);
@@ -180,7 +147,8 @@ impl Live {
                 self.began = true;
                 let data = json!({ "after": after });
                 return Some(
-                    self.say(format!("retry: {RETRY_MS}\nevent: start\nid: {after}\ndata: {data}\n\n")),
+                    self.listener
+                        .say(format!("retry: {RETRY_MS}\nevent: start\nid: {after}\ndata: {data}\n\n")),
                 );
             }
             // Seen before they are read: what is said during that wakes the next wait.
@@ -198,18 +166,18 @@ impl Live {
                 text.push_str(&format!("id: {}\ndata: {data}\n\n", line.id));
             }
             if !text.is_empty() {
-                return Some(self.say(text));
+                return Some(self.listener.say(text));
             }
             if is_closed {
                 return Some(self.end("plugin_deleted"));
             }
             tokio::select! {
-                () = self.place.ended() => {}
+                () = self.listener.place.ended() => {}
                 told = timeout(CHECK, self.news.changed()) => match told {
                     // Its sender lives as long as the services.
                     Ok(_) => tokio::time::sleep(PAUSE).await,
-                    Err(_) if self.spoke.elapsed() >= HEARTBEAT => {
-                        return Some(self.say(format!(": heartbeat\nid: {}\n\n", page.next)));
+                    Err(_) if self.listener.wants_heartbeat() => {
+                        return Some(self.listener.say(format!(": heartbeat\nid: {}\n\n", page.next)));
                     }
                     Err(_) => {}
                 },
@@ -220,20 +188,6 @@ impl Live {
     /// The last words: why nothing comes any more.
     fn end(&mut self, reason: &str) -> Bytes {
         self.ended = true;
-        self.say(format!("event: end\ndata: {}\n\n", json!({ "reason": reason })))
-    }
-
-    fn say(&mut self, text: String) -> Bytes {
-        self.spoke = Instant::now();
-        Bytes::from(text)
-    }
-
-    /// Whether the key the stream was opened with still works; looked up now and then.
-    fn key_works(&mut self) -> bool {
-        if self.checked.elapsed() < CHECK {
-            return true;
-        }
-        self.checked = Instant::now();
-        tokens::still_works(&self.services, &self.token)
+        self.listener.say(format!("event: end\ndata: {}\n\n", json!({ "reason": reason })))
     }
 }

@@ -28,7 +28,7 @@ pub struct AuditEntry {
     pub action: String,
     /// On what, such as `plugin/example`.
     pub subject: Option<String>,
-    /// How it ended: [`OK`], [`FAILED`] or [`DENIED`].
+    /// How it ended: `ok`, `failed` or `denied`.
     pub outcome: String,
     /// The request that the act was done for; stored from it.
     pub request_id: Option<String>,
