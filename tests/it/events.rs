@@ -173,11 +173,19 @@ fn cloud_events_come_in_all_three_modes_and_a_repeat_is_the_same_event() {
     send("application/cloudevents+xml", &[], json!(1)).problem(415, "unsupported_media_type");
     let refused = send("text/plain", &[], json!(1)).problem(415, "unsupported_media_type");
     let document = server.get("/api/openapi.json").expect(200);
-    let kinds = document["paths"]["/api/v1/events"]["post"]["requestBody"]["content"].as_object().unwrap();
-    assert_eq!(kinds.len(), 3, "{kinds:?}");
+    let publish = &document["paths"]["/api/v1/events"]["post"];
+    // Generators make clients that fail at every event when a list is among the schemas: it stands in words.
+    assert!(
+        publish["description"].as_str().or(publish["summary"].as_str()).unwrap().contains(batch),
+        "{publish}"
+    );
+    let kinds = publish["requestBody"]["content"].as_object().unwrap();
+    assert_eq!(kinds.len(), 2, "{kinds:?}");
+    for kind in ["application/json", "application/cloudevents+json"] {
+        assert!(kinds[kind]["schema"].is_object(), "{kind}");
+    }
     for kind in ["application/json", "application/cloudevents+json", batch] {
         assert!(refused["detail"].as_str().unwrap().contains(kind), "{refused}");
-        assert!(kinds[kind]["schema"].is_object(), "{kind}");
     }
     let found = server.get("/api/v1/events?type=shop.*").expect(200);
     assert_eq!(
