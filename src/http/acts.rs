@@ -37,6 +37,7 @@ const NONE: &[(&str, &str)] = &[
     ("deletePluginRoute", "what it does is the plugin's own business"),
     ("previewPlugin", "it runs aside and is thrown away"),
     ("testPlugin", "it runs aside and is thrown away"),
+    ("validatePlugin", "it runs aside and is thrown away"),
     ("checkPluginDraft", "it runs aside and is thrown away"),
     ("validatePluginConfig", "the values are tried and stay as they are"),
     ("replayCallTrace", "it runs aside and is thrown away"),

@@ -34,6 +34,11 @@ pub(super) enum Believed {
     Absent,
 }
 
+/// Tries aside what lies in the folder.
+pub(super) async fn validate(call: Call<scope::PluginsCode>) -> Result<HttpResponse> {
+    reply::ok(&call.state.manager.validate(call.part("id")).await?)
+}
+
 /// The files of a plugin by path.
 pub(super) async fn list(call: Call<scope::PluginsCode>) -> Result<HttpResponse> {
     let items = call.state.manager.files(call.part("id")).await?;

@@ -42,6 +42,7 @@ fn is_act(path: &str, operation: &str) -> bool {
         "previewPlugin",
         "testPlugin",
         "checkPluginDraft",
+        "validatePlugin",
         "replayCallTrace",
     ];
     path.starts_with("/api/v1/") && !is_content && !path.contains("/x/") && !thrown_away.contains(&operation)

@@ -146,6 +146,28 @@ fn a_check_tells_whether_a_draft_would_run_and_runs_nothing_live() {
 }
 
 #[test]
+fn what_lies_in_a_folder_is_validated_without_going_live() {
+    let server = start();
+    let validated = || server.post("/api/v1/plugins/greeter/validate", json!({})).expect(200);
+    let before = server.get("/api/v1/plugins/greeter").expect(200);
+    let same = validated();
+    assert_eq!(
+        (&same["ok"], &same["hash"], &same["hooks_added"]),
+        (&json!(true), &before["hash"], &json!([]))
+    );
+    // The harness does not watch the folder, so nothing but the question looks at it.
+    let file = server.folder().join("plugins/greeter/init.lua");
+    std::fs::write(&file, format!("{INIT}\npanotti.on.on_clip_captured(function(c) return c end)")).unwrap();
+    assert_eq!(validated()["hooks_added"], json!(["on_clip_captured"]));
+    std::fs::write(&file, "local x = 1\nnot_there.call()").unwrap();
+    let bad = validated();
+    assert_eq!((&bad["ok"], &bad["fault"]["line"]), (&json!(false), &json!(2)), "{bad}");
+    let after = server.get("/api/v1/plugins/greeter").expect(200);
+    assert_eq!((&after["hash"], greeted_by(&server)), (&before["hash"], json!("first")));
+    server.post("/api/v1/plugins/nobody/validate", json!({})).problem(404, "plugin_not_found");
+}
+
+#[test]
 fn the_files_of_a_plugin_are_drafted_by_a_word_in_the_query_and_a_draft_is_dropped_whole() {
     let server = start();
     let put = |headers: &[(&str, &str)], text: &str| {

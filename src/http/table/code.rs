@@ -57,6 +57,8 @@ pub(super) fn routes() -> Vec<Route> {
             .query(plugin_drafts::REVERT).headers(IF_MATCH).gives(200, Json(of::<DraftView>)).fails(DRAFT_FAULTS),
         post("/api/v1/plugins/{id}/draft/check", "checkPluginDraft", plugin_drafts::check, "Loads the draft of a plugin aside and throws it away again: whether it would run, and what for it would be called.")
             .gives(200, Json(of::<DraftCheck>)).fails(&[PluginNotFound, NotFound, Conflict]),
+        post("/api/v1/plugins/{id}/validate", "validatePlugin", plugin_files::validate, "Loads the files in the folder of a plugin aside and throws them away again: whether they would run, and what for they would be called. Nothing goes live.")
+            .gives(200, Json(of::<DraftCheck>)).fails(&[PluginNotFound, NoSuchFolder, Conflict]),
         post("/api/v1/plugins/{id}/preview", "previewPlugin", plugin_preview::preview, "Runs the last calls of a plugin on its files as they would be, beside the ones that run, in VMs that are thrown away: what would be refused, returned, written, told or fail otherwise.")
             .takes(Takes::Json(plugin_preview::preview_ask)).gives(200, Json(of::<Preview>)).fails(&[PluginNotFound, NotFound, Conflict, PluginLoadFailed]),
         post("/api/v1/plugins/{id}/test", "testPlugin", plugin_tests::test, "Runs the tests that lie in a plugin's folder, in a process of their own over folders that are thrown away: the plugin that runs, its data and the world are not touched. No case is begun after 60 seconds (`cut` is true then); one such run at a time.")

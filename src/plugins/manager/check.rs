@@ -19,6 +19,17 @@ use super::slot::{Prepared, Slot};
 use super::swap::{hooks_of, names_of};
 
 impl Manager {
+    /// Tries the files in a plugin's folder aside: whether they would run, and what for they would be called.
+    ///
+    /// # Errors
+    /// `PluginNotFound`, `NoSuchFolder`; files that do not load are no error.
+    pub async fn validate(&self, id: &str) -> Result<DraftCheck> {
+        let slot = self.registered(id)?;
+        self.not_stopping()?;
+        let files = self.files_on_disk(&slot).await?;
+        self.try_files(&slot, files).await
+    }
+
     /// Loads a plugin of these files aside and throws it away again.
     pub(super) async fn try_files(&self, slot: &Arc<Slot>, files: Files) -> Result<DraftCheck> {
         let _place = self.0.checking.acquire().await;

@@ -198,7 +198,7 @@ impl Manager {
     }
 
     /// The files in a plugin's folder that make a version.
-    pub(super) async fn files_on_disk(&self, slot: &Slot) -> Result<Files> {
+    pub(in crate::plugins::manager) async fn files_on_disk(&self, slot: &Slot) -> Result<Files> {
         let folder = slot.read(|it| it.folder.clone()).ok_or_else(|| {
             Error::new(Code::NoSuchFolder, format!("The folder of the plugin `{}` is gone.", slot.name))
         })?;
