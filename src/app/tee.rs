@@ -32,7 +32,8 @@ impl Log for Tee {
             && let Some(plugin) = self.plugin_of(record)
         {
             // A plugin that fails all the time must not fill a disk; what stops it is told in any case.
-            if record.level() > Level::Error && !plugin.server_may_say() {
+            let about_task = record.key_values().get(Key::from_str("task")).is_some();
+            if record.level() > Level::Error && !plugin.server_may_say(about_task) {
                 return;
             }
             plugin.say(LogSource::Server, record.level().into(), said(record));
@@ -92,6 +93,27 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::config::Settings;
     use crate::services::plugin_logs::WantedLines;
+
+    #[test]
+    fn tasks_that_fail_in_crowds_hide_nothing_else_that_is_said_of_a_plugin() {
+        let plugins = PluginLogs::new(Settings::default().logs, Arc::new(SystemClock));
+        plugins.of(&"bomb".into());
+        let log = env_logger::Builder::new()
+            .filter_level(log::LevelFilter::Info)
+            .target(env_logger::Target::Pipe(Box::new(std::io::sink())))
+            .build();
+        let tee = Tee { log, plugins: plugins.clone() };
+        let say = |fields: &[(&str, Kv<'_>)], text: &str| {
+            let mut record = Record::builder();
+            record.level(Level::Warn).target("panotti::lua").key_values(&fields);
+            tee.log(&record.args(format_args!("{text}")).build());
+        };
+        let task = [("plugin", Kv::from("bomb")), ("task", Kv::from(true))];
+        (0..5_000).for_each(|_| say(&task, "a task failed"));
+        say(&task[..1], "the call ran out of time");
+        let page = plugins.read(&WantedLines::of(Some("bomb".to_owned())));
+        assert_eq!(page.items.last().unwrap().message, "the call ran out of time");
+    }
 
     #[test]
     fn what_is_said_of_a_plugin_is_kept_with_its_fields_and_what_the_plugin_says_is_not_kept_twice() {

@@ -247,7 +247,7 @@ fn unconvertible(vm: &Vm, call: &CallState, fault: &ConvertFault) -> Failed {
 /// One line of the log for a task that failed.
 fn tell(vm: &Vm, call: &CallState, fault: &ScriptFault) {
     log::warn!(
-        plugin = &*vm.context.plugin, generation = vm.context.generation, hook = call.ctx.hook,
+        plugin = &*vm.context.plugin, generation = vm.context.generation, hook = call.ctx.hook, task = true,
         outcome = fault.outcome.as_str(), schedule = call.ctx.schedule.as_deref(), request_id = call.ctx.caller.request_id.as_deref(),
         correlation_id = call.ctx.caller.correlation_id.as_deref(), trace_id = fault.trace_id.as_deref();
         "{fault}"

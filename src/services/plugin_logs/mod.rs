@@ -58,6 +58,8 @@ pub struct PluginLog {
     quiet: Lane,
     /// Of what the server says.
     servers: Lane,
+    /// Of the server's, those about tasks: one call starts any number of them, and how it ended itself must be told.
+    tasks: Lane,
     closed: AtomicBool,
 }
 
@@ -154,6 +156,7 @@ impl PluginLog {
             own: Lane::default(),
             quiet: Lane::default(),
             servers: Lane::new(per_s, burst),
+            tasks: Lane::new(per_s, burst),
             closed: AtomicBool::new(false),
         }
     }
@@ -170,9 +173,9 @@ impl PluginLog {
         if is_shown { self.own.take() } else { self.quiet.take() }
     }
 
-    /// The same for a line of the server.
-    pub fn server_may_say(&self) -> bool {
-        self.servers.take()
+    /// The same for a line of the server, about a task of the plugin's or about anything else.
+    pub fn server_may_say(&self, about_task: bool) -> bool {
+        if about_task { self.tasks.take() } else { self.servers.take() }
     }
 
     /// Keeps a line.
@@ -208,7 +211,7 @@ impl PluginLog {
 
     /// How many lines there were.
     pub fn counts(&self) -> LineCounts {
-        let dropped = [&self.own, &self.quiet, &self.servers].map(Lane::dropped).iter().sum();
+        let dropped = [&self.own, &self.quiet, &self.servers, &self.tasks].map(Lane::dropped).iter().sum();
         LineCounts { said: self.kept.lock().said(), dropped }
     }
 
@@ -226,13 +229,15 @@ impl PluginLog {
             );
             self.say(LogSource::Server, LogLevel::Debug, Said { message, ..Said::default() });
         }
-        if let Some((dropped, per_s)) = self.servers.untold() {
-            let message = format!(
-                "{} of the server about this plugin dropped: there were more than {per_s} a second",
-                lines(dropped)
-            );
-            log::warn!(target: TARGET, plugin = &*self.plugin; "{message}");
-            self.say(LogSource::Server, LogLevel::Warn, Said { message, ..Said::default() });
+        for (lane, whom) in [(&self.servers, "this plugin"), (&self.tasks, "tasks of this plugin")] {
+            if let Some((dropped, per_s)) = lane.untold() {
+                let message = format!(
+                    "{} of the server about {whom} dropped: there were more than {per_s} a second",
+                    lines(dropped)
+                );
+                log::warn!(target: TARGET, plugin = &*self.plugin; "{message}");
+                self.say(LogSource::Server, LogLevel::Warn, Said { message, ..Said::default() });
+            }
         }
     }
 }
