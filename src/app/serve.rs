@@ -334,22 +334,12 @@ async fn tell_dropped(logs: PluginLogs) {
 fn lua_host(services: &Services, exports: Arc<Exporter>) -> Result<LuaHost> {
     let settings = &services.settings;
     let runtime = tokio::runtime::Handle::current();
-    let (own, background) = (services.clone(), runtime.clone());
-    let sink = move |effects, caller| {
-        let own = own.clone();
-        background.spawn(async move {
-            if let Err(err) = own.commit_effects(vec![effects], &caller).await {
-                log::error!("what a task left behind is lost: {err}");
-            }
-        });
-    };
     let options = HostOptions {
         threads: settings.lua_threads,
         in_flight_total: settings.in_flight_total,
-        sink: Arc::new(sink),
         exports,
         denied: denials::sink(services, runtime.clone()),
-        ..HostOptions::new(runtime, services.clone())
+        ..HostOptions::new(runtime, services.clone()).committing()
     };
     LuaHost::new(options).map_err(Error::internal)
 }

@@ -79,6 +79,20 @@ impl HostOptions {
             examiner: None,
         }
     }
+
+    /// The same, but that effects of tasks are committed.
+    pub fn committing(self) -> Self {
+        let (services, background) = (self.services.clone(), self.runtime.clone());
+        let sink = move |effects, caller| {
+            let services = services.clone();
+            background.spawn(async move {
+                if let Err(error) = services.commit_effects(vec![effects], &caller).await {
+                    log::error!("what a task left behind is lost: {error}");
+                }
+            });
+        };
+        HostOptions { sink: Arc::new(sink), ..self }
+    }
 }
 
 /// Recorded calls that are run again at once in the whole server: each has a VM of its own.

@@ -192,21 +192,11 @@ impl Bench {
 
 fn lua_host(services: &Services, world: &StandIn, exports: Arc<Exporter>) -> Result<LuaHost, Refusal> {
     let runtime = Handle::current();
-    let (own, background) = (services.clone(), runtime.clone());
-    let sink = move |effects, caller| {
-        let own = own.clone();
-        background.spawn(async move {
-            if let Err(err) = own.commit_effects(vec![effects], &caller).await {
-                log::error!("what a task left behind is lost: {err}");
-            }
-        });
-    };
     let options = HostOptions {
         threads: services.settings.lua_threads,
-        sink: Arc::new(sink),
         exports,
         stand_in: Some(world.clone()),
-        ..HostOptions::new(runtime, services.clone())
+        ..HostOptions::new(runtime, services.clone()).committing()
     };
     LuaHost::new(options).map_err(|fault| Refusal::from(Error::internal(fault)))
 }

@@ -5,22 +5,13 @@ use serde_json::{Map, Value, json};
 use crate::error::{Code, Error, Result};
 use crate::model::time::MissingOffset;
 use crate::model::token::Token;
-use crate::services::fields::{self, Kind, Reading, Rule};
+use crate::services::fields::{self, Reading, Rule};
 use crate::services::{Services, audit};
 
-use super::{RATE_LIMIT, rate_of};
+use super::{NAME, RATE_LIMIT, rate_of};
 
 /// What can be changed of a key.
-pub const CHANGE: &[Rule] = &[
-    Rule {
-        name: "name",
-        aliases: &[],
-        kind: Kind::Text { min: 1, max: 255 },
-        required: true,
-        doc: "What its owner calls it, 1 to 255 characters.",
-    },
-    RATE_LIMIT,
-];
+pub const CHANGE: &[Rule] = &[NAME, RATE_LIMIT];
 
 /// Changes a key, if `may` allows it; in force when this is answered. What the key has used up stays used up.
 ///

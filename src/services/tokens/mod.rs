@@ -46,13 +46,7 @@ const SCOPES: &[&str] = &[
 
 /// What makes a key.
 pub const CREATE: &[Rule] = &[
-    Rule {
-        name: "name",
-        aliases: &[],
-        kind: Kind::Text { min: 1, max: 255 },
-        required: true,
-        doc: "What its owner calls it, 1 to 255 characters.",
-    },
+    NAME,
     Rule {
         name: "scopes",
         aliases: &[],
@@ -69,6 +63,14 @@ pub const CREATE: &[Rule] = &[
     },
     RATE_LIMIT,
 ];
+
+const NAME: Rule = Rule {
+    name: "name",
+    aliases: &[],
+    kind: Kind::Text { min: 1, max: 255 },
+    required: true,
+    doc: "What its owner calls it, 1 to 255 characters.",
+};
 
 const RATE_LIMIT: Rule = Rule {
     name: "rate_limit",
