@@ -142,5 +142,5 @@ pub fn spread(mut rounds: Vec<f64>, digits: usize) -> String {
 
 /// `cargo test` runs benches once, to see that they work: little is enough then.
 pub fn is_long() -> bool {
-    std::env::args().any(|it| it == "--bench")
+    std::env::args().any(|it| it == "--bench") && !std::env::args().any(|it| it == "--test")
 }

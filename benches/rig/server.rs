@@ -1,6 +1,6 @@
 //! The real server on a folder of its own, and a plain client for it.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -35,11 +35,7 @@ impl Server {
         let data = folder.join("data");
         let _ = std::fs::remove_file(data.join("server.json"));
         let began = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_panotti"))
-            .env("PANOTTI_PORT", "0")
-            .env("PANOTTI_DATA_DIR", &data)
-            .env("PANOTTI_PLUGIN_DIRS", folder.join("plugins"))
-            .env("PANOTTI_LOG", "error")
+        let child = command(Path::new(env!("CARGO_BIN_EXE_panotti")), folder)
             .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .stderr(log)
@@ -70,9 +66,25 @@ impl Server {
     /// A connection that is kept.
     pub fn client(&self) -> Client {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client { stream: BufReader::new(stream), key: self.key.clone() }
+        Client::new(stream, &format!("Authorization: Bearer {}\r\n", self.key))
     }
+}
+
+/// What starts the server over `folder`, on a port that it chooses.
+pub fn command(binary: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(binary);
+    // What the benches are told is no setting of the server's, and those of whoever runs them are not meant.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PANOTTI_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env("PANOTTI_PORT", "0")
+        .env("PANOTTI_DATA_DIR", folder.join("data"))
+        .env("PANOTTI_PLUGIN_DIRS", folder.join("plugins"))
+        .env("PANOTTI_LOG", "error");
+    command
 }
 
 impl Drop for Server {
@@ -85,37 +97,62 @@ impl Drop for Server {
 /// One connection.
 pub struct Client {
     stream: BufReader<TcpStream>,
-    key: String,
+    headers: String,
 }
 
 impl Client {
+    /// Sends `headers`, whole lines, with each request.
+    pub fn new(stream: TcpStream, headers: &str) -> Self {
+        stream.set_nodelay(true).unwrap();
+        Client { stream: BufReader::new(stream), headers: headers.to_owned() }
+    }
+
     pub fn get(&mut self, path: &str) -> (u16, Vec<u8>) {
         self.send("GET", path, "")
     }
 
     /// Status and body.
     pub fn send(&mut self, method: &str, path: &str, body: &str) -> (u16, Vec<u8>) {
+        self.try_send(method, path, body).unwrap()
+    }
+
+    /// The same, of a server that may not be there.
+    pub fn try_send(&mut self, method: &str, path: &str, body: &str) -> Result<(u16, Vec<u8>)> {
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            self.key,
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.headers,
             body.len()
         );
-        self.stream.get_mut().write_all(head.as_bytes()).unwrap();
-        let (mut line, mut length, mut status) = (String::new(), 0, 0);
+        self.stream.get_mut().write_all(head.as_bytes())?;
+        let (mut line, mut length, mut chunked, mut status) = (String::new(), 0, false, 0);
         loop {
             line.clear();
-            self.stream.read_line(&mut line).unwrap();
+            if self.stream.read_line(&mut line)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
             let lower = line.trim().to_ascii_lowercase();
             if let Some(rest) = lower.strip_prefix("http/1.1 ") {
                 status = rest[..3].parse().unwrap();
             } else if let Some(value) = lower.strip_prefix("content-length:") {
                 length = value.trim().parse().unwrap();
+            } else if lower.starts_with("transfer-encoding:") {
+                chunked = true;
             } else if lower.is_empty() {
                 break;
             }
         }
         let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).unwrap();
-        (status, body)
+        self.stream.read_exact(&mut body)?;
+        while chunked {
+            line.clear();
+            self.stream.read_line(&mut line)?;
+            let size = usize::from_str_radix(line.trim(), 16).map_err(|_| ErrorKind::InvalidData)?;
+            let from = body.len();
+            body.resize(from + size + 2, 0);
+            self.stream.read_exact(&mut body[from..])?;
+            body.truncate(from + size);
+            chunked = size > 0;
+        }
+        Ok((status, body))
     }
 }

@@ -1,0 +1,4 @@
+routerUse((e) => {
+  if (e.request.header.get("x-bench")) sleep(1000);
+  e.next();
+});

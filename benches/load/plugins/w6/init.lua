@@ -1,0 +1,3 @@
+panotti.on.before_request(function(request)
+  if request.headers["x-bench"] then panotti.sleep(1) end
+end)
