@@ -130,8 +130,14 @@ impl<'a> Generator<'a> {
     fn run(core: Option<usize>, load: &'a Load) -> Drove {
         cores::pin(core.as_slice());
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
-        let mut it =
-            Generator { load, epoll, connections: Vec::new(), free: Vec::new(), busy: 0, drove: Drove::default() };
+        let mut it = Generator {
+            load,
+            epoll,
+            connections: Vec::new(),
+            free: Vec::new(),
+            busy: 0,
+            drove: Drove::default(),
+        };
         for at in 0..load.connections {
             let connection = it.connect(at);
             it.connections.push(connection);
@@ -145,7 +151,8 @@ impl<'a> Generator<'a> {
         let stream = TcpStream::connect(self.load.address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_nonblocking(true).unwrap();
-        epoll::add(&self.epoll, &stream, epoll::EventData::new_u64(at as u64), epoll::EventFlags::IN).unwrap();
+        epoll::add(&self.epoll, &stream, epoll::EventData::new_u64(at as u64), epoll::EventFlags::IN)
+            .unwrap();
         Connection { stream, buffer: vec![0; BUFFER], filled: 0, since: Instant::now(), next: None }
     }
 
@@ -179,7 +186,8 @@ impl<'a> Generator<'a> {
             }
             let patience = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
             events.clear();
-            if epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&patience)).is_err() {
+            if epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&patience)).is_err()
+            {
                 continue;
             }
             for event in events.drain(..) {

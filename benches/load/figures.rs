@@ -26,7 +26,8 @@ pub struct Results(Vec<Row>);
 impl Results {
     /// Adds one, and tells it.
     pub fn add(&mut self, row: Row) {
-        let told: Vec<String> = row.figures.iter().map(|(name, value)| format!("{name} {value:.1}")).collect();
+        let told: Vec<String> =
+            row.figures.iter().map(|(name, value)| format!("{name} {value:.1}")).collect();
         println!("{} {} {} {}: {}", row.workload, row.part, row.target, row.round, told.join(", "));
         self.0.push(row);
     }

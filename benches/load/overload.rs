@@ -20,9 +20,7 @@ const ADMIN: &[&str] = &["/api/v1/plugins", "/healthz", "/metrics"];
 /// POSTs whose hook computes for a millisecond: closed loop, ten times that in an open one, and after it.
 pub fn measure(bench: &Bench<'_>, target: &dyn Target) -> Vec<(&'static str, Figures)> {
     let server = bench.start(target, Plugins::Set("w5"));
-    let closed = |lasts| {
-        bench.drive(&server, server.post(), Pace::Closed, bench.options.connections, lasts)
-    };
+    let closed = |lasts| bench.drive(&server, server.post(), Pace::Closed, bench.options.connections, lasts);
     closed(bench.options.warm);
     let before = figures::of(&closed(bench.options.each));
     let rate = before["rps"] * TIMES;

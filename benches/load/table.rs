@@ -34,7 +34,11 @@ const TOLD: &[Told] = &[
         title: "W1 with a hook before the request (method, path, a header, a counter) and one after it (sets a header)",
         columns: CLOSED,
     },
-    Told { workload: "W3", title: "POST of a clip whose hook adds a tag and metadata; committed before the answer", columns: CLOSED },
+    Told {
+        workload: "W3",
+        title: "POST of a clip whose hook adds a tag and metadata; committed before the answer",
+        columns: CLOSED,
+    },
     Told {
         workload: "W4",
         title: "Start and end of a recording, with a hook each that stores an event; a request is a start or an end",
@@ -43,7 +47,12 @@ const TOLD: &[Told] = &[
     Told {
         workload: "W5",
         title: "500 GETs a second, alone and beside POSTs on 8 connections whose hook computes for 1 ms",
-        columns: &[("p50 us", "p50_us", 0), ("p99 us", "p99_us", 0), ("POSTs/s", "posts", 0), ("failed", "failed", 0)],
+        columns: &[
+            ("p50 us", "p50_us", 0),
+            ("p99 us", "p99_us", 0),
+            ("POSTs/s", "posts", 0),
+            ("failed", "failed", 0),
+        ],
     },
     Told {
         workload: "W6",
@@ -53,7 +62,11 @@ const TOLD: &[Told] = &[
     Told {
         workload: "W7",
         title: "Start with plugins that hardly do anything, from the command to the first answer; memory 2 s later",
-        columns: &[("first answer ms", "first_ms", 0), ("resident MiB", "rss_mib", 1), ("proportional MiB", "pss_mib", 1)],
+        columns: &[
+            ("first answer ms", "first_ms", 0),
+            ("resident MiB", "rss_mib", 1),
+            ("proportional MiB", "pss_mib", 1),
+        ],
     },
     Told {
         workload: "overload",
@@ -113,7 +126,8 @@ fn table(told: &Told, targets: &[Box<dyn Target>], results: &Results) -> String 
     let is_divided = parts.len() > 1;
     let headings: Vec<&str> = told.columns.iter().map(|it| it.0).collect();
     let part = if is_divided { " | " } else { "" };
-    let mut text = format!("\n**{}** {}.\n\n| {part}| {} |\n|---", told.workload, told.title, headings.join(" | "));
+    let mut text =
+        format!("\n**{}** {}.\n\n| {part}| {} |\n|---", told.workload, told.title, headings.join(" | "));
     text += &"|---".repeat(told.columns.len() + usize::from(is_divided));
     text += "|\n";
     for target in targets {
@@ -136,7 +150,9 @@ fn table(told: &Told, targets: &[Box<dyn Target>], results: &Results) -> String 
 /// Replaces the block between the marks of a page.
 pub fn replace(path: &Path, page: &str) {
     let text = std::fs::read_to_string(path).unwrap();
-    let (head, rest) = text.split_once(MARKS.0).unwrap_or_else(|| panic!("{} has no {}", path.display(), MARKS.0));
-    let (_, tail) = rest.split_once(MARKS.1).unwrap_or_else(|| panic!("{} has no {}", path.display(), MARKS.1));
+    let (head, rest) =
+        text.split_once(MARKS.0).unwrap_or_else(|| panic!("{} has no {}", path.display(), MARKS.0));
+    let (_, tail) =
+        rest.split_once(MARKS.1).unwrap_or_else(|| panic!("{} has no {}", path.display(), MARKS.1));
     std::fs::write(path, format!("{head}{}\n{page}{}{tail}", MARKS.0, MARKS.1)).unwrap();
 }

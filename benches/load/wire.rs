@@ -18,7 +18,8 @@ pub fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
         true => String::new(),
         false => format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()),
     };
-    format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Bench: 1\r\n{headers}{content}\r\n{body}").into_bytes()
+    format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Bench: 1\r\n{headers}{content}\r\n{body}")
+        .into_bytes()
 }
 
 /// The answer at the head of `bytes` and its length, when all of it has come.

@@ -50,7 +50,14 @@ impl Bench<'_> {
     }
 
     /// Drives `work` for so long from all cores of the generator.
-    pub fn drive(&self, server: &Running, work: Work, pace: Pace, connections: usize, lasts: Duration) -> Drove {
+    pub fn drive(
+        &self,
+        server: &Running,
+        work: Work,
+        pace: Pace,
+        connections: usize,
+        lasts: Duration,
+    ) -> Drove {
         drive(&self.cores.generator, &Load { address: server.address(), connections, work, pace, lasts })
     }
 
@@ -96,7 +103,8 @@ impl Bench<'_> {
 
     /// Requests that all wait for a second in a hook, at the same time.
     fn waiting(&self, target: &dyn Target) -> Vec<(&'static str, Figures)> {
-        let counts: &[(&str, usize)] = if is_long() { &[("200", 200), ("2 000", 2_000)] } else { &[("200", 200)] };
+        let counts: &[(&str, usize)] =
+            if is_long() { &[("200", 200), ("2 000", 2_000)] } else { &[("200", 200)] };
         let run = |(part, count): &(&'static str, usize)| {
             // Peers that give each waiting hook a thread or a VM are asked the smaller number alone.
             let is_too_many = *count > 200 && !matches!(target.name(), "panotti" | "nginx" | "prototype");
@@ -112,7 +120,8 @@ impl Bench<'_> {
 
     /// From the command to the first answer, and the memory two seconds later.
     fn started(&self, target: &dyn Target) -> Vec<(&'static str, Figures)> {
-        let counts: &[(&str, usize)] = if is_long() { &[("0", 0), ("10", 10), ("100", 100)] } else { &[("10", 10)] };
+        let counts: &[(&str, usize)] =
+            if is_long() { &[("0", 0), ("10", 10), ("100", 100)] } else { &[("10", 10)] };
         let run = |(part, count): &(&'static str, usize)| {
             let server = self.start(target, Plugins::Trivial(*count));
             std::thread::sleep(if is_long() { Duration::from_secs(2) } else { Duration::ZERO });
