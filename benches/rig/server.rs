@@ -35,13 +35,14 @@ impl Server {
         let data = folder.join("data");
         let _ = std::fs::remove_file(data.join("server.json"));
         let began = Instant::now();
-        let child = command(Path::new(env!("CARGO_BIN_EXE_panotti")), folder)
+        let mut child = command(Path::new(env!("CARGO_BIN_EXE_panotti")), folder)
             .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
         let port = loop {
+            assert!(child.try_wait().unwrap().is_none(), "the server ended instead of starting");
             let told = std::fs::read_to_string(data.join("server.json")).unwrap_or_default();
             let told = serde_json::from_str(&told).unwrap_or(serde_json::Value::Null);
             let port =

@@ -1,0 +1,77 @@
+//! What a request costs as the library, the journal and the number of plugins grow: `cargo bench --bench growth`. Fills a
+//! database as the product would and asks the real server, over 10³ to 10⁶ clips and as many events, then over 1 to 100
+//! plugins. Writes the plots and the section `Growth` of `docs/performance.md`. The database lies below `PANOTTI_BENCH_DIR`
+//! (default: the build's folder): 4 GiB of a real disk. A number behind `--` is the largest size; the page stays as it is then.
+#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
+
+mod asked;
+mod library;
+mod measure;
+mod page;
+mod plot;
+mod plugins;
+#[path = "../rig/mod.rs"]
+mod rig;
+mod words;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use asked::Group;
+use measure::{Series, ask, told};
+use rig::is_long;
+use rig::server::Server;
+
+/// What holds for every server that is measured: nothing is forgotten meanwhile, and the log is quiet.
+const SETTINGS: &[(&str, &str)] = &[
+    ("PANOTTI_RETENTION_EVENTS_DAYS", "0"),
+    ("PANOTTI_RETENTION_EVENTS_MAX", "0"),
+    ("PANOTTI_RETENTION_EVENTS_MIB", "0"),
+];
+
+fn main() {
+    let largest: Option<usize> = std::env::args().find_map(|it| it.parse().ok());
+    let sizes: &[usize] = if is_long() { &[1_000, 10_000, 100_000, 1_000_000] } else { &[100, 200] };
+    let sizes: Vec<usize> =
+        sizes.iter().copied().filter(|it| largest.is_none_or(|most| *it <= most)).collect();
+    let sizes = &sizes[..];
+    let time = if is_long() { Duration::from_millis(350) } else { Duration::from_millis(5) };
+    let parent = std::env::var_os("PANOTTI_BENCH_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
+    let folder = tempfile::tempdir_in(parent).unwrap();
+    let stored = stored(folder.path(), sizes, time);
+    let counts: &[usize] = if is_long() { &[1, 10, 100] } else { &[1, 2] };
+    let plugins = plugins::grown(counts, time);
+    told("clips and events stored", sizes, &stored);
+    told("plugins", counts, &plugins);
+    if is_long() && largest.is_none() {
+        page::write(sizes, &stored, counts, &plugins);
+    }
+}
+
+/// Everything that is asked, over libraries of these sizes.
+fn stored(folder: &std::path::Path, sizes: &[usize], time: Duration) -> Vec<Series> {
+    plugins::write(&folder.join("plugins/listener"), plugins::LISTENS);
+    let mut all: Vec<Series> = asked::all().into_iter().map(|it| Series::new(it.group, it.name)).collect();
+    for &size in sizes {
+        library::fill(folder, size);
+        let server = Server::start_with(folder, SETTINGS);
+        for (route, series) in asked::all().iter().zip(&mut all) {
+            series.add(size, ask(&server, route, size, time));
+        }
+        println!("measured over {size}");
+    }
+    all
+}
+
+/// The groups in the order of the page.
+pub const GROUPS: &[Group] = &[
+    Group::Clips,
+    Group::Filters,
+    Group::Sorts,
+    Group::Search,
+    Group::Journal,
+    Group::Told,
+    Group::Apart,
+    Group::Asked,
+];
