@@ -8,6 +8,7 @@ mod audit;
 mod authorisation;
 mod backup;
 mod bench;
+mod budget;
 mod check;
 mod clips;
 mod command_line;

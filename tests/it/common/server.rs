@@ -19,6 +19,7 @@ pub struct Builder {
     env: Vec<(String, String)>,
     folder: Option<Arc<tempfile::TempDir>>,
     shipped: bool,
+    under: Vec<String>,
 }
 
 impl Builder {
@@ -42,6 +43,12 @@ impl Builder {
     /// A setting, as its variable.
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.env.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// A command that runs the server's own, such as valgrind with what it is to do.
+    pub fn under(mut self, command: &[String]) -> Self {
+        self.under = command.to_vec();
         self
     }
 
@@ -99,7 +106,9 @@ impl Server {
         if builder.shipped {
             plugin_dirs.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("user_plugins"));
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_panotti"));
+        let mut words = builder.under.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_panotti")]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PANOTTI_")) {
             command.env_remove(name);
         }
