@@ -50,7 +50,8 @@ fn main() {
 fn tell(rig: &Rig, events: usize) {
     let event = Emitted {
         kind: "recording.started".to_owned(),
-        data: json!({ "id": "20250125100000_4AFEA8B6", "title": "Standup", "metadata": { "team": "blue" } }),
+        data: json!({ "id": "20250125100000_4AFEA8B6", "title": "Standup", "metadata": { "team": "blue" } })
+            .into(),
         ..Emitted::default()
     };
     let effects = Effects { events: vec![event; events], ..Effects::default() };

@@ -205,7 +205,8 @@ impl Inner {
         if !room.is_empty() {
             let (epoch, now, asked) = (self.epoch, Timestamp(self.options.clock.now_us()), room.clone());
             let most = Most { count: CLAIM_AT_ONCE, bytes: self.lanes.free_bytes().min(CLAIM_BYTES) };
-            let claimed = self.options.store.write(move |tx| tx.claim(epoch, &asked, most, now)).await?;
+            let claimed =
+                self.options.store.write_again(move |tx| tx.claim(epoch, &asked, most, now)).await?;
             count = claimed.len();
             // What was too much to hold has been given back.
             let was_short = claimed.iter().map(|it| it.bytes).sum::<usize>() * 2 >= most.bytes;

@@ -230,8 +230,11 @@ async fn what_a_dead_process_had_claimed_comes_one_after_another_and_does_not_wa
 #[tokio::test(flavor = "multi_thread")]
 async fn events_that_answer_events_end_at_the_depth() {
     let it = Journaled::with(|_| {
-        let emitted =
-            Emitted { kind: "recording.ended".into(), data: json!({"id": "echo"}), ..Emitted::default() };
+        let emitted = Emitted {
+            kind: "recording.ended".into(),
+            data: json!({"id": "echo"}).into(),
+            ..Emitted::default()
+        };
         Ok(Effects { events: vec![emitted], ..Effects::default() })
     });
     it.publish("recording/a", "a").await;

@@ -131,26 +131,32 @@ impl Journal {
     ///
     /// # Errors
     /// The store's.
-    pub fn commit_effects(&self, tx: &mut Tx, effects: Vec<PluginEffects>, caller: &Caller) -> Result<()> {
+    pub fn commit_effects(&self, tx: &mut Tx, effects: &[PluginEffects], caller: &Caller) -> Result<()> {
         let now = Timestamp(self.clock.now_us());
         for PluginEffects { plugin, effects } in effects {
-            tx.hold(effects.hold);
+            tx.hold(effects.hold.clone());
             if !effects.kv.is_empty() {
-                tx.kv_apply(&plugin, &effects.kv, now)?;
+                tx.kv_apply(plugin, &effects.kv, now)?;
             }
-            let told = caller.through(&plugin);
-            for Emitted { kind, subject, data, priority, ttl } in effects.events {
+            let told = caller.through(plugin);
+            for Emitted { kind, subject, data, priority, ttl } in &effects.events {
                 if depth(caller) > self.max_depth {
-                    let path = self.cycle(tx, caller, &kind, &plugin)?;
+                    let path = self.cycle(tx, caller, kind, plugin)?;
                     log::error!(
-                        plugin = &*plugin,
+                        plugin = &**plugin,
                         correlation_id = caller.correlation_id.as_deref().unwrap_or_default();
                         "event `{kind}` is not published: events answer each other more than limits.event_depth = {} deep: {path}",
                         self.max_depth,
                     );
                     continue;
                 }
-                let draft = EventDraft { kind, subject, data: Arc::new(data), priority, ttl };
+                let draft = EventDraft {
+                    kind: kind.clone(),
+                    subject: subject.clone(),
+                    data: Arc::clone(data),
+                    priority: *priority,
+                    ttl: *ttl,
+                };
                 self.publish_as(tx, draft, format!("plugin/{plugin}"), &told)?;
             }
         }

@@ -117,7 +117,7 @@ fn size(it: &Settled) -> usize {
 /// Whether these could be written down.
 async fn write(inner: &Arc<Inner>, settled: &[Arc<Settled>]) -> bool {
     let (own, batch) = (Arc::clone(inner), settled.to_vec());
-    let written = inner.options.store.write(move |tx| {
+    let written = inner.options.store.write_again(move |tx| {
         let mut followers = Vec::new();
         for it in &batch {
             let is_final = one(&own, tx, it)?;
@@ -188,7 +188,7 @@ fn done(
         return Ok(false);
     }
     if !effects.is_empty() && !journal.breaks(Promise::Effects) {
-        journal.commit_effects(tx, effects.to_vec(), &Caller::of_event(&it.delivery.event))?;
+        journal.commit_effects(tx, effects, &Caller::of_event(&it.delivery.event))?;
     }
     if let Some(late) = late {
         late(tx)?;
@@ -204,7 +204,7 @@ async fn effects_alone(inner: &Inner, batch: Vec<Arc<Settled>>) {
     let written = inner.options.store.write(move |tx| {
         batch.iter().try_for_each(|it| match &it.verdict {
             Verdict::Done { effects, .. } => {
-                journal.commit_effects(tx, effects.clone(), &Caller::of_event(&it.delivery.event))
+                journal.commit_effects(tx, effects, &Caller::of_event(&it.delivery.event))
             }
             _ => Ok(()),
         })

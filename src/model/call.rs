@@ -235,7 +235,7 @@ pub struct Emitted {
     /// What it is about.
     pub subject: Option<String>,
     /// What it tells.
-    pub data: Value,
+    pub data: Arc<Value>,
     /// Its lane.
     pub priority: Priority,
     /// How long after its commit it is worth telling; none = always.

@@ -158,7 +158,7 @@ impl Services {
     /// The store's.
     pub async fn commit_effects(&self, effects: Vec<PluginEffects>, caller: &Caller) -> Result<()> {
         let (journal, caller) = (self.journal.clone(), caller.clone());
-        self.store.write(move |tx| journal.commit_effects(tx, effects, &caller)).await?;
+        self.store.write_again(move |tx| journal.commit_effects(tx, &effects, &caller)).await?;
         Ok(())
     }
 

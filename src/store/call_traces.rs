@@ -150,7 +150,7 @@ impl Tx {
         self.remove_traces("plugin = ?", [plugin.into()]).map(drop)
     }
 
-    fn remove_traces(&mut self, which: &str, binds: impl IntoIterator<Item = Bind>) -> Result<usize> {
+    fn remove_traces<'a>(&mut self, which: &str, binds: impl IntoIterator<Item = Bind<'a>>) -> Result<usize> {
         let sql = format!("DELETE FROM traces WHERE {which}");
         statement::<()>(sql).binds(binds).execute(&mut self.conn).or_fail()
     }

@@ -138,7 +138,7 @@ impl Reader {
 /// A filter as SQL from the FROM clause on.
 struct Search {
     sql: String,
-    binds: Vec<Bind>,
+    binds: Vec<Bind<'static>>,
 }
 
 impl Search {
@@ -173,19 +173,19 @@ impl Search {
         for tag in &filter.tags {
             conditions
                 .push("EXISTS (SELECT 1 FROM json_each(clips.tags) AS tag WHERE tag.value = ?)".to_owned());
-            binds.push(Bind::from(tag.as_str()));
+            binds.push(Bind::from(tag.clone()));
         }
-        let mut test = |column: &str, comparison: &str, values: Vec<Bind>| {
+        let mut test = |column: &str, comparison: &str, values: Vec<Bind<'static>>| {
             // A plus sign keeps a column from choosing the index.
             let plus = if std::mem::replace(&mut driven, true) { "+" } else { "" };
             conditions.push(format!("{plus}{column} {comparison}"));
             binds.extend(values);
         };
         if let Some(id) = &filter.recording_id {
-            test("clips.recording_id", "= ?", vec![Bind::from(id.as_str())]);
+            test("clips.recording_id", "= ?", vec![Bind::from(id.clone())]);
         }
         if let Some(game) = &filter.game_name {
-            test("clips.game_name", "= ?", vec![Bind::from(game.as_str())]);
+            test("clips.game_name", "= ?", vec![Bind::from(game.clone())]);
         }
         let moment = "coalesce(clips.recorded_at, clips.created_at)";
         if filter.from.is_some() || filter.to.is_some() {

@@ -10,7 +10,7 @@ use super::json::{from_text, named, to_text};
 use super::schema::clips;
 
 /// The columns in the table's order.
-#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Queryable, Selectable, AsChangeset)]
 #[diesel(table_name = clips, treat_none_as_null = true)]
 pub(super) struct ClipRow {
     id: i64,

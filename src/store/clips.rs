@@ -13,6 +13,7 @@ use super::clip_row::ClipRow;
 use super::connection::Reader;
 use super::counters;
 use super::failure::OrFail;
+use super::json::to_text;
 use super::schema::clips;
 use super::statement::statement;
 use super::tx::Tx;
@@ -61,7 +62,36 @@ impl Tx {
     /// # Errors
     /// `Conflict` when the id is taken; internal when the recording does not exist.
     pub fn insert_clip(&mut self, clip: &Clip) -> Result<()> {
-        diesel::insert_into(clips::table).values(ClipRow::of(clip)?).execute(&mut self.conn).or_fail()?;
+        statement::<()>(
+            "INSERT INTO clips (id, title, file_path, recording_id, description, game_name, game_id, tags, metadata, \
+             file_size, duration, resolution, fps, codec, recorded_at, processed, processing_status, provenance, \
+             created_at, updated_at, owns_file, version) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(clip.id)
+        .bind(&*clip.title)
+        .bind(&*clip.file_path)
+        .bind(clip.recording_id.as_deref())
+        .bind(clip.description.as_deref())
+        .bind(clip.game_name.as_deref())
+        .bind(clip.game_id.as_deref())
+        .bind(to_text(&clip.tags)?)
+        .bind(to_text(&clip.metadata)?)
+        .bind(clip.file_size)
+        .bind(clip.duration)
+        .bind(clip.resolution.as_deref())
+        .bind(clip.fps)
+        .bind(clip.codec.as_deref())
+        .bind(clip.recorded_at.map(|it| it.0))
+        .bind(clip.processed)
+        .bind(clip.processing_status.as_str())
+        .bind(to_text(&clip.provenance)?)
+        .bind(clip.created_at.0)
+        .bind(clip.updated_at.0)
+        .bind(clip.owns_file)
+        .bind(clip.version)
+        .execute(&mut self.conn)
+        .or_fail()?;
         self.count_clip(&share_of(clip), 1);
         Ok(())
     }

@@ -17,9 +17,10 @@ pub struct Reader {
 /// `busy_timeout` comes first: the statements after it may already meet a lock.
 const EVERYWHERE: &str = "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; \
      PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;";
-/// An answer to a client is a promise that survives a power cut: hence FULL.
-const WRITER: &str =
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;";
+/// An answer to a client is a promise that survives a power cut: hence FULL. The log is folded in every 16 MB: a page that
+/// is written again and again is folded in once.
+const WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; \
+     PRAGMA wal_autocheckpoint = 4000;";
 const READER: &str = "PRAGMA query_only = ON;";
 
 impl Reader {

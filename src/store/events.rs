@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use diesel::dsl::SqlTypeOf;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::Sqlite;
 
 use crate::error::Result;
 use crate::model::event::{Event, Priority};
@@ -15,9 +18,10 @@ use super::json::{from_text, to_text};
 use super::plugin_db::{JournalPage, JournalRow};
 use super::retention;
 use super::schema::events;
+use super::statement::{Statement, statement};
 use super::tx::Tx;
 
-#[derive(Queryable, Selectable, Insertable)]
+#[derive(Queryable, Selectable)]
 #[diesel(table_name = events)]
 pub(super) struct Row {
     id: String,
@@ -35,25 +39,10 @@ pub(super) struct Row {
     traceparent: Option<String>,
 }
 
-impl Row {
-    fn of(event: &Event) -> Result<Self> {
-        Ok(Row {
-            id: event.id.clone(),
-            kind: event.kind.clone(),
-            source: event.source.clone(),
-            subject: event.subject.clone(),
-            time: event.time.0,
-            data: to_text(&event.data)?,
-            correlation_id: event.correlation_id.clone(),
-            causation_id: event.causation_id.clone(),
-            priority: event.priority.rank(),
-            depth: event.depth,
-            expires_at: event.expires_at.map(|it| it.0),
-            plugins: (!event.plugins.is_empty()).then(|| event.plugins.join(",")),
-            traceparent: event.traceparent.clone(),
-        })
-    }
+/// The types of the columns of a row, in its order.
+type Columns = SqlTypeOf<<Row as Selectable<Sqlite>>::SelectExpression>;
 
+impl Row {
     fn into_event(self) -> Result<Event> {
         Ok(Event {
             data: Arc::new(from_text(&self.data)?),
@@ -79,12 +68,30 @@ impl Tx {
     /// # Errors
     /// `Conflict` when the id is taken.
     pub fn insert_event(&mut self, event: &Event) -> Result<i64> {
-        let row = Row::of(event)?;
+        let data = to_text(&*event.data)?;
         self.count(format!("{EVENTS}{}", event.kind), 1);
         self.count(EVENTS_COUNT, 1);
-        self.count(EVENTS_BYTES, retention::bytes_of(event, &row.data));
+        self.count(EVENTS_BYTES, retention::bytes_of(event, &data));
         // Not RETURNING: that builds a table of its own for every row.
-        diesel::insert_into(events::table).values(row).execute(&mut self.conn).or_fail()?;
+        statement::<()>(
+            "INSERT INTO events (id, kind, source, subject, time, data, correlation_id, causation_id, priority, depth, \
+             expires_at, plugins, traceparent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&*event.id)
+        .bind(&*event.kind)
+        .bind(&*event.source)
+        .bind(event.subject.as_deref())
+        .bind(event.time.0)
+        .bind(data)
+        .bind(&*event.correlation_id)
+        .bind(event.causation_id.as_deref())
+        .bind(event.priority.rank())
+        .bind(event.depth)
+        .bind(event.expires_at.map(|it| it.0))
+        .bind((!event.plugins.is_empty()).then(|| event.plugins.join(",")))
+        .bind(event.traceparent.as_deref())
+        .execute(&mut self.conn)
+        .or_fail()?;
         self.last_row()
     }
 }
@@ -199,17 +206,16 @@ impl Reader {
     }
 
     fn rows_at(&mut self, seqs: &[i64]) -> Result<Vec<(i64, Row)>> {
-        // A list of any length cannot be prepared once.
         if let [seq] = seqs {
             let row = events::table.find(seq).select(Row::as_select()).first(&mut self.conn).optional();
             return Ok(row.or_fail()?.map(|row| (*seq, row)).into_iter().collect());
         }
-        events::table
-            .filter(events::seq.eq_any(seqs))
-            .order(events::seq)
-            .select((events::seq, Row::as_select()))
-            .load(&mut self.conn)
-            .or_fail()
+        // Not a list of `?`: one of any length cannot be prepared once.
+        let wanted: Statement<(BigInt, Columns)> = statement(
+            "SELECT seq, id, kind, source, subject, time, data, correlation_id, causation_id, priority, depth, \
+             expires_at, plugins, traceparent FROM events WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
+        );
+        wanted.bind(to_text(&seqs)?).load(&mut self.conn).or_fail()
     }
 }
 

@@ -71,7 +71,7 @@ use crate::model::asked::Asked;
 use ballast::Ballast;
 use clips::ClipIds;
 use readers::Readers;
-use writer::{Writer, once};
+use writer::{Again, Writer, once};
 
 pub use audit::{AuditEntry, DENIED, FAILED, WantedActs};
 #[cfg(test)]
@@ -170,7 +170,25 @@ impl Store {
             tx.works_for(asked);
             job(tx)
         };
-        waited(self.inner.writer.write(once(job), false))
+        waited(self.inner.writer.write(once(job), Again::Never))
+    }
+
+    /// As [`Store::write`] for a job that may run again when one beside it fails: together they cost less. Each run makes
+    /// all its changes anew.
+    pub fn write_again<T, F>(
+        &self,
+        mut job: F,
+    ) -> impl Future<Output = Result<T>> + Send + 'static + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx) -> Result<T> + Send + 'static,
+    {
+        let asked = Asked::current();
+        let job = move |tx: &mut Tx| {
+            tx.works_for(asked.clone());
+            job(tx)
+        };
+        waited(self.inner.writer.write(job, Again::ForOthers))
     }
 
     /// As [`Store::write`] for a job that makes room: when the disk is full, space held back is released and
@@ -188,7 +206,7 @@ impl Store {
             tx.works_for(asked.clone());
             job(tx)
         };
-        waited(self.inner.writer.write(job, true))
+        waited(self.inner.writer.write(job, Again::ForRoom))
     }
 
     /// As [`Store::write`], for a thread that may wait (never an HTTP worker).

@@ -11,6 +11,7 @@ use super::connection::Reader;
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
 use super::schema::plugin_tasks as tasks;
+use super::statement::statement;
 use super::tx::Tx;
 
 /// What is kept for each recording.
@@ -65,20 +66,21 @@ impl Tx {
     /// # Errors
     /// The database's; internal when the status is none of the three.
     pub fn note_task(&mut self, task: &PluginTask) -> Result<()> {
-        diesel::insert_into(tasks::table)
-            .values((
-                tasks::plugin.eq(&task.plugin),
-                tasks::recording_id.eq(&task.recording_id),
-                tasks::task.eq(&task.task),
-                tasks::status.eq(&task.status),
-                tasks::inputs.eq(to_text(&task.inputs)?),
-                tasks::outputs.eq(to_text(&task.outputs)?),
-                tasks::error.eq(&task.error),
-                tasks::started_at.eq(task.started_at.0),
-                tasks::finished_at.eq(task.finished_at.map(|it| it.0)),
-            ))
-            .execute(&mut self.conn)
-            .or_fail()?;
+        statement::<()>(
+            "INSERT INTO plugin_tasks (plugin, recording_id, task, status, inputs, outputs, error, started_at, \
+             finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&*task.plugin)
+        .bind(&*task.recording_id)
+        .bind(&*task.task)
+        .bind(&*task.status)
+        .bind(to_text(&task.inputs)?)
+        .bind(to_text(&task.outputs)?)
+        .bind(task.error.as_deref())
+        .bind(task.started_at.0)
+        .bind(task.finished_at.map(|it| it.0))
+        .execute(&mut self.conn)
+        .or_fail()?;
         let own = tasks::table.filter(tasks::recording_id.eq(&task.recording_id));
         let oldest: Option<i64> = own
             .order(tasks::id.desc())

@@ -17,6 +17,7 @@ use super::counters;
 use super::failure::OrFail;
 use super::json::{from_text, named, to_text};
 use super::schema::recordings;
+use super::statement::statement;
 use super::tx::Tx;
 
 /// Which recordings a list shows; everything that is set must hold.
@@ -32,8 +33,8 @@ pub struct RecordingFilter {
     pub q: Option<String>,
 }
 
-#[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = recordings, treat_none_as_null = true)]
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = recordings)]
 struct Row {
     id: String,
     title: Option<String>,
@@ -48,21 +49,6 @@ struct Row {
 }
 
 impl Row {
-    fn of(recording: &Recording) -> Result<Self> {
-        Ok(Row {
-            id: recording.id.clone(),
-            title: recording.title.clone(),
-            status: recording.status.as_str().to_owned(),
-            started_at: recording.started_at.0,
-            ended_at: recording.ended_at.map(|it| it.0),
-            duration: recording.duration,
-            start_missing: recording.start_missing,
-            metadata: to_text(&recording.metadata)?,
-            created_at: recording.created_at.0,
-            updated_at: recording.updated_at.0,
-        })
-    }
-
     fn into_recording(self, version: i64, tracks: BTreeMap<String, Track>) -> Result<Recording> {
         let status = [RecordingStatus::Active, RecordingStatus::Completed];
         Ok(Recording {
@@ -92,42 +78,70 @@ impl Tx {
         recording: &Recording,
         sent_start: impl Into<Option<&'a Map<String, Value>>>,
     ) -> Result<()> {
-        diesel::insert_into(recordings::table)
-            .values((
-                Row::of(recording)?,
-                recordings::version.eq(recording.version),
-                recordings::sent_start.eq(sent_start.into().map(to_text).transpose()?),
-            ))
-            .execute(&mut self.conn)
-            .or_fail()?;
+        statement::<()>(
+            "INSERT INTO recordings (id, title, status, started_at, ended_at, duration, start_missing, metadata, \
+             created_at, updated_at, version, sent_start) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&*recording.id)
+        .bind(recording.title.as_deref())
+        .bind(recording.status.as_str())
+        .bind(recording.started_at.0)
+        .bind(recording.ended_at.map(|it| it.0))
+        .bind(recording.duration)
+        .bind(recording.start_missing)
+        .bind(to_text(&recording.metadata)?)
+        .bind(recording.created_at.0)
+        .bind(recording.updated_at.0)
+        .bind(recording.version)
+        .bind(sent_start.into().map(to_text).transpose()?)
+        .execute(&mut self.conn)
+        .or_fail()?;
         self.count(counters::RECORDINGS, 1);
         Ok(())
     }
 
-    /// Stores the recording's own fields (not its tracks) over the old ones and answers the new version.
+    /// Stores the recording's own fields (not its tracks) over those that were read in the same transaction, and answers
+    /// the new version.
     ///
     /// # Errors
     /// `RecordingNotFound`.
     pub fn update_recording(&mut self, recording: &Recording) -> Result<i64> {
-        diesel::update(recordings::table.find(&recording.id))
-            .set((Row::of(recording)?, recordings::version.eq(recordings::version + 1)))
-            .returning(recordings::version)
-            .get_result(&mut self.conn)
-            .optional()
-            .or_fail()?
-            .ok_or_else(|| not_found(&recording.id))
+        self.update(recording, None)
     }
 
-    /// Keeps what the client sent for the end.
+    /// As [`Tx::update_recording`], and keeps what the client sent for the end.
     ///
     /// # Errors
-    /// The database's.
-    pub fn set_sent_end(&mut self, id: &str, sent_end: &Map<String, Value>) -> Result<()> {
-        diesel::update(recordings::table.find(id))
-            .set(recordings::sent_end.eq(to_text(sent_end)?))
-            .execute(&mut self.conn)
-            .or_fail()?;
-        Ok(())
+    /// `RecordingNotFound`.
+    pub fn end_recording(&mut self, recording: &Recording, sent_end: &Map<String, Value>) -> Result<i64> {
+        self.update(recording, Some(to_text(sent_end)?))
+    }
+
+    fn update(&mut self, recording: &Recording, sent_end: Option<String>) -> Result<i64> {
+        let version = recording.version + 1;
+        let updated = statement::<()>(
+            "UPDATE recordings SET title = ?, status = ?, started_at = ?, ended_at = ?, duration = ?, \
+             start_missing = ?, metadata = ?, created_at = ?, updated_at = ?, version = ?, \
+             sent_end = coalesce(?, sent_end) WHERE id = ?",
+        )
+        .bind(recording.title.as_deref())
+        .bind(recording.status.as_str())
+        .bind(recording.started_at.0)
+        .bind(recording.ended_at.map(|it| it.0))
+        .bind(recording.duration)
+        .bind(recording.start_missing)
+        .bind(to_text(&recording.metadata)?)
+        .bind(recording.created_at.0)
+        .bind(recording.updated_at.0)
+        .bind(version)
+        .bind(sent_end)
+        .bind(&*recording.id)
+        .execute(&mut self.conn)
+        .or_fail()?;
+        match updated {
+            0 => Err(not_found(&recording.id)),
+            _ => Ok(version),
+        }
     }
 
     /// Notes that something of the recording beside its row has changed: a new version, at `now`.

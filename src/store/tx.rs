@@ -30,6 +30,9 @@ pub struct Tx {
     afterwards: Vec<Afterwards>,
     /// The request that the job works for.
     asked: Option<Asked>,
+    /// No job and no part of one has a savepoint; what fails spoils the whole.
+    together: bool,
+    spoiled: bool,
 }
 
 struct Afterwards(Box<dyn FnOnce() + Send>);
@@ -63,6 +66,8 @@ impl Tx {
             holds: Vec::new(),
             afterwards: Vec::new(),
             asked: None,
+            together: false,
+            spoiled: false,
         }
     }
 
@@ -97,10 +102,27 @@ impl Tx {
         Ok(self.reader.counter(name)? + self.group.get(name) + self.job.get(name))
     }
 
+    /// Begins a transaction whose jobs have a savepoint each.
     pub(super) fn begin(&mut self) -> Result<()> {
+        self.open(false)
+    }
+
+    /// Begins one whose jobs stay or go together.
+    pub(super) fn begin_together(&mut self) -> Result<()> {
+        self.open(true)
+    }
+
+    fn open(&mut self, together: bool) -> Result<()> {
+        (self.together, self.spoiled) = (together, false);
+        self.asked = None;
         self.job = Differences::default();
         self.group = Differences::default();
         self.run("BEGIN IMMEDIATE")
+    }
+
+    /// Whether a part of a job failed in a transaction that is whole or nothing.
+    pub(super) fn is_spoiled(&self) -> bool {
+        self.spoiled
     }
 
     /// Runs `work` so that it leaves nothing behind when it fails.
@@ -117,6 +139,7 @@ impl Tx {
             self.group.merge(differences);
             self.run("RELEASE job")
         } else {
+            self.job = Differences::default();
             self.afterwards.truncate(kept);
             self.run("ROLLBACK TO job")?;
             self.run("RELEASE job")
@@ -128,6 +151,11 @@ impl Tx {
     /// # Errors
     /// The transaction itself is gone.
     pub fn part<T>(&mut self, work: impl FnOnce(&mut Tx) -> Result<T>) -> Result<Result<T>> {
+        if self.together {
+            let result = work(self);
+            self.spoiled |= result.is_err();
+            return Ok(result);
+        }
         self.run("SAVEPOINT part")?;
         let (differences, kept) = (self.job.clone(), self.afterwards.len());
         let result = work(self);
@@ -143,6 +171,9 @@ impl Tx {
     }
 
     pub(super) fn commit(&mut self) -> Result<()> {
+        // Of jobs without savepoints all differences are still here.
+        let last = std::mem::take(&mut self.job);
+        self.group.merge(last);
         std::mem::take(&mut self.group).write(&mut self.reader)?;
         self.run("COMMIT")?;
         self.holds.clear();

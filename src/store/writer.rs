@@ -1,5 +1,9 @@
-//! The one thread that writes. It runs all jobs that queued while the former commit ran in one transaction,
-//! each in a savepoint of its own, and answers them after the commit: durability costs one flush a group.
+//! The one thread that writes. It runs all jobs that queued while the former commit ran in one transaction, and answers
+//! them after the commit: durability costs one flush a group.
+//!
+//! A savepoint lets a job fail alone, and has its price: the pages it touches are copied, and the words of clips are
+//! written out once a job instead of once a group. Jobs that can run again do without: when one of them fails, the
+//! group is rolled back and run again with a savepoint for each.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,7 +54,7 @@ impl Writer {
     pub(super) fn write<T, R>(
         &self,
         run: R,
-        repeatable: bool,
+        again: Again,
     ) -> impl Future<Output = Result<T>> + Send + 'static + use<T, R>
     where
         T: Send + 'static,
@@ -58,7 +62,7 @@ impl Writer {
     {
         let (sender, receiver) = oneshot::channel();
         let answer = move |result| drop(sender.send(result));
-        let queued = self.queue.push(Job::boxed(run, answer, repeatable), false);
+        let queued = self.queue.push(Job::boxed(run, answer, again), false);
         async move {
             queued?;
             receiver.await.map_err(|_| lost_writer())?
@@ -72,7 +76,7 @@ impl Writer {
     ) -> Result<T> {
         let (sender, receiver) = mpsc::sync_channel(1);
         let answer = move |result| drop(sender.send(result));
-        self.queue.push(Job::boxed(run, answer, false), false)?;
+        self.queue.push(Job::boxed(run, answer, Again::Never), false)?;
         receiver.recv().map_err(|_| lost_writer())?
     }
 
@@ -83,7 +87,7 @@ impl Writer {
                 log::debug!("database: a job that could wait was not done: {error} {:?}", error.source);
             }
         };
-        if let Err(error) = self.queue.push(Job::boxed(run, answer, false), true) {
+        if let Err(error) = self.queue.push(Job::boxed(run, answer, Again::Never), true) {
             log::debug!("database: a job that could wait was not taken: {error}");
         }
     }
@@ -170,20 +174,45 @@ impl WriterThread {
     }
 
     fn transaction(&mut self, jobs: &mut [Box<dyn Work>]) -> Result<()> {
-        self.tx.begin()?;
-        for job in jobs {
-            self.tx.job(|tx| match catch_unwind(AssertUnwindSafe(|| job.run(tx))) {
-                Ok(keep) => keep,
-                Err(_) => {
-                    job.panicked();
-                    false
-                }
-            })?;
+        if !jobs.iter().all(|it| it.runs_again()) || !self.all_or_none(jobs)? {
+            self.tx.begin()?;
+            for job in jobs {
+                self.tx.job(|tx| run(job, tx))?;
+            }
         }
         self.tx.commit()?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
+
+    /// Runs jobs without savepoints, up to the commit. False, and nothing has happened, when any part of one failed.
+    fn all_or_none(&mut self, jobs: &mut [Box<dyn Work>]) -> Result<bool> {
+        self.tx.begin_together()?;
+        let all = jobs.iter_mut().all(|job| run(job, &mut self.tx)) && !self.tx.is_spoiled();
+        if !all {
+            self.tx.roll_back();
+        }
+        Ok(all)
+    }
+}
+
+/// Whether the changes of `job` are to stay.
+fn run(job: &mut Box<dyn Work>, tx: &mut Tx) -> bool {
+    catch_unwind(AssertUnwindSafe(|| job.run(tx))).unwrap_or_else(|_| {
+        job.panicked();
+        false
+    })
+}
+
+/// When a job may run more than once; what it leaves is that of its last run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// It runs once.
+    Never,
+    /// When a job beside it failed.
+    ForOthers,
+    /// Also when the disk was full: it makes room.
+    ForRoom,
 }
 
 fn is_full(error: &Error) -> bool {
@@ -203,7 +232,7 @@ struct Job<T, R, A> {
     run: R,
     answer: A,
     result: Option<Result<T>>,
-    repeatable: bool,
+    again: Again,
 }
 
 impl<T, R, A> Job<T, R, A>
@@ -212,8 +241,8 @@ where
     R: FnMut(&mut Tx) -> Result<T> + Send + 'static,
     A: FnOnce(Result<T>) + Send + 'static,
 {
-    fn boxed(run: R, answer: A, repeatable: bool) -> Box<dyn Work> {
-        Box::new(Job { run, answer, result: None, repeatable })
+    fn boxed(run: R, answer: A, again: Again) -> Box<dyn Work> {
+        Box::new(Job { run, answer, result: None, again })
     }
 }
 
@@ -236,7 +265,11 @@ where
 
     fn wants_room(&self, group_lost: bool) -> bool {
         let stopped = matches!(&self.result, Some(Err(error)) if is_full(error));
-        self.repeatable && (group_lost || stopped)
+        self.again == Again::ForRoom && (group_lost || stopped)
+    }
+
+    fn runs_again(&self) -> bool {
+        self.again != Again::Never
     }
 
     fn answer(self: Box<Self>, lost: Option<Error>) {

@@ -12,7 +12,7 @@ use super::{Reader, Store, StoreOptions, Tx};
 use crate::error::{Code, Error, Result};
 
 fn number(reader: &mut Reader, sql: &str) -> i64 {
-    statement::<BigInt>(sql).get_result(&mut reader.conn).unwrap()
+    statement::<BigInt>(sql.to_owned()).get_result(&mut reader.conn).unwrap()
 }
 
 /// Holds the writer until the answer is sent, so that what follows becomes one group.
@@ -62,6 +62,61 @@ async fn in_one_group_a_failing_and_a_panicking_job_take_nobody_with_them() {
     let there: Vec<_> = (1..=4).map(|id| store.read(|r| r.clip(id)).unwrap().is_some()).collect();
     assert_eq!(there, [true, false, false, true]);
     assert_eq!(store.read(Reader::clip_stats).unwrap().total_clips, 2);
+}
+
+#[tokio::test]
+async fn jobs_that_can_run_again_share_a_transaction_and_still_fail_alone() {
+    let (_folder, store) = store();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let acts = Arc::new(AtomicUsize::new(0));
+    let (release, held) = hold(&store);
+    let write = |id, fails: &'static str| {
+        let (runs, acts) = (Arc::clone(&runs), Arc::clone(&acts));
+        store.write_again(move |tx| {
+            runs.fetch_add(1, Ordering::Relaxed);
+            let acts = Arc::clone(&acts);
+            tx.after_commit(move || drop(acts.fetch_add(1, Ordering::Relaxed)));
+            tx.insert_clip(&clip(id, "x"))?;
+            let part = tx.part(|tx| {
+                tx.insert_clip(&clip(id + 100, "part"))?;
+                if fails == "part" { Err(Error::new(Code::Conflict, "a part")) } else { Ok(()) }
+            })?;
+            if fails == "panic" {
+                panic!("a bug");
+            }
+            if fails == "job" { Err(Error::new(Code::HookDenied, "no")) } else { Ok(part.is_ok()) }
+        })
+    };
+    let jobs = [write(1, ""), write(2, "job"), write(3, "part"), write(4, "panic"), write(5, "")];
+    release.send(()).unwrap();
+    held.await.unwrap();
+    let mut came_to = Vec::new();
+    for job in jobs {
+        came_to.push(job.await.map_err(|it| it.code));
+    }
+    assert_eq!(came_to, [Ok(true), Err(Code::HookDenied), Ok(false), Err(Code::Internal), Ok(true)]);
+    let there = |id| store.read(|r| r.clip(id)).unwrap().is_some();
+    assert_eq!(
+        [1, 101, 2, 102, 3, 103, 4, 104, 5, 105].map(there),
+        [true, true, false, false, true, false, false, false, true, true]
+    );
+    assert_eq!(store.read(Reader::clip_stats).unwrap().total_clips, 5);
+    assert_eq!(acts.load(Ordering::Relaxed), 3, "of each job that stayed, and once");
+    assert_eq!(
+        runs.load(Ordering::Relaxed),
+        7,
+        "the second failed at its first run; then each ran by itself"
+    );
+    // Where nothing fails, each runs once.
+    let (release, held) = hold(&store);
+    let jobs = [write(11, ""), write(12, "")];
+    release.send(()).unwrap();
+    held.await.unwrap();
+    for job in jobs {
+        job.await.unwrap();
+    }
+    assert_eq!(runs.load(Ordering::Relaxed), 9);
+    assert_eq!(store.read(Reader::clip_stats).unwrap().total_clips, 9);
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ fn publish(ctx: &ApiContext, args: &mut Args) -> Outcome {
     check_schema(&ctx.services, &kind, &data).map_err(|what| args.wrong_because("data", &what))?;
     check_depth(&ctx.services, &ctx.plugin, &ctx.limits, &call, &kind).map_err(Raise::Limit)?;
     EmitLimits::of(ctx).check(json_bytes(&data)).map_err(Raise::Limit)?;
-    call.emit(Emitted { kind, subject, data, priority, ttl }).map_err(Raise::Limit)?;
+    call.emit(Emitted { kind, subject, data: Arc::new(data), priority, ttl }).map_err(Raise::Limit)?;
     Ok(Reply::Nothing)
 }
 

@@ -59,8 +59,14 @@ fn notify(ctx: &ApiContext, args: &mut Args, rate: &Rate) -> Outcome {
     let data =
         json!({ "plugin": &*ctx.plugin, "title": title, "message": message, "level": level, "url": url });
     let subject = Some(format!("plugin/{}", ctx.plugin));
-    call.emit(Emitted { kind: EVENT.to_owned(), subject, data, priority: Priority::High, ttl: None })
-        .map_err(Raise::Limit)?;
+    call.emit(Emitted {
+        kind: EVENT.to_owned(),
+        subject,
+        data: Arc::new(data),
+        priority: Priority::High,
+        ttl: None,
+    })
+    .map_err(Raise::Limit)?;
     run_tool(ctx, title, message);
     Ok(Reply::Nothing)
 }

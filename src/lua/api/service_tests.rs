@@ -12,7 +12,7 @@ fn commit(vm: &Vm, effects: Effects) {
     let journal = vm.world.services.journal.clone();
     let effects = vec![PluginEffects { plugin: "quiet".into(), effects }];
     let written =
-        vm.world.services.store.write(move |tx| journal.commit_effects(tx, effects, &Caller::server()));
+        vm.world.services.store.write(move |tx| journal.commit_effects(tx, &effects, &Caller::server()));
     RUNTIME.block_on(written).unwrap();
 }
 

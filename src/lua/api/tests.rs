@@ -296,7 +296,7 @@ fn events_wait_for_the_end_of_the_call_and_are_bounded() {
         assert(err:find('argument 3 (options.ttl) must be more than 0', 1, true), err)",
     );
     let effects = vm.call.effects.lock().clone();
-    assert_eq!((effects.events.len(), effects.events[0].data.clone()), (1, json!({"n": 1})));
+    assert_eq!((effects.events.len(), (*effects.events[0].data).clone()), (1, json!({"n": 1})));
     assert!(!vm.call.is_marked(Mark::Denied));
     vm.check("assert(not pcall(panotti.events.publish, 'recording.ended', {}))");
     assert!(vm.call.is_marked(Mark::Denied) && !vm.call.is_marked(Mark::Limit));

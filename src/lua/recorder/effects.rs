@@ -1,5 +1,6 @@
 //! What a call leaves to be committed, written down and read again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -88,7 +89,7 @@ pub fn apply(call: &CallState, written: &Value) {
         effects.events.push(Emitted {
             kind: event["type"].as_str().unwrap_or_default().to_owned(),
             subject: event["subject"].as_str().map(str::to_owned),
-            data: event["data"].clone(),
+            data: Arc::new(event["data"].clone()),
             priority: serde_json::from_value(event["priority"].clone()).unwrap_or_default(),
             ttl: event["ttl_ms"].as_u64().map(Duration::from_millis),
         });

@@ -315,7 +315,7 @@ impl Bench {
 
     /// Puts an event on the journal.
     fn tell(&self, kind: &str) {
-        let event = Emitted { kind: kind.to_owned(), data: json!({}), ..Emitted::default() };
+        let event = Emitted { kind: kind.to_owned(), data: json!({}).into(), ..Emitted::default() };
         self.commit(Effects { events: vec![event], ..Effects::default() });
     }
 }

@@ -176,7 +176,7 @@ impl Registry {
             let mut versions = Vec::with_capacity(parts.len());
             for (plugin, effects, mut event, is_new) in parts {
                 if !effects.is_empty() {
-                    journal.commit_effects(tx, effects, &Caller::server())?;
+                    journal.commit_effects(tx, &effects, &Caller::server())?;
                 }
                 let new = if is_new { new.next() } else { None };
                 let version = new.map(|it| tx.keep_version(&it, most)).transpose()?;
@@ -204,7 +204,7 @@ impl Registry {
     /// Commits what a call of the host left behind; a failure is for the log alone.
     pub(super) async fn commit(&self, effects: Vec<PluginEffects>) {
         let journal = self.journal.clone();
-        let written = self.store.write(move |tx| journal.commit_effects(tx, effects, &Caller::server()));
+        let written = self.store.write(move |tx| journal.commit_effects(tx, &effects, &Caller::server()));
         if let Err(fault) = written.await {
             log::error!("what plugins left behind could not be stored: {fault}");
         }
@@ -284,7 +284,7 @@ impl Registry {
         let journal = self.journal.clone();
         let written = self.store.write(move |tx| {
             if !effects.effects.is_empty() {
-                journal.commit_effects(tx, vec![effects], &Caller::server())?;
+                journal.commit_effects(tx, &[effects], &Caller::server())?;
             }
             tx.end_run(run, outcome, error.as_deref(), now)
         });
@@ -304,7 +304,7 @@ impl Registry {
     /// Commits what a call left behind for whoever asked for it.
     pub(super) async fn commit_for(&self, effects: Vec<PluginEffects>, caller: &Caller) -> Result<()> {
         let (journal, caller) = (self.journal.clone(), caller.clone());
-        self.store.write(move |tx| journal.commit_effects(tx, effects, &caller)).await?;
+        self.store.write(move |tx| journal.commit_effects(tx, &effects, &caller)).await?;
         Ok(())
     }
 

@@ -94,25 +94,27 @@ async fn store(
     }
     let data = Arc::new(Value::Object(to_json(&clip)?));
     let (journal, caller, once) = (services.journal.clone(), caller.clone(), once.cloned());
-    let clip = services
+    let clip = Arc::new(clip);
+    let own = Arc::clone(&clip);
+    services
         .store
-        .write(move |tx| {
-            if let Some(recording) = &clip.recording_id
+        .write_again(move |tx| {
+            if let Some(recording) = &own.recording_id
                 && tx.recording(recording)?.is_none()
             {
                 return Err(no_recording());
             }
-            tx.insert_clip(&clip)?;
-            let event = journal.publish(tx, news("clip.created", subject(clip.id), data), &caller)?;
-            if let Some(Pipeline { asked, .. }) = asked {
-                journal.commit_effects(tx, asked.effects, &caller)?;
+            tx.insert_clip(&own)?;
+            let told = news("clip.created", subject(own.id), Arc::clone(&data));
+            let event = journal.publish(tx, told, &caller)?;
+            if let Some(Pipeline { asked, .. }) = &asked {
+                journal.commit_effects(tx, &asked.effects, &caller)?;
                 journal.defer(tx, &event, &asked.unasked, Hook::OnClipCaptured)?;
             }
-            idempotency::remember(tx, once.as_ref(), 201, &clip, now)?;
-            Ok(clip)
+            idempotency::remember(tx, once.as_ref(), 201, &*own, now)
         })
         .await?;
-    Ok(clip)
+    Ok(Arc::unwrap_or_clone(clip))
 }
 
 /// The body names a recording that is not there.

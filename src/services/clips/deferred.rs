@@ -114,7 +114,7 @@ struct Late {
 
 impl Late {
     fn store(&self, services: &Services, tx: &mut Tx, id: i64) -> Result<()> {
-        services.journal.commit_effects(tx, self.effects.clone(), &self.caller)?;
+        services.journal.commit_effects(tx, &self.effects, &self.caller)?;
         let Some(before) = tx.clip(id)? else { return Ok(()) };
         let now = services.now();
         let mut after = before.clone();

@@ -105,7 +105,7 @@ fn store(
     if becomes_processed {
         let event = services.journal.publish(tx, news("clip.processed", subject(id), data), caller)?;
         if let Some(Pipeline { asked, .. }) = asked {
-            services.journal.commit_effects(tx, asked.effects, caller)?;
+            services.journal.commit_effects(tx, &asked.effects, caller)?;
             services.journal.defer(tx, &event, &asked.unasked, Hook::OnClipProcessed)?;
         }
     }

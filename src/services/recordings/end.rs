@@ -130,15 +130,16 @@ async fn store(
     once: Option<&Idempotency>,
 ) -> Result<Told> {
     let (own, caller, once) = (services.clone(), caller.clone(), once.cloned());
-    let told = services.store.write(move |tx| {
+    let ending = Arc::new(ending);
+    let held = Arc::clone(&ending);
+    let told = services.store.write_again(move |tx| {
         if let Some(lost) = &ending.lost {
             tx.insert_recording(lost, None)?;
         }
         // Title, metadata and other tracks may have changed since it was read.
         let mut recording = tx.recording(&id)?.ok_or_else(|| not_found(&id))?;
         complete(&own, &mut recording, &ending);
-        recording.version = tx.update_recording(&recording)?;
-        tx.set_sent_end(&id, ending.sent.as_map())?;
+        recording.version = tx.end_recording(&recording, ending.sent.as_map())?;
         for (name, track) in &recording.tracks {
             tx.put_track(&id, name, track)?;
         }
@@ -149,11 +150,12 @@ async fn store(
         let event = own.journal.publish(tx, news("recording.ended", subject(&id), data), &caller)?;
         let told = Told { recording, duplicate: false, event_id: Some(event.id) };
         idempotency::remember(tx, once.as_ref(), 200, &told, own.now())?;
-        Ok((told, ending))
+        Ok(told)
     });
     // The writers of its tracks are held off until the row says that it has ended.
-    let (told, _held) = told.await?;
-    Ok(told)
+    let told = told.await;
+    drop(held);
+    told
 }
 
 fn again(services: &Services, recording: Recording, sent: &Checked) -> Result<Told> {

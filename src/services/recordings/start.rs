@@ -120,12 +120,12 @@ async fn store(
     let data = Arc::new(Value::Object(to_json(&recording)?));
     let told = services
         .store
-        .write(move |tx| {
+        .write_again(move |tx| {
             tx.insert_recording(&recording, sent.as_map())?;
-            let draft = news("recording.started", subject(&recording.id), data);
+            let draft = news("recording.started", subject(&recording.id), Arc::clone(&data));
             let event = journal.publish(tx, draft, &caller)?;
-            journal.commit_effects(tx, asked.effects, &caller)?;
-            let told = Told { recording, duplicate: false, event_id: Some(event.id) };
+            journal.commit_effects(tx, &asked.effects, &caller)?;
+            let told = Told { recording: recording.clone(), duplicate: false, event_id: Some(event.id) };
             idempotency::remember(tx, once.as_ref(), 201, &told, now)?;
             Ok(told)
         })

@@ -44,6 +44,6 @@ pub(super) fn maker(ctx: &ApiContext, call: &Arc<CallState>, sql: &str) -> Optio
             serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
         });
         check_schema(&services, kind, &data).map_err(|what| DbFault::sql(format!("the data {what}")))?;
-        Ok(Emitted { kind: kind.to_owned(), data, ..Emitted::default() })
+        Ok(Emitted { kind: kind.to_owned(), data: Arc::new(data), ..Emitted::default() })
     }))
 }

@@ -60,7 +60,7 @@ impl ConfigWrite {
             )?;
         }
         if !self.effects.is_empty() {
-            journal.commit_effects(tx, self.effects, &Caller::server())?;
+            journal.commit_effects(tx, &self.effects, &Caller::server())?;
         }
         let news = draft("plugin.config_changed", &name, json!({ "changed": self.changed }));
         journal.publish(tx, news, &Caller::server())?;
