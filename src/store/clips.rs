@@ -15,7 +15,7 @@ use super::counters;
 use super::failure::OrFail;
 use super::json::to_text;
 use super::schema::clips;
-use super::statement::statement;
+use super::statement::{prepared, statement};
 use super::tx::Tx;
 
 /// Hands out ids before their rows exist.
@@ -62,11 +62,11 @@ impl Tx {
     /// # Errors
     /// `Conflict` when the id is taken; internal when the recording does not exist.
     pub fn insert_clip(&mut self, clip: &Clip) -> Result<()> {
-        statement::<()>(
+        prepared!(
             "INSERT INTO clips (id, title, file_path, recording_id, description, game_name, game_id, tags, metadata, \
              file_size, duration, resolution, fps, codec, recorded_at, processed, processing_status, provenance, \
              created_at, updated_at, owns_file, version) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
         .bind(clip.id)
         .bind(&*clip.title)

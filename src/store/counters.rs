@@ -12,7 +12,7 @@ use crate::error::Result;
 use super::connection::Reader;
 use super::failure::OrFail;
 use super::schema::counters;
-use super::statement::statement;
+use super::statement::prepared;
 
 pub(super) const CLIPS: &str = "clips";
 pub(super) const CLIPS_PROCESSED: &str = "clips.processed";
@@ -59,14 +59,11 @@ impl Differences {
             if by == 0 {
                 continue;
             }
-            statement::<()>(
-                "INSERT INTO counters (name, value) VALUES (?, ?) \
-                 ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-            )
-            .bind(&*name)
-            .bind(by)
-            .execute(&mut reader.conn)
-            .or_fail()?;
+            let known = prepared!("UPDATE counters SET value = value + ? WHERE name = ?");
+            if known.bind(by).bind(&*name).execute(&mut reader.conn).or_fail()? == 0 {
+                let new = prepared!("INSERT INTO counters (name, value) VALUES (?, ?)");
+                new.bind(&*name).bind(by).execute(&mut reader.conn).or_fail()?;
+            }
             if by < 0 {
                 diesel::delete(counters::table.find(&*name).filter(counters::value.eq(0)))
                     .execute(&mut reader.conn)

@@ -18,7 +18,7 @@ use super::json::{from_text, to_text};
 use super::plugin_db::{JournalPage, JournalRow};
 use super::retention;
 use super::schema::events;
-use super::statement::{Statement, statement};
+use super::statement::prepared;
 use super::tx::Tx;
 
 #[derive(Queryable, Selectable)]
@@ -73,9 +73,9 @@ impl Tx {
         self.count(EVENTS_COUNT, 1);
         self.count(EVENTS_BYTES, retention::bytes_of(event, &data));
         // Not RETURNING: that builds a table of its own for every row.
-        statement::<()>(
+        prepared!(
             "INSERT INTO events (id, kind, source, subject, time, data, correlation_id, causation_id, priority, depth, \
-             expires_at, plugins, traceparent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             expires_at, plugins, traceparent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
         .bind(&*event.id)
         .bind(&*event.kind)
@@ -211,9 +211,9 @@ impl Reader {
             return Ok(row.or_fail()?.map(|row| (*seq, row)).into_iter().collect());
         }
         // Not a list of `?`: one of any length cannot be prepared once.
-        let wanted: Statement<(BigInt, Columns)> = statement(
+        let wanted = prepared!((BigInt, Columns) =>
             "SELECT seq, id, kind, source, subject, time, data, correlation_id, causation_id, priority, depth, \
-             expires_at, plugins, traceparent FROM events WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
+             expires_at, plugins, traceparent FROM events WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"
         );
         wanted.bind(to_text(&seqs)?).load(&mut self.conn).or_fail()
     }

@@ -11,7 +11,7 @@ use super::connection::Reader;
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
 use super::schema::plugin_tasks as tasks;
-use super::statement::statement;
+use super::statement::prepared;
 use super::tx::Tx;
 
 /// What is kept for each recording.
@@ -66,9 +66,9 @@ impl Tx {
     /// # Errors
     /// The database's; internal when the status is none of the three.
     pub fn note_task(&mut self, task: &PluginTask) -> Result<()> {
-        statement::<()>(
+        prepared!(
             "INSERT INTO plugin_tasks (plugin, recording_id, task, status, inputs, outputs, error, started_at, \
-             finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
         .bind(&*task.plugin)
         .bind(&*task.recording_id)

@@ -17,7 +17,7 @@ use super::counters;
 use super::failure::OrFail;
 use super::json::{from_text, named, to_text};
 use super::schema::recordings;
-use super::statement::statement;
+use super::statement::prepared;
 use super::tx::Tx;
 
 /// Which recordings a list shows; everything that is set must hold.
@@ -78,9 +78,9 @@ impl Tx {
         recording: &Recording,
         sent_start: impl Into<Option<&'a Map<String, Value>>>,
     ) -> Result<()> {
-        statement::<()>(
+        prepared!(
             "INSERT INTO recordings (id, title, status, started_at, ended_at, duration, start_missing, metadata, \
-             created_at, updated_at, version, sent_start) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             created_at, updated_at, version, sent_start) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
         .bind(&*recording.id)
         .bind(recording.title.as_deref())
@@ -119,10 +119,10 @@ impl Tx {
 
     fn update(&mut self, recording: &Recording, sent_end: Option<String>) -> Result<i64> {
         let version = recording.version + 1;
-        let updated = statement::<()>(
+        let updated = prepared!(
             "UPDATE recordings SET title = ?, status = ?, started_at = ?, ended_at = ?, duration = ?, \
              start_missing = ?, metadata = ?, created_at = ?, updated_at = ?, version = ?, \
-             sent_end = coalesce(?, sent_end) WHERE id = ?",
+             sent_end = coalesce(?, sent_end) WHERE id = ?"
         )
         .bind(recording.title.as_deref())
         .bind(recording.status.as_str())

@@ -40,20 +40,58 @@ binds! {
     Option<String>: it => Bind::Text(it.map(Cow::from));
 }
 
-/// SQL with a value for each `?`; rows have the SQL type `ST`.
+/// SQL with a value for each `?`; rows have the SQL type `ST`. What is prepared of it is found by `Key`.
 #[derive(Debug, Clone)]
-pub(super) struct Statement<'a, ST = ()> {
+pub(super) struct Statement<'a, ST = (), Key = ByText> {
     sql: Cow<'static, str>,
     binds: Vec<Bind<'a>>,
-    rows: PhantomData<fn() -> ST>,
+    kinds: PhantomData<fn() -> (ST, Key)>,
+}
+
+/// How what is prepared of a statement is found again.
+pub(super) trait Key: 'static {
+    /// Whether the type alone says which statement it is.
+    const IS_ENOUGH: bool;
+}
+
+/// By its text, put together anew each time.
+#[derive(Debug, Clone)]
+pub(super) enum ByText {}
+
+impl Key for ByText {
+    const IS_ENOUGH: bool = false;
 }
 
 /// A statement from its text; values follow with [`Statement::bind`].
 pub(super) fn statement<'a, ST>(sql: impl Into<Cow<'static, str>>) -> Statement<'a, ST> {
-    Statement { sql: sql.into(), binds: Vec::new(), rows: PhantomData }
+    Statement::new(sql)
 }
 
-impl<'a, ST> Statement<'a, ST> {
+/// A statement whose text is always the same in this place: it is found by the place, and the text is not looked at again.
+/// The types of its columns, if it has rows, come first.
+macro_rules! prepared {
+    ($rows:ty => $sql:expr) => {{
+        enum Here {}
+
+        impl $crate::store::statement::Key for Here {
+            const IS_ENOUGH: bool = true;
+        }
+
+        const SQL: &str = $sql;
+        $crate::store::statement::Statement::<$rows, Here>::new(SQL)
+    }};
+    ($sql:expr) => {
+        $crate::store::statement::prepared!(() => $sql)
+    };
+}
+
+pub(super) use prepared;
+
+impl<'a, ST, K> Statement<'a, ST, K> {
+    pub(super) fn new(sql: impl Into<Cow<'static, str>>) -> Self {
+        Statement { sql: sql.into(), binds: Vec::new(), kinds: PhantomData }
+    }
+
     /// The value of the next `?`.
     pub(super) fn bind(mut self, value: impl Into<Bind<'a>>) -> Self {
         if self.binds.is_empty() {
@@ -70,30 +108,31 @@ impl<'a, ST> Statement<'a, ST> {
     }
 }
 
-impl<ST> QueryFragment<Sqlite> for Statement<'_, ST> {
+impl<ST, K> QueryFragment<Sqlite> for Statement<'_, ST, K> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        let mut parts = self.sql.split('?');
-        out.push_sql(parts.next().unwrap_or_default());
-        for (part, bind) in parts.zip(&self.binds) {
+        let mut rest = 0;
+        for (at, bind) in memchr::memchr_iter(b'?', self.sql.as_bytes()).zip(&self.binds) {
+            out.push_sql(&self.sql[rest..at]);
             match bind {
                 Bind::Int(value) => out.push_bind_param::<Nullable<BigInt>, _>(value)?,
                 Bind::Real(value) => out.push_bind_param::<Nullable<Double>, _>(value)?,
                 Bind::Text(value) => out.push_bind_param::<Nullable<Text>, _>(value)?,
             }
-            out.push_sql(part);
+            rest = at + 1;
         }
+        out.push_sql(&self.sql[rest..]);
         Ok(())
     }
 }
 
-impl<ST> QueryId for Statement<'_, ST> {
-    type QueryId = ();
+impl<ST, K: Key> QueryId for Statement<'_, ST, K> {
+    type QueryId = K;
 
-    const HAS_STATIC_QUERY_ID: bool = false;
+    const HAS_STATIC_QUERY_ID: bool = K::IS_ENOUGH;
 }
 
-impl<ST> Query for Statement<'_, ST> {
+impl<ST, K: Key> Query for Statement<'_, ST, K> {
     type SqlType = ST;
 }
 
-impl<ST> RunQueryDsl<SqliteConnection> for Statement<'_, ST> {}
+impl<ST, K> RunQueryDsl<SqliteConnection> for Statement<'_, ST, K> {}

@@ -13,7 +13,7 @@ use crate::model::call::Hold;
 use super::connection::Reader;
 use super::counters::Differences;
 use super::failure::OrFail;
-use super::statement::statement;
+use super::statement::{prepared, statement};
 
 /// The writing side of a job: its changes become visible together, when the group commits, or not at all.
 /// What it reads, it reads within the transaction.
@@ -194,7 +194,7 @@ impl Tx {
 
     /// The number of the row that was inserted last.
     pub(super) fn last_row(&mut self) -> Result<i64> {
-        let row = statement::<BigInt>("SELECT last_insert_rowid()");
+        let row = prepared!(BigInt => "SELECT last_insert_rowid()");
         row.get_result(&mut self.reader.conn).or_fail()
     }
 

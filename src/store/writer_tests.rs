@@ -75,7 +75,7 @@ async fn jobs_that_can_run_again_share_a_transaction_and_still_fail_alone() {
         store.write_again(move |tx| {
             runs.fetch_add(1, Ordering::Relaxed);
             let acts = Arc::clone(&acts);
-            tx.after_commit(move || drop(acts.fetch_add(1, Ordering::Relaxed)));
+            tx.after_commit(move || _ = acts.fetch_add(1, Ordering::Relaxed));
             tx.insert_clip(&clip(id, "x"))?;
             let part = tx.part(|tx| {
                 tx.insert_clip(&clip(id + 100, "part"))?;

@@ -43,23 +43,30 @@ pub(super) async fn ask(
 }
 
 impl Pipeline {
-    /// Puts what the plugins changed into the clip, as it is now, and notes who did.
+    /// Puts what the plugins changed into the clip, which nobody else has changed since they were asked, and notes who did.
     pub(super) fn apply(&self, clip: &mut Clip, now: Timestamp) -> Result<()> {
+        if self.asked.changes.is_empty() {
+            return Ok(());
+        }
+        for (pointer, plugin) in &self.asked.changes {
+            note(clip, pointer, plugin, self.hook, now);
+        }
+        take_fields(clip, self.asked.payload.clone())
+    }
+
+    /// The same for a clip as it is now: what others have changed meanwhile stays as they want it.
+    pub(super) fn apply_late(&self, clip: &mut Clip, now: Timestamp) -> Result<()> {
         if self.asked.changes.is_empty() {
             return Ok(());
         }
         let mut fields = shown(clip)?;
         if fields == self.shown {
-            fields.clone_from(&self.asked.payload);
-            for (pointer, plugin) in &self.asked.changes {
+            return self.apply(clip, now);
+        }
+        for (pointer, plugin) in &self.asked.changes {
+            if self.is_untouched(&fields, pointer) {
+                put(&mut fields, pointer, pointed(&self.asked.payload, pointer));
                 note(clip, pointer, plugin, self.hook, now);
-            }
-        } else {
-            for (pointer, plugin) in &self.asked.changes {
-                if self.is_untouched(&fields, pointer) {
-                    put(&mut fields, pointer, pointed(&self.asked.payload, pointer));
-                    note(clip, pointer, plugin, self.hook, now);
-                }
             }
         }
         take_fields(clip, fields)

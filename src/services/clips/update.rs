@@ -92,7 +92,7 @@ fn store(
     let becomes_processed = after.processed && !before.processed;
     let asked = asked.filter(|_| becomes_processed);
     if let Some(asked) = &asked {
-        asked.apply(&mut after, now)?;
+        asked.apply_late(&mut after, now)?;
     }
     let effects = asked.as_ref().is_some_and(|it| !it.asked.effects.is_empty());
     if after == before && !effects {

@@ -12,9 +12,9 @@ use crate::model::time::Timestamp;
 
 use super::super::failure::OrFail;
 use super::super::json::to_text;
-use super::super::statement::{Statement, statement};
+use super::super::statement::{Statement, prepared, statement};
 use super::super::tx::Tx;
-use super::{Claimed, RUNNABLE};
+use super::{Claimed, RUNNABLE, runnable};
 
 /// So many processes that die while a delivery is under way condemn it. What is one death short of that runs when no
 /// other such delivery does, so that the guilty one takes nobody with it that only happened to be under way.
@@ -102,8 +102,10 @@ impl Tx {
     /// # Errors
     /// The database's.
     pub fn claim(&mut self, epoch: i64, room: &[Room], most: Most, now: Timestamp) -> Result<Vec<Claimed>> {
-        let due: Statement = statement(format!(
-            "UPDATE deliveries SET state = {RUNNABLE} WHERE state = 'delayed' AND next_at <= ?"
+        let due = prepared!(concat!(
+            "UPDATE deliveries SET state = ",
+            runnable!(),
+            " WHERE state = 'delayed' AND next_at <= ?"
         ));
         due.bind(now.0).execute(&mut self.conn).or_fail()?;
 
@@ -161,24 +163,36 @@ impl Tx {
         if room == 0 {
             return Ok(Vec::new());
         }
-        let take: Statement<(BigInt, BigInt, Nullable<Text>, Integer, BigInt, Bool)> = statement(format!(
-            "UPDATE deliveries SET state = 'claimed', epoch = ?, attempts = attempts + 1 WHERE id IN \
-             (SELECT id FROM deliveries WHERE subscriber = ? AND {which} ORDER BY rank DESC, id LIMIT ?) \
-             RETURNING id, event_seq, hook, attempts, rank, replay",
+        // Not one UPDATE with RETURNING: that builds two tables of its own each time.
+        let find: Statement<(BigInt, BigInt, Nullable<Text>, Integer, BigInt, Bool)> = statement(format!(
+            "SELECT id, event_seq, hook, attempts, rank, replay FROM deliveries WHERE subscriber = ? AND {which} \
+             ORDER BY rank DESC, id LIMIT ?",
         ));
         let rows: Vec<(i64, i64, Option<String>, i32, i64, bool)> =
-            take.bind(epoch).bind(&**subscriber).bind(room as i64).load(&mut self.conn).or_fail()?;
-        let taken = rows.into_iter().map(|(id, event_seq, hook, attempts, rank, replay)| Taken {
-            subscriber: Arc::clone(subscriber),
-            is_suspect: which == SUSPECT,
-            id,
-            event_seq,
-            hook,
-            attempts,
-            rank,
-            replay,
-        });
-        Ok(taken.collect())
+            find.bind(&**subscriber).bind(room as i64).load(&mut self.conn).or_fail()?;
+        let mut taken = Vec::with_capacity(rows.len());
+        for (id, event_seq, hook, attempts, rank, replay) in rows {
+            self.mark_claimed(epoch, id)?;
+            taken.push(Taken {
+                subscriber: Arc::clone(subscriber),
+                is_suspect: which == SUSPECT,
+                id,
+                event_seq,
+                hook,
+                attempts: attempts + 1,
+                rank,
+                replay,
+            });
+        }
+        Ok(taken)
+    }
+
+    /// The row is under way in this process, one more time.
+    pub(super) fn mark_claimed(&mut self, epoch: i64, id: i64) -> Result<()> {
+        let claim = prepared!(
+            "UPDATE deliveries SET state = 'claimed', epoch = ?, attempts = attempts + 1 WHERE id = ?"
+        );
+        claim.bind(epoch).bind(id).execute(&mut self.conn).or_fail().map(drop)
     }
 
     /// Gives back claims whose handlers did not begin; the attempt does not count.

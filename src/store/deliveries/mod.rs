@@ -18,7 +18,7 @@ use crate::model::event::Event;
 use crate::model::time::Timestamp;
 
 use super::failure::OrFail;
-use super::statement::{Statement, statement};
+use super::statement::prepared;
 use super::tx::Tx;
 
 pub use claim::{Freed, Most, Room};
@@ -62,10 +62,22 @@ pub struct Ran {
 const REPLAY_RANK: i64 = -1;
 
 /// Not final yet. The text is that of the partial index, so that it is used.
-pub(super) const OPEN: &str = "state IN ('waiting', 'ready', 'suspect', 'claimed', 'delayed')";
+macro_rules! open {
+    () => {
+        "state IN ('waiting', 'ready', 'suspect', 'claimed', 'delayed')"
+    };
+}
+pub(super) const OPEN: &str = open!();
+use open;
 
 /// What a row becomes that may run.
-const RUNNABLE: &str = "CASE WHEN crashes > 0 THEN 'suspect' ELSE 'ready' END";
+macro_rules! runnable {
+    () => {
+        "CASE WHEN crashes > 0 THEN 'suspect' ELSE 'ready' END"
+    };
+}
+const RUNNABLE: &str = runnable!();
+use runnable;
 
 impl Tx {
     /// Notes that `subscribers` are to be told of the event at `seq`, behind what they are still to be told
@@ -115,10 +127,12 @@ impl Tx {
         now: Timestamp,
     ) -> Result<()> {
         let subject = event.subject.as_deref();
-        let insert: Statement = statement(format!(
-            "INSERT INTO deliveries (event_seq, subscriber, hook, subject, rank, replay, replay_id, next_at, \
-             created_at, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, CASE WHEN EXISTS (SELECT 1 FROM deliveries \
-             WHERE subscriber = ? AND subject = ? AND replay = ? AND {OPEN}) THEN 'waiting' ELSE 'ready' END)"
+        let insert = prepared!(concat!(
+            "INSERT INTO deliveries (event_seq, subscriber, hook, subject, rank, replay, replay_id, next_at, ",
+            "created_at, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, CASE WHEN EXISTS (SELECT 1 FROM deliveries ",
+            "WHERE subscriber = ? AND subject = ? AND replay = ? AND ",
+            open!(),
+            ") THEN 'waiting' ELSE 'ready' END)"
         ));
         let replay = i64::from(replay_id.is_some());
         let rank = replay_id.map_or(i64::from(event.priority.rank()), |_| REPLAY_RANK);

@@ -10,9 +10,9 @@ use crate::model::time::Timestamp;
 use super::super::counters;
 use super::super::failure::OrFail;
 use super::super::json::to_text;
-use super::super::statement::{Statement, statement};
+use super::super::statement::{Statement, prepared, statement};
 use super::super::tx::Tx;
-use super::{Claimed, OPEN, Ran};
+use super::{Claimed, Ran, open};
 
 /// A plugin is never told again later than this, in microseconds.
 const LONGEST_US: i64 = 720_000_000;
@@ -80,9 +80,11 @@ impl Tx {
     /// The database's.
     pub fn follow(&mut self, epoch: i64, delivery: &Claimed) -> Result<Option<Claimed>> {
         let Some(subject) = delivery.event.subject.as_deref() else { return Ok(None) };
-        let next: Statement<(BigInt, Text, BigInt, Nullable<Text>, Integer)> = statement(format!(
-            "SELECT id, state, event_seq, hook, attempts FROM deliveries \
-             WHERE subscriber = ? AND subject = ? AND replay = ? AND {OPEN} ORDER BY id LIMIT 1"
+        let next = prepared!((BigInt, Text, BigInt, Nullable<Text>, Integer) => concat!(
+            "SELECT id, state, event_seq, hook, attempts FROM deliveries ",
+            "WHERE subscriber = ? AND subject = ? AND replay = ? AND ",
+            open!(),
+            " ORDER BY id LIMIT 1"
         ));
         let rows: Vec<(i64, String, i64, Option<String>, i32)> = next
             .bind(&*delivery.subscriber)
@@ -95,10 +97,7 @@ impl Tx {
         if state != "waiting" {
             return Ok(None);
         }
-        let claim: Statement = statement(
-            "UPDATE deliveries SET state = 'claimed', epoch = ?, attempts = attempts + 1 WHERE id = ?",
-        );
-        claim.bind(epoch).bind(id).execute(&mut self.conn).or_fail()?;
+        self.mark_claimed(epoch, id)?;
         let event = self.sized_events_at(&[event_seq])?.pop();
         let subscriber = delivery.subscriber.clone();
         let (attempts, replay) = (attempts + 1, delivery.replay);
@@ -124,11 +123,12 @@ impl Tx {
         next: Option<Timestamp>,
         ran: Option<Ran>,
     ) -> Result<bool> {
-        let settle: Statement = statement(format!(
-            "UPDATE deliveries SET state = '{state}', epoch = NULL, next_at = ?, last_error = ?, began_at = ?, \
-             ended_at = ? WHERE id = ? AND state = 'claimed' AND epoch = ?"
-        ));
+        let settle = prepared!(
+            "UPDATE deliveries SET state = ?, epoch = NULL, next_at = ?, last_error = ?, began_at = ?, ended_at = ? \
+             WHERE id = ? AND state = 'claimed' AND epoch = ?"
+        );
         let settled = settle
+            .bind(state)
             .bind(next.map_or(0, |it| it.0))
             .bind(error)
             .bind(ran.map(|it| it.began.0))
