@@ -33,6 +33,8 @@ pub struct EventDraft {
     pub subject: Option<String>,
     /// The snapshot it tells.
     pub data: Arc<Value>,
+    /// The same as text, when it was written out already, off the writer's thread.
+    pub text: Option<Arc<str>>,
     /// Its lane.
     pub priority: Priority,
     /// How long after its commit it is worth telling; none = always.
@@ -46,9 +48,19 @@ impl EventDraft {
             kind: kind.to_owned(),
             subject: Some(subject.into()),
             data: Arc::new(data),
+            text: None,
             priority: Priority::Normal,
             ttl: None,
         }
+    }
+
+    /// The same with its data written out here, instead of where everybody's changes wait for it.
+    ///
+    /// # Errors
+    /// It cannot be told as JSON.
+    pub fn written_out(self) -> Result<Self> {
+        let text = serde_json::to_string(&self.data).map_err(Error::internal)?;
+        Ok(EventDraft { text: Some(text.into()), ..self })
     }
 }
 
@@ -154,6 +166,7 @@ impl Journal {
                     kind: kind.clone(),
                     subject: subject.clone(),
                     data: Arc::clone(data),
+                    text: None,
                     priority: *priority,
                     ttl: *ttl,
                 };
@@ -306,7 +319,7 @@ impl Journal {
             traceparent: caller.trace.as_ref().and_then(|it| Some(it.child(getrandom::u64().ok()?))),
             id,
         };
-        let seq = tx.insert_event(&event)?;
+        let seq = tx.insert_told_event(&event, draft.text.as_deref())?;
         let (counts, kind) = (Arc::clone(&self.counts), event.kind.clone());
         let committed = Arc::clone(&self.committed);
         tx.after_commit(move || {

@@ -200,7 +200,8 @@ impl Deferred for Services {
 
 /// An event of normal priority.
 fn news(kind: &str, subject: String, data: Arc<Value>) -> EventDraft {
-    EventDraft { kind: kind.to_owned(), subject: Some(subject), data, priority: Priority::Normal, ttl: None }
+    let (kind, subject, priority) = (kind.to_owned(), Some(subject), Priority::Normal);
+    EventDraft { kind, subject, data, text: None, priority, ttl: None }
 }
 
 /// Compares the version a client saw with the row's.

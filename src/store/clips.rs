@@ -53,6 +53,27 @@ impl Store {
     }
 }
 
+/// What of a new clip is written out as text, off the writer's thread.
+pub struct NewClip {
+    tags: String,
+    metadata: String,
+    provenance: String,
+}
+
+impl NewClip {
+    /// Writes it out.
+    ///
+    /// # Errors
+    /// It cannot be told as JSON.
+    pub fn of(clip: &Clip) -> Result<Self> {
+        Ok(NewClip {
+            tags: to_text(&clip.tags)?,
+            metadata: to_text(&clip.metadata)?,
+            provenance: to_text(&clip.provenance)?,
+        })
+    }
+}
+
 /// What a clip adds to the totals.
 type Share = (Option<String>, bool, Option<f64>, Option<i64>);
 
@@ -62,6 +83,14 @@ impl Tx {
     /// # Errors
     /// `Conflict` when the id is taken; internal when the recording does not exist.
     pub fn insert_clip(&mut self, clip: &Clip) -> Result<()> {
+        self.insert_new_clip(clip, &NewClip::of(clip)?)
+    }
+
+    /// As [`Tx::insert_clip`], with what was written out before.
+    ///
+    /// # Errors
+    /// `Conflict` when the id is taken; internal when the recording does not exist.
+    pub fn insert_new_clip(&mut self, clip: &Clip, new: &NewClip) -> Result<()> {
         prepared!(
             "INSERT INTO clips (id, title, file_path, recording_id, description, game_name, game_id, tags, metadata, \
              file_size, duration, resolution, fps, codec, recorded_at, processed, processing_status, provenance, \
@@ -75,8 +104,8 @@ impl Tx {
         .bind(clip.description.as_deref())
         .bind(clip.game_name.as_deref())
         .bind(clip.game_id.as_deref())
-        .bind(to_text(&clip.tags)?)
-        .bind(to_text(&clip.metadata)?)
+        .bind(&*new.tags)
+        .bind(&*new.metadata)
         .bind(clip.file_size)
         .bind(clip.duration)
         .bind(clip.resolution.as_deref())
@@ -85,7 +114,7 @@ impl Tx {
         .bind(clip.recorded_at.map(|it| it.0))
         .bind(clip.processed)
         .bind(clip.processing_status.as_str())
-        .bind(to_text(&clip.provenance)?)
+        .bind(&*new.provenance)
         .bind(clip.created_at.0)
         .bind(clip.updated_at.0)
         .bind(clip.owns_file)

@@ -1,5 +1,6 @@
 //! The journal: past facts in the order of their commits.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use diesel::dsl::SqlTypeOf;
@@ -68,7 +69,18 @@ impl Tx {
     /// # Errors
     /// `Conflict` when the id is taken.
     pub fn insert_event(&mut self, event: &Event) -> Result<i64> {
-        let data = to_text(&*event.data)?;
+        self.insert_told_event(event, None)
+    }
+
+    /// As [`Tx::insert_event`], with its data as text, if that was written out already.
+    ///
+    /// # Errors
+    /// `Conflict` when the id is taken.
+    pub fn insert_told_event(&mut self, event: &Event, text: Option<&str>) -> Result<i64> {
+        let data = match text {
+            Some(text) => Cow::from(text),
+            None => Cow::from(to_text(&*event.data)?),
+        };
         self.count(format!("{EVENTS}{}", event.kind), 1);
         self.count(EVENTS_COUNT, 1);
         self.count(EVENTS_BYTES, retention::bytes_of(event, &data));
@@ -82,7 +94,7 @@ impl Tx {
         .bind(&*event.source)
         .bind(event.subject.as_deref())
         .bind(event.time.0)
-        .bind(data)
+        .bind(&*data)
         .bind(&*event.correlation_id)
         .bind(event.causation_id.as_deref())
         .bind(event.priority.rank())

@@ -81,6 +81,7 @@ pub use backup::{
 };
 pub use call_traces::{TraceBounds, TraceFilter};
 pub use clip_query::{ClipFilter, ClipOrder, ClipSort};
+pub use clips::NewClip;
 pub use connection::Reader;
 pub use deliveries::{
     Claimed, DeliveryCounts, DeliveryRow, DeliveryStates, Freed, GivenUp, Most, Ran, Room, WantedGivenUp,

@@ -3,7 +3,8 @@
 -- panotti.task.spawn starts a function and gives back a task. The task is a call of its own, with its own time and its
 -- own limits. The hook returns at once, so the client does not wait.
 
--- The tasks that are under way, by recording.
+-- The tasks of recordings that run, by recording. A task stays here when it is done: what it wrote is committed a moment
+-- after its end, and until then only the task itself knows its result.
 local tasks = {}
 
 local function work(id)
@@ -14,7 +15,6 @@ local function work(id)
   end
   -- Tasks live in memory; what they found out is kept for an hour, in case the recording ends later.
   panotti.kv.set("done/" .. id, panotti.config.steps, { ttl = 3600 })
-  tasks[id] = nil
   panotti.log.info("long work done", { recording = id })
   return panotti.config.steps
 end
@@ -27,6 +27,7 @@ end)
 panotti.on.after_recording_end(function(recording)
   local steps, failure
   local task = tasks[recording.id]
+  tasks[recording.id] = nil
   if task then
     steps, failure = task:join(panotti.config.join_seconds)
   else

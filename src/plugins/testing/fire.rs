@@ -38,6 +38,7 @@ pub(super) async fn fire(bench: &mut Bench, hook: &str, payload: Value) -> Resul
                 kind: kind.to_owned(),
                 subject,
                 data: Arc::new(payload),
+                text: None,
                 priority: Priority::Normal,
                 ttl: None,
             };
@@ -75,7 +76,13 @@ pub(super) async fn emit(bench: &mut Bench, event: &Value) -> Result<(), Refusal
     };
     let source = text("source").or_else(|| (!is_reserved_type(&kind)).then(|| "test".to_owned()));
     let data = Arc::new(fields.get("data").cloned().unwrap_or_default());
-    tell(bench, EventDraft { kind, subject: text("subject"), data, priority, ttl: None }, source, true).await
+    tell(
+        bench,
+        EventDraft { kind, subject: text("subject"), data, text: None, priority, ttl: None },
+        source,
+        true,
+    )
+    .await
 }
 
 async fn tell(

@@ -12,6 +12,7 @@ use crate::model::time::Timestamp;
 use crate::services::fields;
 use crate::services::idempotency::{self, Idempotency};
 use crate::services::{Services, news};
+use crate::store::NewClip;
 
 use super::change::{advance, apply};
 use super::pipeline::{self, Pipeline};
@@ -93,7 +94,9 @@ async fn store(
         asked.apply(&mut clip, now)?;
     }
     let data = Arc::new(Value::Object(to_json(&clip)?));
+    let told = news("clip.created", subject(clip.id), data).written_out()?;
     let (journal, caller, once) = (services.journal.clone(), caller.clone(), once.cloned());
+    let row = NewClip::of(&clip)?;
     let clip = Arc::new(clip);
     let own = Arc::clone(&clip);
     services
@@ -104,9 +107,8 @@ async fn store(
             {
                 return Err(no_recording());
             }
-            tx.insert_clip(&own)?;
-            let told = news("clip.created", subject(own.id), Arc::clone(&data));
-            let event = journal.publish(tx, told, &caller)?;
+            tx.insert_new_clip(&own, &row)?;
+            let event = journal.publish(tx, told.clone(), &caller)?;
             if let Some(Pipeline { asked, .. }) = &asked {
                 journal.commit_effects(tx, &asked.effects, &caller)?;
                 journal.defer(tx, &event, &asked.unasked, Hook::OnClipCaptured)?;

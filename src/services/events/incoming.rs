@@ -38,7 +38,7 @@ pub(super) fn plain(body: Map<String, Value>) -> Result<EventDraft> {
         let guess = did_you_mean(&key, FIELDS.iter().copied());
         reading.fault(&escape(&key), format!("is not a field here; known are {}{guess}", FIELDS.join(", ")));
     }
-    reading.done(EventDraft { kind, subject, data, priority, ttl })
+    reading.done(EventDraft { kind, subject, data, text: None, priority, ttl })
 }
 
 /// Reads a CloudEvent that stands at `at` in the body; also its source and id, which name it.
@@ -76,7 +76,7 @@ pub(super) fn cloud_event(
         reading.fault("datacontenttype", "must be a media type of JSON, such as application/json".to_owned());
     }
     let data = Arc::new(reading.body.shift_remove("data").unwrap_or_default());
-    reading.done((EventDraft { kind, subject, data, priority, ttl }, (source, id)))
+    reading.done((EventDraft { kind, subject, data, text: None, priority, ttl }, (source, id)))
 }
 
 /// Whether a media type is JSON.

@@ -118,12 +118,12 @@ async fn store(
     let (journal, caller, once) = (services.journal.clone(), caller.clone(), once.cloned());
     let now = services.now();
     let data = Arc::new(Value::Object(to_json(&recording)?));
+    let draft = news("recording.started", subject(&recording.id), data).written_out()?;
     let told = services
         .store
         .write_again(move |tx| {
             tx.insert_recording(&recording, sent.as_map())?;
-            let draft = news("recording.started", subject(&recording.id), Arc::clone(&data));
-            let event = journal.publish(tx, draft, &caller)?;
+            let event = journal.publish(tx, draft.clone(), &caller)?;
             journal.commit_effects(tx, &asked.effects, &caller)?;
             let told = Told { recording: recording.clone(), duplicate: false, event_id: Some(event.id) };
             idempotency::remember(tx, once.as_ref(), 201, &told, now)?;
