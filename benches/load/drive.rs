@@ -47,7 +47,7 @@ pub enum Pace {
 pub struct Load {
     /// The server.
     pub address: SocketAddr,
-    /// The most connections; all are opened before the time runs.
+    /// The most connections. A closed loop opens all before the time runs, an open one when it needs them.
     pub connections: usize,
     /// What is sent.
     pub work: Work,
@@ -113,6 +113,7 @@ struct Connection {
     buffer: Vec<u8>,
     filled: usize,
     since: Instant,
+    is_busy: bool,
     /// The end of the recording it has started.
     next: Option<Vec<u8>>,
 }
@@ -138,13 +139,23 @@ impl<'a> Generator<'a> {
             busy: 0,
             drove: Drove::default(),
         };
-        for at in 0..load.connections {
-            let connection = it.connect(at);
-            it.connections.push(connection);
-            it.free.push(at);
+        let at_first = match load.pace {
+            Pace::Rate(_) => load.connections.min(16),
+            _ => load.connections,
+        };
+        for _ in 0..at_first {
+            it.add();
         }
         it.go();
         it.drove
+    }
+
+    /// One more connection, which is free.
+    fn add(&mut self) {
+        let at = self.connections.len();
+        let connection = self.connect(at);
+        self.connections.push(connection);
+        self.free.push(at);
     }
 
     fn connect(&self, at: usize) -> Connection {
@@ -153,7 +164,7 @@ impl<'a> Generator<'a> {
         stream.set_nonblocking(true).unwrap();
         epoll::add(&self.epoll, &stream, epoll::EventData::new_u64(at as u64), epoll::EventFlags::IN)
             .unwrap();
-        Connection { stream, buffer: vec![0; BUFFER], filled: 0, since: Instant::now(), next: None }
+        Connection { stream, buffer: vec![0; BUFFER], filled: 0, since: Instant::now(), is_busy: false, next: None }
     }
 
     fn go(&mut self) {
@@ -172,6 +183,9 @@ impl<'a> Generator<'a> {
             if let Pace::Rate(rate) = self.load.pace {
                 let due = |number: u64| began + Duration::from_secs_f64(number as f64 / rate);
                 while due(sent) <= now && due(sent) < end {
+                    if self.free.is_empty() && self.connections.len() < self.load.connections {
+                        self.add();
+                    }
                     let Some(at) = self.free.pop() else { break };
                     self.send(at, due(sent));
                     sent += 1;
@@ -202,7 +216,7 @@ impl<'a> Generator<'a> {
     /// Sends what comes next on a connection; its latency counts from `since`.
     fn send(&mut self, at: usize, since: Instant) {
         let connection = &mut self.connections[at];
-        connection.since = since;
+        (connection.since, connection.is_busy) = (since, true);
         let next = connection.next.take();
         let bytes = match (&next, &self.load.work) {
             (Some(next), _) => next,
@@ -234,6 +248,11 @@ impl<'a> Generator<'a> {
         }
         connection.filled += came;
         let Some((answer, length)) = wire::answer(&connection.buffer[..connection.filled]) else { return };
+        if !connection.is_busy {
+            // Nobody has asked: the server tells that it closes a connection that was idle for long.
+            connection.filled = 0;
+            return;
+        }
         let now = Instant::now();
         let took_us = now.duration_since(connection.since).as_micros() as u32;
         self.drove.samples.push(Sample { took_us, status: answer.status, retry_after: answer.retry_after });
@@ -249,6 +268,7 @@ impl<'a> Generator<'a> {
     /// A connection is free: a closed loop uses it again.
     fn answered(&mut self, at: usize, now: Instant, end: Instant) {
         self.busy -= 1;
+        self.connections[at].is_busy = false;
         match self.load.pace {
             Pace::Closed if now < end => self.send(at, now),
             _ => self.free.push(at),
@@ -256,7 +276,7 @@ impl<'a> Generator<'a> {
     }
 
     fn broken(&mut self, at: usize, end: Instant) {
-        let was_busy = !self.free.contains(&at);
+        let was_busy = self.connections[at].is_busy;
         self.connections[at] = self.connect(at);
         if was_busy {
             self.drove.broken += 1;

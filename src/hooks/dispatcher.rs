@@ -62,6 +62,24 @@ impl Dispatcher {
         !self.table.load().chain(hook).is_empty()
     }
 
+    /// Sends a caller away when somebody who would be asked has more to answer already than it can soon. Before there is
+    /// a payload, those count who are asked about every one.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] with the plugin's name.
+    pub fn make_sure_of_room(&self, hook: Hook, payload: Option<&Map<String, Value>>) -> Result<()> {
+        let table = self.table.load();
+        let is_asked = |it: &&Entry| match (&it.registration.when, payload) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(when), Some(payload)) => when.holds(&Value::Object(payload.clone())),
+        };
+        match table.chain(hook).iter().filter(|it| it.handler.is_crowded()).find(is_asked) {
+            Some(entry) => Err(crowded(entry.handler.plugin())),
+            None => Ok(()),
+        }
+    }
+
     /// Asks a question of everybody who listens, each seeing the former's result.
     ///
     /// # Errors
@@ -206,6 +224,12 @@ impl Dispatcher {
         }
         Ok(replies)
     }
+}
+
+/// More calls wait for a plugin than it can answer soon.
+pub fn crowded(plugin: &str) -> Error {
+    let detail = format!("The plugin `{plugin}` is asked more than it can answer.");
+    Error { retry_after: Some(1), ..Error::new(Code::Overloaded, detail) }
 }
 
 /// A plugin that was taken down after its delivery was claimed: it is told when it runs again.

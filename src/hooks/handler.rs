@@ -164,6 +164,10 @@ pub trait HookHandler: Send + Sync + 'static {
     fn at_once(&self) -> Option<usize> {
         None
     }
+    /// Whether so many calls wait for it that one more is better sent away.
+    fn is_crowded(&self) -> bool {
+        false
+    }
     /// Takes note that what it answered could not be used: its author will want to know.
     fn note(&self, _hook: &'static str, _outcome: Outcome, _why: &str) {}
 }

@@ -17,7 +17,7 @@ pub mod when;
 mod fuzz;
 
 pub use catalogue::{Hook, HookKind};
-pub use dispatcher::{Asked, Check, Dispatcher};
+pub use dispatcher::{Asked, Check, Dispatcher, crowded};
 pub use handler::{
     Answer, CallFailure, CallFuture, HookCall, HookHandler, OnError, Registration, Reply, Subscription,
     Target,

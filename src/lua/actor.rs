@@ -13,6 +13,7 @@ use crate::model::call::Outcome;
 use super::Shared;
 use super::budget;
 use super::context::ApiContext;
+use super::counts::Counts;
 use super::fault;
 use super::parked::Parked;
 use super::pool::Pool;
@@ -59,7 +60,7 @@ pub struct Actor {
     /// Who waits for the call in each slot of the room; outside of it, so that they can be told when the room
     /// is held by a script that nothing stops.
     pub(super) waiting: Mutex<Vec<Option<Waiting>>>,
-    pub(super) counts: Counts,
+    pub(super) counts: Arc<Counts>,
     /// Functions of delayed tasks.
     pub(super) parked: Parked,
     gate: OnceLock<Arc<Gate>>,
@@ -69,19 +70,6 @@ pub struct Actor {
     pub(super) share: Share,
     given_up: AtomicBool,
     closed: AtomicBool,
-}
-
-/// What has gone through an actor.
-#[derive(Default)]
-pub struct Counts {
-    /// Calls begun and not yet ended.
-    pub in_flight: AtomicUsize,
-    /// Of these, calls from outside, which `limits.in_flight` bounds; tasks have a bound of their own.
-    pub from_outside: AtomicUsize,
-    /// Calls that have ended.
-    pub ended: AtomicU64,
-    /// CPU time of ended calls.
-    pub cpu_ns: AtomicU64,
 }
 
 #[derive(Default)]
@@ -111,7 +99,7 @@ impl Actor {
             inbox: Mutex::default(),
             room: Mutex::default(),
             waiting: Mutex::default(),
-            counts: Counts::default(),
+            counts: Arc::default(),
             parked: Parked::default(),
             gate: OnceLock::new(),
             memory: OnceLock::new(),
@@ -381,6 +369,7 @@ impl Actor {
     /// A call from outside has ended, or could not begin.
     pub(super) fn end_hook(&self, cpu: Duration) {
         self.counts.from_outside.fetch_sub(1, Ordering::AcqRel);
+        self.counts.ended(cpu);
         self.end_call(cpu);
     }
 

@@ -27,8 +27,10 @@ use super::task::Task;
 use super::vm::Vm;
 
 /// Begins a call from outside, whose slot was taken.
-pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, queued: QueuedCall) {
+pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, mut queued: QueuedCall) {
     let now = Instant::now();
+    let waited = now.saturating_duration_since(queued.queued_at);
+    queued.place.begin(waited);
     if queued.is_over(now) {
         actor.end_hook(Duration::ZERO);
         let why = "the call waited in the plugin's queue until its time was over";
@@ -48,7 +50,7 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, queued: QueuedCall) {
         let _ = queued.waiting.send(Ok(Done::Hook(reply)));
         return;
     };
-    vm.context.tallies.queue.record(now.saturating_duration_since(queued.queued_at));
+    vm.context.tallies.queue.record(waited);
     let budget = Budget::of(&vm.context.limits, queued.kind);
     let wall = queued.call.timeout.map_or(budget.wall, |it| it.min(budget.wall));
     let since = if queued.kind == CallKind::Question { queued.queued_at } else { now };

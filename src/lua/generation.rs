@@ -255,7 +255,8 @@ impl Generation {
             let failed = vm.failed(crate::model::call::Outcome::Skipped, "the plugin was unloaded");
             let _ = waiting.send(Err(failed));
         } else {
-            vm.call(QueuedCall { call, hook, kind, queued_at: now, deadline, waiting });
+            let place = vm.counts.enter();
+            vm.call(QueuedCall { call, hook, kind, queued_at: now, deadline, place, waiting });
         }
         answer
     }
@@ -335,6 +336,10 @@ impl HookHandler for Generation {
 
     fn call(&self, call: HookCall) -> CallFuture {
         Generation::call(self, call)
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.vms.iter().all(|it| it.load().counts.is_crowded())
     }
 }
 

@@ -33,6 +33,7 @@ pub mod learned;
 pub mod registry;
 pub mod quota;
 mod seat;
+mod counts;
 pub mod secrets;
 pub mod declared;
 pub mod task;

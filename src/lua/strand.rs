@@ -14,6 +14,7 @@ use crate::model::call::Effects;
 
 use super::actor::{Actor, Waiting};
 use super::context::{CallKind, CallState};
+use super::counts::Place;
 use super::supervisor::Run;
 use super::task::Task;
 
@@ -40,6 +41,8 @@ pub struct QueuedCall {
     pub queued_at: Instant,
     /// When its caller stops waiting.
     pub deadline: Option<Instant>,
+    /// Its place among those that wait.
+    pub place: Place,
     /// Who waits.
     pub waiting: Waiting,
 }

@@ -14,7 +14,7 @@ use crate::model::call::{CallContext, Outcome};
 use crate::model::tally::NamedCounts;
 use crate::model::time::Timestamp;
 
-use super::breaker::{Breaker, BreakerView, Pass};
+use super::breaker::{Breaker, BreakerState, BreakerView, Pass};
 use super::script::Script;
 use super::slow::SlowGuard;
 use super::stats::Stats;
@@ -167,6 +167,11 @@ impl HookHandler for PluginHandler {
 
     fn at_once(&self) -> Option<usize> {
         self.script.at_once()
+    }
+
+    fn is_crowded(&self) -> bool {
+        // Whoever is left alone keeps nobody waiting.
+        self.script.is_crowded() && self.vitals.breaker().state == BreakerState::Closed
     }
 
     fn note(&self, hook: &'static str, outcome: Outcome, why: &str) {

@@ -57,6 +57,10 @@ pub trait Script: Send + Sync + 'static {
     fn at_once(&self) -> Option<usize> {
         None
     }
+    /// Whether so many calls wait for it that one more is better sent away.
+    fn is_crowded(&self) -> bool {
+        false
+    }
     /// Hands it a new config, before `on_config_changed`.
     fn set_config(&self, config: Arc<Value>);
     /// What it uses.
@@ -121,6 +125,10 @@ impl Script for Loaded {
 
     fn at_once(&self) -> Option<usize> {
         HookHandler::at_once(&*self.0)
+    }
+
+    fn is_crowded(&self) -> bool {
+        HookHandler::is_crowded(&*self.0)
     }
 
     fn call(&self, call: HookCall) -> CallFuture {

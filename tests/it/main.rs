@@ -40,6 +40,7 @@ mod lua_api;
 mod metrics;
 mod new;
 mod openapi;
+mod overload;
 mod plugin_db;
 mod plugin_files;
 mod plugin_logs;

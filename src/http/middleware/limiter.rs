@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 /// Asks of the plugins that one address may cause without a key, per second and at once.
 const ASKS_PER_S: f64 = 5.0;
 const ASKS_AT_ONCE: f64 = 20.0;
+/// Requests of admins that are worked on when all other places are taken.
+const ADMINS: usize = 64;
 /// Addresses remembered; beyond it the longest silent ones are forgotten.
 const ADDRESSES: usize = 4096;
 
@@ -32,9 +34,18 @@ impl Admission {
 
     /// A place, or none when all are taken.
     pub fn enter(&self) -> Option<Place> {
+        self.enter_below(self.limit)
+    }
+
+    /// The same for an admin who looks after plugins: a crowd leaves some places for it.
+    pub fn enter_as_admin(&self) -> Option<Place> {
+        self.enter_below(self.limit.saturating_add(ADMINS))
+    }
+
+    fn enter_below(&self, limit: usize) -> Option<Place> {
         let before = self.busy.fetch_add(1, Ordering::Relaxed);
         let place = Place(Arc::clone(&self.busy));
-        (before < self.limit).then_some(place)
+        (before < limit).then_some(place)
     }
 }
 
@@ -85,7 +96,10 @@ mod tests {
         let admission = Admission::new(1);
         let place = admission.enter().unwrap();
         assert!(admission.enter().is_none());
+        let admin = admission.enter_as_admin().unwrap();
         drop(place);
+        assert!(admission.enter().is_none(), "an admin counts, too");
+        drop(admin);
         assert!(admission.enter().is_some());
         assert_eq!(admission.busy.load(Ordering::Relaxed), 0);
     }

@@ -167,7 +167,8 @@ impl LuaHost {
             is_question: trace.world.is_question,
         };
         let kind = kind_of(hook, call.is_question);
-        actor.call(QueuedCall { call, hook, kind, queued_at: Instant::now(), deadline: None, waiting });
+        let (queued_at, place) = (Instant::now(), actor.counts.enter());
+        actor.call(QueuedCall { call, hook, kind, queued_at, deadline: None, place, waiting });
         let reply = reply_of(answer, source.generation).await;
         drop(closing);
         reply

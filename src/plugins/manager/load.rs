@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::hooks::Hook;
 use crate::model::call::Outcome;
@@ -15,6 +15,7 @@ use crate::plugins::order::{self, Nodes, Standing, Verdict};
 use crate::plugins::problem::LoadFault;
 
 use super::Manager;
+use super::registry::draft;
 use super::settle::set;
 use super::slot::{Live, Slot};
 use super::staging::Staged;
@@ -77,8 +78,9 @@ impl Manager {
         }
         self.keep_started(&started).await;
         self.publish();
-        for slot in &started {
-            self.tell(slot, "plugin.loaded").await;
+        if !started.is_empty() {
+            let told = started.iter().map(|it| draft("plugin.loaded", &it.name, told_of(it)));
+            self.0.registry.tell_all(told.collect()).await;
         }
         self.start_up(&started, &nodes, deadline).await;
     }
@@ -132,9 +134,7 @@ impl Manager {
 
     /// Tells of a plugin's generation on the journal.
     pub(super) async fn tell(&self, slot: &Slot, event: &'static str) {
-        let view = slot.view();
-        let detail = json!({ "version": view.version, "generation": view.generation, "hash": view.hash });
-        self.0.registry.tell(event, &slot.name, detail).await;
+        self.0.registry.tell(event, &slot.name, told_of(slot)).await;
     }
 
     async fn start_up(&self, started: &[Arc<Slot>], nodes: &Nodes, deadline: Instant) {
@@ -152,6 +152,12 @@ impl Manager {
         })
         .await;
     }
+}
+
+/// What the journal is told of a plugin's generation.
+fn told_of(slot: &Slot) -> Value {
+    let view = slot.view();
+    json!({ "version": view.version, "generation": view.generation, "hash": view.hash })
 }
 
 /// The subscriptions of a generation, as the table is told of them.

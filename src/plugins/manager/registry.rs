@@ -101,6 +101,11 @@ impl Registry {
         }
     }
 
+    /// Stores new rows, all or none, and answers them as they are stored.
+    pub(super) async fn add(&self, rows: Vec<PluginRow>) -> Result<Vec<PluginRow>> {
+        self.store.write(move |tx| rows.iter().map(|it| tx.upsert_plugin(it)).collect()).await
+    }
+
     /// Unregisters a plugin and drops its config; a purge drops what its scripts kept, too.
     pub(super) async fn forget(&self, row: PluginRow, purge: bool, act: Act) -> Result<PluginRow> {
         let forget = move |tx: &mut Tx| {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::error::{Code, Error, Result};
-use crate::hooks::{Answer, CallFailure, HookCall, HookHandler, Offer, RouteOffer, Target};
+use crate::hooks::{Answer, CallFailure, HookCall, HookHandler, Offer, RouteOffer, Target, crowded};
 use crate::model::call::{CallContext, Caller, Outcome, PluginEffects, ROUTE};
 
 use super::Manager;
@@ -83,7 +83,8 @@ impl Manager {
     /// Has a route answer `request`; what it wrote is stored when this is answered, and only when that is no error.
     ///
     /// # Errors
-    /// `HookDenied` with the plugin's reason; `PluginFailed`, `PluginTimeout`, `PluginUnavailable`.
+    /// `HookDenied` with the plugin's reason; `PluginFailed`, `PluginTimeout`, `PluginUnavailable`; `Overloaded` when more
+    /// wait than it can answer soon.
     pub async fn call_route(
         &self,
         routed: Routed,
@@ -91,6 +92,9 @@ impl Manager {
         caller: &Caller,
     ) -> Result<Answered> {
         let handler = &routed.live.handler;
+        if handler.is_crowded() {
+            return Err(crowded(handler.plugin()));
+        }
         let call = HookCall {
             target: Target::Slot(routed.slot),
             payload: Arc::new(Value::Object(request)),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::Map;
 use utoipa::ToSchema;
@@ -23,6 +24,8 @@ use crate::plugins::settings::Layers;
 use super::Manager;
 use super::slot::{Prepared, Slot};
 
+/// Folders that are read at the same time.
+const LOOKED_AT_ONCE: usize = 64;
 /// Why a plugin is missing.
 const GONE: &str = "its folder is gone";
 
@@ -121,26 +124,29 @@ impl Manager {
             rejected: found.rejected.iter().filter(|it| !it.expected).map(RejectedView::from).collect(),
             ..Rescan::default()
         };
-        for (name, folder) in &found.folders {
-            if self.named(name).is_none() {
-                let row = self.0.registry.save(self.new_row(name, folder), None).await?;
+        let new = found.folders.iter().filter(|(name, _)| self.named(name).is_none());
+        let new: Vec<PluginRow> = new.map(|(name, folder)| self.new_row(name, folder)).collect();
+        if !new.is_empty() {
+            for row in self.0.registry.add(new).await? {
+                rescan.added.push(row.name.clone());
                 self.adopt(row, Vec::new());
-                rescan.added.push(name.to_string());
             }
         }
-        let mut candidates = Vec::new();
+        let mut wanted = Vec::new();
         for slot in self.slots() {
             let folder = found.folders.get(&slot.name).cloned();
             if folder.is_none() {
                 rescan.missing.push(slot.name.to_string());
             }
             slot.change(|it| it.folder = folder);
-            let named = names.is_none_or(|it| it.contains(&slot.name));
-            if named && self.look_at(&slot).await {
-                candidates.push(slot);
+            if names.is_none_or(|it| it.contains(&slot.name)) {
+                wanted.push(slot);
             }
         }
-        Ok((rescan, candidates))
+        // Several at once: what they store shares its commits.
+        let looks = wanted.into_iter().map(|slot| async move { self.look_at(&slot).await.then_some(slot) });
+        let candidates = stream::iter(looks).buffered(LOOKED_AT_ONCE).collect::<Vec<_>>().await;
+        Ok((rescan, candidates.into_iter().flatten().collect()))
     }
 
     /// Takes a row into the manager's hands.

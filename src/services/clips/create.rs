@@ -25,13 +25,15 @@ use super::{cut, reading, subject, to_json};
 /// hooks before the answer.
 ///
 /// # Errors
-/// `Invalid` with all faults of the body; for a cut `OutOfRange`, `NoAudio`, `MediaUnavailable`, `DiskFull`.
+/// `Invalid` with all faults of the body; `Overloaded` when a plugin that would be asked has too much to answer; for a cut `OutOfRange`, `NoAudio`, `MediaUnavailable`, `DiskFull`.
 pub async fn create(
     services: &Services,
     caller: &Caller,
     body: Map<String, Value>,
     once: Option<&Idempotency>,
 ) -> Result<Clip> {
+    // Before anything is worked on or cut: whoever is sent away costs little.
+    services.hooks.make_sure_of_room(Hook::OnClipCaptured, None)?;
     let cuts = ["track", "start", "end", "last"].iter().any(|it| body.contains_key(*it))
         || (body.contains_key("recording_id") && !body.contains_key("file_path"));
     let sent = fields::check(if cuts { CUT } else { FIELDS }, body, reading(services, true))?;

@@ -25,7 +25,7 @@ pub(super) struct Pipeline {
 /// Asks everybody who listens, in order; each sees the former's result.
 ///
 /// # Errors
-/// `Conflict` when hooks started this too deep. A plugin's failure is none: it changes nothing.
+/// `Conflict` when hooks started this too deep, `Overloaded` when more wait than a plugin can answer soon. A plugin's failure is none: it changes nothing.
 pub(super) async fn ask(
     services: &Services,
     caller: &Caller,
@@ -37,6 +37,7 @@ pub(super) async fn ask(
     }
     services.check_depth(caller)?;
     let shown = shown(clip)?;
+    services.hooks.make_sure_of_room(hook, Some(&shown))?;
     let check = |payload: &Map<String, Value>| check_payload(services, hook, payload);
     let asked = services.hooks.ask(hook, shown.clone(), caller, &check).await?;
     Ok(Some(Pipeline { hook, shown, asked }))

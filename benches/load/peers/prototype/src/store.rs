@@ -57,7 +57,7 @@ impl Store {
 
     pub async fn write(&self, write: Write) -> i64 {
         let (sender, receiver) = oneshot::channel();
-        self.queue(write, Box::new(move |id| drop(sender.send(id))));
+        self.queue(write, Box::new(move |id| _ = sender.send(id)));
         receiver.await.unwrap()
     }
 }
