@@ -164,7 +164,14 @@ impl<'a> Generator<'a> {
         stream.set_nonblocking(true).unwrap();
         epoll::add(&self.epoll, &stream, epoll::EventData::new_u64(at as u64), epoll::EventFlags::IN)
             .unwrap();
-        Connection { stream, buffer: vec![0; BUFFER], filled: 0, since: Instant::now(), is_busy: false, next: None }
+        Connection {
+            stream,
+            buffer: vec![0; BUFFER],
+            filled: 0,
+            since: Instant::now(),
+            is_busy: false,
+            next: None,
+        }
     }
 
     fn go(&mut self) {

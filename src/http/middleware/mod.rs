@@ -89,7 +89,8 @@ fn admit(state: &HttpState, req: &ServiceRequest) -> Result<Option<limiter::Plac
     host::check(req, &state.settings)?;
     let place = state.admission.enter().or_else(|| {
         // Whoever is to end this must get in.
-        let is_admin = looks_after(req.path()) && state.identify(req.request()).is_ok_and(|it| it.allows(Scope::Admin));
+        let is_admin =
+            looks_after(req.path()) && state.identify(req.request()).is_ok_and(|it| it.allows(Scope::Admin));
         is_admin.then(|| state.admission.enter_as_admin())?
     });
     match place {
