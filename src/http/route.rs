@@ -135,10 +135,12 @@ impl Route {
             Meta::of(&req).set_times(&own);
             let answer = async move {
                 let own = parts.clone();
+                // In a box of its own: each layer around it would have room for it twice, and move it as often.
                 let work = async {
                     let call = Call::<A>::open(req.clone(), payload, own, (*known).as_deref()).await?;
                     handler(call).await
                 };
+                let work = Box::pin(work);
                 let work = async {
                     match act {
                         Some(act) => acts::watched(act, &req, &parts, work).await,
