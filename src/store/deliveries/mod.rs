@@ -64,7 +64,7 @@ const REPLAY_RANK: i64 = -1;
 /// Not final yet. The text is that of the partial index, so that it is used.
 macro_rules! open {
     () => {
-        "state IN ('waiting', 'ready', 'suspect', 'claimed', 'delayed')"
+        "(state = 'claimed' OR state = 'ready' OR state = 'waiting' OR state = 'suspect' OR state = 'delayed')"
     };
 }
 pub(super) const OPEN: &str = open!();
