@@ -118,7 +118,8 @@ impl Tx {
     /// Lets run what was to be tried again later, and is due.
     fn free_due(&mut self, now: Timestamp) -> Result<()> {
         // Looked for first: an update of none costs as much as one of some.
-        let some = prepared!(BigInt => "SELECT 1 FROM deliveries WHERE state = 'delayed' AND next_at <= ? LIMIT 1");
+        let some =
+            prepared!(BigInt => "SELECT 1 FROM deliveries WHERE state = 'delayed' AND next_at <= ? LIMIT 1");
         let found: Option<i64> = some.bind(now.0).get_result(&mut self.conn).optional().or_fail()?;
         if found.is_some() {
             let free = prepared!(concat!(
