@@ -61,11 +61,13 @@ impl Writer {
         R: FnMut(&mut Tx) -> Result<T> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let answer = move |result| drop(sender.send(result));
+        let answer = move |result, run: R| drop(sender.send((result, run)));
         let queued = self.queue.push(Job::boxed(run, answer, again), false);
         async move {
             queued?;
-            receiver.await.map_err(|_| lost_writer())?
+            // What the job worked with is dropped here, where nobody else waits for it.
+            let (result, _run) = receiver.await.map_err(|_| lost_writer())?;
+            result
         }
     }
 
@@ -75,14 +77,14 @@ impl Writer {
         run: impl FnMut(&mut Tx) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (sender, receiver) = mpsc::sync_channel(1);
-        let answer = move |result| drop(sender.send(result));
+        let answer = move |result, _| drop(sender.send(result));
         self.queue.push(Job::boxed(run, answer, Again::Never), false)?;
         receiver.recv().map_err(|_| lost_writer())?
     }
 
     /// Queues a job that runs when no other waits; nobody hears of it but the log.
     pub(super) fn write_idle(&self, run: impl FnMut(&mut Tx) -> Result<()> + Send + 'static) {
-        let answer = |result: Result<()>| {
+        let answer = |result: Result<()>, _| {
             if let Err(error) = result {
                 log::debug!("database: a job that could wait was not done: {error} {:?}", error.source);
             }
@@ -227,7 +229,7 @@ fn for_each(error: &Error) -> Error {
     Error { retry_after: error.retry_after, ..Error::new(error.code, error.detail.clone()) }
 }
 
-/// A job with the result it had and the one who waits for it.
+/// A job with the result it had and the one who waits for it, and who gets back what it ran.
 struct Job<T, R, A> {
     run: R,
     answer: A,
@@ -239,7 +241,7 @@ impl<T, R, A> Job<T, R, A>
 where
     T: Send + 'static,
     R: FnMut(&mut Tx) -> Result<T> + Send + 'static,
-    A: FnOnce(Result<T>) + Send + 'static,
+    A: FnOnce(Result<T>, R) + Send + 'static,
 {
     fn boxed(run: R, answer: A, again: Again) -> Box<dyn Work> {
         Box::new(Job { run, answer, result: None, again })
@@ -250,7 +252,7 @@ impl<T, R, A> Work for Job<T, R, A>
 where
     T: Send,
     R: FnMut(&mut Tx) -> Result<T> + Send,
-    A: FnOnce(Result<T>) + Send,
+    A: FnOnce(Result<T>, R) + Send,
 {
     fn run(&mut self, tx: &mut Tx) -> bool {
         let result = (self.run)(tx);
@@ -277,7 +279,7 @@ where
             Some(error) => Err(error),
             None => self.result.unwrap_or_else(|| Err(lost_writer())),
         };
-        (self.answer)(result);
+        (self.answer)(result, self.run);
     }
 }
 
