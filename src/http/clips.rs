@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 
 use crate::error::Result;
 use crate::model::clip::ProcessingStatus;
-use crate::services::clips::{self, ClipFilter, ClipSort};
+use crate::services::clips::{self, ClipFilter, ClipSort, Made};
 
 use super::call::{Call, scope};
 use super::query::{Kind, Param, param};
@@ -81,8 +81,9 @@ pub(super) async fn create(mut call: Call<scope::ClipsWrite>) -> Result<HttpResp
     if let Some(answer) = call.recalled(once.as_ref())? {
         return Ok(answer);
     }
-    let clip = clips::create(&call.state.services, &call.caller(), body, once.as_ref()).await?;
-    reply::created(&format!("/api/v1/clips/{}", clip.id), &clip, Some(clip.version))
+    let Made { clip, text } =
+        clips::create(&call.state.services, &call.caller(), body, once.as_ref()).await?;
+    reply::created_text(&format!("/api/v1/clips/{}", clip.id), &text, clip.version)
 }
 
 /// A clip.

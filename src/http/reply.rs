@@ -16,11 +16,14 @@ const CACHE: &str = "private, no-cache";
 /// # Errors
 /// The value cannot be written as JSON.
 pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Result<HttpResponse> {
-    let body = serde_json::to_vec(value).map_err(Error::internal)?;
-    Ok(HttpResponse::build(status)
+    Ok(of_json(status, serde_json::to_vec(value).map_err(Error::internal)?))
+}
+
+fn of_json(status: StatusCode, body: Vec<u8>) -> HttpResponse {
+    HttpResponse::build(status)
         .insert_header((header::CONTENT_TYPE, "application/json"))
         .insert_header((header::CACHE_CONTROL, CACHE))
-        .body(body))
+        .body(body)
 }
 
 /// A value as JSON with status 200.
@@ -52,11 +55,22 @@ pub fn created<T: Serialize>(location: &str, value: &T, version: Option<i64>) ->
         Some(version) => tag_of(version),
         None => hash_of(value)?,
     };
-    let mut response = with_tag(json(StatusCode::CREATED, value)?, &tag)?;
+    placed(with_tag(json(StatusCode::CREATED, value)?, &tag)?, location)
+}
+
+fn placed(mut response: HttpResponse, location: &str) -> Result<HttpResponse> {
     if let Ok(place) = HeaderValue::from_str(location) {
         response.headers_mut().insert(header::LOCATION, place);
     }
     Ok(response)
+}
+
+/// As [`created`], of what was written as JSON already.
+///
+/// # Errors
+/// None that can happen: a version fits into a header.
+pub fn created_text(location: &str, text: &str, version: i64) -> Result<HttpResponse> {
+    placed(with_tag(of_json(StatusCode::CREATED, text.to_owned().into_bytes()), &tag_of(version))?, location)
 }
 
 /// What has no version of its own: its ETag is the hash of its text.

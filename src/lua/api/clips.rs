@@ -44,7 +44,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     module.raw_set("list", list)?;
     let create = build.waiting("panotti.clips.create", |ctx, args| {
         let (services, caller, fields) = (ctx.services.clone(), ctx.caller()?, fields(ctx, args, "fields")?);
-        Ok(async move { answer(clips::create(&services, &caller, fields, None).await) })
+        Ok(async move { answer(clips::create(&services, &caller, fields, None).await.map(|it| it.clip)) })
     })?;
     module.raw_set("create", create)?;
     let update = build.waiting("panotti.clips.update", |ctx, args| {

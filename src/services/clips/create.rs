@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::events::EventDraft;
 use crate::hooks::Hook;
 use crate::model::call::Caller;
 use crate::model::clip::{Clip, ProcessingStatus};
@@ -31,7 +32,7 @@ pub async fn create(
     caller: &Caller,
     body: Map<String, Value>,
     once: Option<&Idempotency>,
-) -> Result<Clip> {
+) -> Result<Made> {
     // Before anything is worked on or cut: whoever is sent away costs little.
     services.hooks.make_sure_of_room(Hook::OnClipCaptured, None)?;
     let cuts = ["track", "start", "end", "last"].iter().any(|it| body.contains_key(*it))
@@ -49,11 +50,20 @@ pub async fn create(
         }
     };
     let asked = pipeline::ask(services, caller, Hook::OnClipCaptured, &clip).await?;
-    let clip = store(services, caller, clip, asked, once).await?;
+    let made = store(services, caller, clip, asked, once).await?;
     if let Some(file) = file {
         file.keep();
     }
-    Ok(clip)
+    Ok(made)
+}
+
+/// A clip that was just made.
+#[derive(Debug)]
+pub struct Made {
+    /// The clip.
+    pub clip: Clip,
+    /// The same as JSON, as its event tells it.
+    pub text: Arc<str>,
 }
 
 fn draft(id: i64, created_at: Timestamp) -> Clip {
@@ -90,13 +100,14 @@ async fn store(
     mut clip: Clip,
     asked: Option<Pipeline>,
     once: Option<&Idempotency>,
-) -> Result<Clip> {
+) -> Result<Made> {
     let now = services.now();
     if let Some(asked) = &asked {
         asked.apply(&mut clip, now)?;
     }
+    let text: Arc<str> = serde_json::to_string(&clip).map_err(Error::internal)?.into();
     let data = Arc::new(Value::Object(to_json(&clip)?));
-    let told = news("clip.created", subject(clip.id), data).written_out()?;
+    let told = EventDraft { text: Some(Arc::clone(&text)), ..news("clip.created", subject(clip.id), data) };
     let (journal, caller, once) = (services.journal.clone(), caller.clone(), once.cloned());
     let row = NewClip::of(&clip)?;
     let clip = Arc::new(clip);
@@ -118,7 +129,7 @@ async fn store(
             idempotency::remember(tx, once.as_ref(), 201, &*own, now)
         })
         .await?;
-    Ok(Arc::unwrap_or_clone(clip))
+    Ok(Made { clip: Arc::unwrap_or_clone(clip), text })
 }
 
 /// The body names a recording that is not there.

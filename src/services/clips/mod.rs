@@ -23,7 +23,7 @@ use super::fields::Reading;
 
 pub use crate::store::{ClipFilter, ClipOrder, ClipSort};
 pub use content::{ClipUpload, begin_content};
-pub use create::create;
+pub use create::{Made, create};
 pub(super) use deferred::run as run_deferred;
 pub use delete::delete;
 pub use read::{content, get, list, stats, waveform};

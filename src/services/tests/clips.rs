@@ -19,7 +19,7 @@ const CAPTURED: Hook = Hook::OnClipCaptured;
 const PROCESSED: Hook = Hook::OnClipProcessed;
 
 async fn create(rig: &Rig, sent: Value) -> Result<Clip, Error> {
-    clips::create(&rig.services, &http(), body(sent), None).await
+    clips::create(&rig.services, &http(), body(sent), None).await.map(|it| it.clip)
 }
 
 async fn update(rig: &Rig, id: i64, sent: Value) -> Result<Clip, Error> {
@@ -49,6 +49,18 @@ async fn plugins_are_asked_in_order_and_what_they_change_is_stored_with_who_did(
     assert_eq!(clips::get(&rig.services, clip.id).unwrap(), clip);
     assert_eq!(rig.kept("keeps", "seen"), Some(json!(1)));
     assert_eq!(rig.told(&format!("clip/{}", clip.id)), ["clip.created"]);
+}
+
+#[tokio::test]
+async fn what_is_answered_is_what_the_event_tells_and_what_is_read_later() {
+    let rig = Rig::new();
+    rig.plugin("first", &[CAPTURED], |_| patch(json!({"metadata": {"score": 0.1, "at": [1, 2.5]}})));
+    let made = clips::create(&rig.services, &http(), body(ace()), None).await.unwrap();
+    let subject = format!("clip/{}", made.clip.id);
+    let told = rig.services.store.read(|r| r.events_about(&subject, 1)).unwrap().remove(0);
+    assert_eq!(serde_json::from_str::<Value>(&made.text).unwrap(), *told.data);
+    let read = clips::get(&rig.services, made.clip.id).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), *made.text);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::model::clip::Clip;
 use crate::services::{clips, recordings, tracks};
 
 async fn cut(rig: &Rig, sent: Value) -> Result<Clip, Error> {
-    clips::create(&rig.services, &http(), body(sent), None).await
+    clips::create(&rig.services, &http(), body(sent), None).await.map(|it| it.clip)
 }
 
 fn content(rig: &Rig, id: i64) -> Vec<i16> {
