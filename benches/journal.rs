@@ -184,7 +184,7 @@ impl HookHandler for Noting {
     }
 
     fn call(&self, call: HookCall) -> CallFuture {
-        let at = call.payload["data"]["at"].as_i64().unwrap();
+        let at = call.payload.json()["data"]["at"].as_i64().unwrap();
         self.took_ms.lock().unwrap().push((SystemClock.now_us() - at) as f64 / 1e3);
         Box::pin(async { Ok(Reply::default()) })
     }

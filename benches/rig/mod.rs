@@ -98,8 +98,8 @@ fn services(runtime: &Runtime, folder: &Path) -> Services {
 pub fn call(payload: &Arc<Value>) -> HookCall {
     HookCall {
         target: Target::Slot(0),
-        payload: Arc::clone(payload),
-        ctx: CallContext::new(Hook::OnClipCaptured.name(), Caller::server()),
+        payload: Arc::clone(payload).into(),
+        ctx: CallContext::new(Hook::OnClipCaptured.name(), Caller::server()).into(),
         timeout: None,
         deadline: None,
         is_question: false,

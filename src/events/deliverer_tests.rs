@@ -29,7 +29,7 @@ impl HookHandler for Noting {
     }
 
     fn call(&self, call: HookCall) -> CallFuture {
-        let id = call.payload["id"].as_str().unwrap_or_default().to_owned();
+        let id = call.payload.json()["id"].as_str().unwrap_or_default().to_owned();
         self.seen.lock().push((id.clone(), call.ctx.attempt));
         let result = (self.act)(&call);
         Box::pin(async move {

@@ -171,6 +171,14 @@ macro_rules! hooks {
         impl Hook {
             /// Every hook.
             pub const ALL: &'static [Hook] = &[$(Hook::$variant),*];
+
+            /// The hook of a name.
+            pub fn from_name(name: &str) -> Option<Hook> {
+                match name {
+                    $($name => Some(Hook::$variant),)*
+                    _ => None,
+                }
+            }
         }
     };
 }
@@ -217,11 +225,6 @@ impl Hook {
     /// What scripts call it.
     pub fn name(self) -> &'static str {
         self.info().name
-    }
-
-    /// The hook of a name.
-    pub fn from_name(name: &str) -> Option<Hook> {
-        Self::ALL.iter().copied().find(|it| it.name() == name)
     }
 
     /// The hook that is told from events of this type.

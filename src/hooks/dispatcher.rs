@@ -11,6 +11,7 @@ use crate::model::call::{CallContext, Caller, Outcome, PluginEffects};
 use crate::model::event::Event;
 
 use super::catalogue::{Hook, HookKind};
+use super::given::Given;
 use super::handler::{Answer, CallFailure, HookCall, OnError, Reply, Target};
 use super::patch;
 use super::table::{Entry, Member, Table};
@@ -18,8 +19,8 @@ use super::table::{Entry, Member, Table};
 /// What a chain of questions came to.
 #[derive(Debug, Default)]
 pub struct Asked {
-    /// The payload with all accepted patches.
-    pub payload: Map<String, Value>,
+    /// What was asked about, with all accepted patches.
+    pub payload: Given,
     /// Who changed what: (JSON pointer, plugin).
     pub changes: Vec<(String, Arc<str>)>,
     /// What is to be committed with the change that was asked about.
@@ -30,7 +31,8 @@ pub struct Asked {
     pub response: Option<Answer>,
 }
 
-/// Checks a patched payload: what is wrong with it, in a sentence.
+/// Checks a patched payload: what is wrong with it, in a sentence. Of a payload of [`Fields`](super::Fields) it is shown
+/// the patch alone.
 pub type Check<'a> = &'a (dyn Fn(&Map<String, Value>) -> std::result::Result<(), String> + Sync);
 
 /// Calls the handlers. Cheap to clone; all clones share one table.
@@ -67,12 +69,12 @@ impl Dispatcher {
     ///
     /// # Errors
     /// [`Code::Overloaded`] with the plugin's name.
-    pub fn make_sure_of_room(&self, hook: Hook, payload: Option<&Map<String, Value>>) -> Result<()> {
+    pub fn make_sure_of_room(&self, hook: Hook, payload: Option<&Given>) -> Result<()> {
         let table = self.table.load();
         let is_asked = |it: &&Entry| match (&it.registration.when, payload) {
             (None, _) => true,
             (Some(_), None) => false,
-            (Some(when), Some(payload)) => when.holds(&Value::Object(payload.clone())),
+            (Some(when), Some(payload)) => when.holds(payload.json()),
         };
         match table.chain(hook).iter().filter(|it| it.handler.is_crowded()).find(is_asked) {
             Some(entry) => Err(crowded(entry.handler.plugin())),
@@ -87,31 +89,31 @@ impl Dispatcher {
     pub async fn ask(
         &self,
         hook: Hook,
-        payload: Map<String, Value>,
+        payload: impl Into<Given>,
         caller: &Caller,
         check: Check<'_>,
     ) -> Result<Asked> {
         let table = self.table();
         let chain = table.chain(hook);
-        let mut asked = Asked { payload, ..Asked::default() };
+        let mut asked = Asked { payload: payload.into(), ..Asked::default() };
         if chain.is_empty() {
             return Ok(asked);
         }
         let limit = Instant::now() + self.chain_wall;
         let deadline = caller.deadline.map_or(limit, |theirs| theirs.min(limit));
-        let mut shown = Arc::new(Value::Object(asked.payload.clone()));
+        let ctx = Arc::new(CallContext::new(hook.name(), caller.clone()));
         for (index, entry) in chain.iter().enumerate() {
             if Instant::now() >= deadline {
                 asked.unasked = give_up(&chain[index..], hook)?;
                 break;
             }
-            if entry.registration.when.as_ref().is_some_and(|when| !when.holds(&shown)) {
+            if entry.registration.when.as_ref().is_some_and(|when| !when.holds(asked.payload.json())) {
                 continue;
             }
             let call = HookCall {
                 target: Target::Slot(entry.registration.slot),
-                payload: Arc::clone(&shown),
-                ctx: CallContext::new(hook.name(), caller.clone()),
+                payload: asked.payload.clone(),
+                ctx: Arc::clone(&ctx),
                 timeout: entry.registration.timeout,
                 deadline: Some(deadline),
                 is_question: true,
@@ -124,13 +126,9 @@ impl Dispatcher {
             drop(span);
             match answer {
                 Ok(reply) => {
-                    let before = asked.changes.len();
                     take(hook, entry, reply, &mut asked, check, caller)?;
                     if asked.response.is_some() {
                         break;
-                    }
-                    if asked.changes.len() > before {
-                        shown = Arc::new(Value::Object(asked.payload.clone()));
                     }
                 }
                 Err(failure) => failed(entry, &failure, hook)?,
@@ -166,8 +164,8 @@ impl Dispatcher {
             ctx.replay = replay;
             let call = HookCall {
                 target: Target::Slot(fact.slot),
-                payload: shown,
-                ctx,
+                payload: shown.into(),
+                ctx: Arc::new(ctx),
                 timeout: fact.timeout,
                 deadline: None,
                 is_question: false,
@@ -209,13 +207,13 @@ impl Dispatcher {
         deadline: Option<Instant>,
     ) -> std::result::Result<Vec<Reply>, CallFailure> {
         debug_assert_eq!(hook.info().kind, HookKind::Life);
-        let payload = Arc::new(payload);
+        let (payload, ctx) = (Given::from(payload), Arc::new(ctx));
         let mut replies = Vec::new();
         for registration in member.registrations.iter().filter(|it| it.hook == hook) {
             let call = HookCall {
                 target: Target::Slot(registration.slot),
-                payload: Arc::clone(&payload),
-                ctx: ctx.clone(),
+                payload: payload.clone(),
+                ctx: Arc::clone(&ctx),
                 timeout: registration.timeout,
                 deadline,
                 is_question: false,
@@ -302,7 +300,7 @@ fn take(
 /// Applies what a plugin may change; says what it may not.
 fn apply(hook: Hook, entry: &Entry, wanted: Map<String, Value>, asked: &mut Asked, check: Check<'_>) {
     let handler = &entry.handler;
-    let mut reduced = patch::reduce(wanted, &asked.payload);
+    let mut reduced = asked.payload.reduce(wanted);
     reduced.retain(|key, _| {
         let allowed = hook.info().may_patch.contains(&key.as_str());
         if !allowed {
@@ -314,16 +312,16 @@ fn apply(hook: Hook, entry: &Entry, wanted: Map<String, Value>, asked: &mut Aske
     if reduced.is_empty() {
         return;
     }
-    let mut candidate = asked.payload.clone();
-    patch::merge(&mut candidate, &reduced);
-    if let Err(why) = check(&candidate) {
-        handler.note(hook.name(), Outcome::Convert, &format!("what it returned is dropped: {why}"));
-        return;
+    let pointers = patch::pointers(&reduced);
+    match asked.payload.patched(reduced, check) {
+        Ok(patched) => {
+            asked.changes.extend(pointers.into_iter().map(|it| (it, Arc::clone(handler.plugin()))));
+            asked.payload = patched;
+        }
+        Err(why) => {
+            handler.note(hook.name(), Outcome::Convert, &format!("what it returned is dropped: {why}"));
+        }
     }
-    let plugin = handler.plugin();
-    let changed = patch::pointers(&reduced).into_iter().map(|it| (it, Arc::clone(plugin)));
-    asked.changes.extend(changed);
-    asked.payload = candidate;
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::model::call::{CallContext, Effects, Outcome};
 use crate::model::replay::Past;
 
 use super::catalogue::Hook;
+use super::given::Given;
 use super::when::When;
 
 /// What an error, a deadline or an open breaker means to a before-hook's caller.
@@ -77,9 +78,9 @@ pub struct HookCall {
     /// Which function.
     pub target: Target,
     /// The first argument; converted once, in the VM.
-    pub payload: Arc<Value>,
+    pub payload: Given,
     /// The second argument.
-    pub ctx: CallContext,
+    pub ctx: Arc<CallContext>,
     /// Wall time for this call.
     pub timeout: Option<Duration>,
     /// When the caller stops waiting, whatever the call's own limit.

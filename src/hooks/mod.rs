@@ -6,11 +6,13 @@
 pub mod catalogue;
 pub mod chain;
 pub mod dispatcher;
+pub mod given;
 pub mod handler;
 pub mod offer;
 pub mod patch;
 pub mod route_path;
 pub mod table;
+pub mod texts;
 pub mod timetable;
 pub mod when;
 #[cfg(test)]
@@ -18,9 +20,11 @@ mod fuzz;
 
 pub use catalogue::{Hook, HookKind};
 pub use dispatcher::{Asked, Check, Dispatcher, crowded};
+pub use given::{Field, Fields, Given};
 pub use handler::{
     Answer, CallFailure, CallFuture, HookCall, HookHandler, OnError, Registration, Reply, Subscription,
     Target,
 };
 pub use offer::{ExportOffer, Missed, Offer, Overlap, RouteOffer, ScheduleOffer, ScheduleWhen};
 pub use table::{Entry, Member, Table};
+pub use texts::Texts;

@@ -26,39 +26,46 @@ pub fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
 }
 
 /// Reduces a patch to what differs from `given`, so that returning the input unchanged changes nothing.
-pub fn reduce(patch: Map<String, Value>, given: &Map<String, Value>) -> Map<String, Value> {
-    let mut reduced = Map::new();
-    for (key, value) in patch {
-        match (value, given.get(&key)) {
-            (Value::Null, None | Some(Value::Null)) => {}
-            (Value::Object(inner), Some(Value::Object(old))) => {
-                let inner = reduce(inner, old);
-                if !inner.is_empty() {
-                    reduced.insert(key, Value::Object(inner));
-                }
-            }
-            (value, Some(old)) if equal(&value, old) => {}
-            (value, _) => {
-                reduced.insert(key, value);
-            }
+pub fn reduce(mut patch: Map<String, Value>, given: &Map<String, Value>) -> Map<String, Value> {
+    patch.retain(|key, value| differs(value, given.get(key)));
+    patch
+}
+
+/// Whether `wanted` changes what is there; what does not is taken out of it.
+pub(super) fn differs(wanted: &mut Value, given: Option<&Value>) -> bool {
+    match (wanted, given) {
+        (Value::Null, None | Some(Value::Null)) => false,
+        (Value::Object(inner), Some(Value::Object(old))) => {
+            inner.retain(|key, value| differs(value, old.get(key)));
+            !inner.is_empty()
         }
+        (wanted, Some(old)) => !equal(wanted, old),
+        (_, None) => true,
     }
-    reduced
 }
 
 /// The JSON pointers a patch touches; objects are followed to their leaves.
 pub fn pointers(patch: &Map<String, Value>) -> Vec<String> {
-    fn walk(at: &str, patch: &Map<String, Value>, found: &mut Vec<String>) {
+    fn walk(at: &mut String, patch: &Map<String, Value>, found: &mut Vec<String>) {
         for (key, value) in patch {
-            let here = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
-            match value {
-                Value::Object(inner) if !inner.is_empty() => walk(&here, inner, found),
-                _ => found.push(here),
+            let above = at.len();
+            at.push('/');
+            for part in key.chars() {
+                match part {
+                    '~' => at.push_str("~0"),
+                    '/' => at.push_str("~1"),
+                    plain => at.push(plain),
+                }
             }
+            match value {
+                Value::Object(inner) if !inner.is_empty() => walk(at, inner, found),
+                _ => found.push(at.clone()),
+            }
+            at.truncate(above);
         }
     }
     let mut found = Vec::new();
-    walk("", patch, &mut found);
+    walk(&mut String::new(), patch, &mut found);
     found
 }
 

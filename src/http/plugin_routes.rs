@@ -11,7 +11,8 @@ use crate::error::{Code, Error, Result};
 use crate::plugins::manager::Answered;
 
 use super::call::{Access, Call, scope};
-use super::middleware::ask::{may_change, shown_headers};
+use super::middleware::ask::may_change;
+use super::middleware::shown::shown_headers;
 use super::problem;
 
 /// A page of a plugin runs nothing and reaches nothing: it is served from where the admin's key is good.
@@ -41,7 +42,9 @@ async fn answer<A: Access>(mut call: Call<A>) -> Result<HttpResponse> {
     let pairs = url::form_urlencoded::parse(call.req.query_string().as_bytes()).into_owned();
     let query: Map<String, Value> = pairs.map(|(name, it)| (name, it.into())).collect();
     request.insert("query".to_owned(), Value::Object(query));
-    request.insert("headers".to_owned(), Value::Object(shown_headers(call.req.headers())));
+    let headers = shown_headers(call.req.headers());
+    let headers: Map<String, Value> = headers.iter().map(|(name, it)| (name.to_owned(), it.into())).collect();
+    request.insert("headers".to_owned(), headers.into());
     request.insert("remote".to_owned(), call.req.peer_addr().map(|it| it.ip().to_string()).into());
     let token = call.token.as_ref().map(|it| json!({ "id": it.id, "scopes": it.scopes }));
     request.insert("token".to_owned(), token.unwrap_or_default());

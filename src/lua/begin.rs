@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
 use crate::hooks::catalogue::Payload;
-use crate::hooks::{Hook, Reply, Target};
+use crate::hooks::{Given, Hook, Reply, Target};
 use crate::model::call::{CallContext, Caller, EVENT, EXPORT, Outcome};
 use crate::model::event::{OWN_SOURCE, is_reserved_type};
 
@@ -15,7 +15,7 @@ use super::actor::{Actor, Waiting};
 use super::api;
 use super::budget::{Budget, Meter};
 use super::context::{ApiContext, CallKind, CallState};
-use super::convert::{record_to_lua, to_lua};
+use super::convert::{fields_to_lua, record_to_lua, to_lua};
 use super::effects::Door;
 use super::fault;
 use super::prelude;
@@ -146,7 +146,7 @@ fn load(room: &mut Room, actor: &Arc<Actor>, entry: Option<String>, waiting: Wai
             let ctx = CallContext::new("load", Caller::server());
             let meter = Meter::new(budget, Instant::now() + budget.wall);
             let mut state = CallState::with_meter(CallKind::Load, ctx, meter);
-            remember(&mut state, &vm.context, vm.chance.draw(&vm.context), Arc::default(), None);
+            remember(&mut state, &vm.context, vm.chance.draw(&vm.context), Given::default(), None);
             let state = Arc::new(state);
             room.begin(actor, state, &chunk, MultiValue::new(), End::Load, Some(waiting));
         }
@@ -183,7 +183,7 @@ fn refuse(actor: &Arc<Actor>, waiting: Waiting) {
 
 fn task_state(
     actor: &Actor,
-    mut ctx: CallContext,
+    ctx: Arc<CallContext>,
     payload: Option<Arc<serde_json::Value>>,
     deadline: Option<Instant>,
     random: u64,
@@ -191,36 +191,26 @@ fn task_state(
     let budget = Budget::of(&actor.context.limits, CallKind::Task);
     let own = Instant::now() + budget.wall;
     let deadline = deadline.map_or(own, |it| it.min(own));
-    ctx.caller.deadline = Some(deadline);
     let mut state = CallState::with_meter(
         CallKind::Task,
         ctx,
         Meter::new(budget, deadline).with_skips(actor.context.skipped()),
     );
     state.payload = payload;
-    remember(&mut state, &actor.context, random, Arc::default(), None);
+    remember(&mut state, &actor.context, random, Given::default(), None);
     Arc::new(state)
 }
 
 fn state_of(context: &ApiContext, queued: &QueuedCall, meter: Meter, random: u64) -> Arc<CallState> {
-    let mut ctx = queued.call.ctx.clone();
-    // What the hook itself starts shares its deadline.
-    ctx.caller.deadline = meter.deadline();
-    let mut state = CallState::with_meter(queued.kind, ctx, meter);
-    state.payload = opens_sounds(&context.plugin, queued).then(|| Arc::clone(&queued.call.payload));
+    let mut state = CallState::with_meter(queued.kind, Arc::clone(&queued.call.ctx), meter);
+    state.payload = opens_sounds(&context.plugin, queued).then(|| Arc::clone(queued.call.payload.json()));
     let Target::Slot(slot) = queued.call.target;
-    remember(&mut state, context, random, Arc::clone(&queued.call.payload), Some(slot));
+    remember(&mut state, context, random, queued.call.payload.clone(), Some(slot));
     Arc::new(state)
 }
 
 /// Gives a call its random numbers, and what the flight recorder notes of it.
-fn remember(
-    state: &mut CallState,
-    context: &ApiContext,
-    random: u64,
-    input: Arc<serde_json::Value>,
-    slot: Option<u32>,
-) {
+fn remember(state: &mut CallState, context: &ApiContext, random: u64, input: Given, slot: Option<u32>) {
     state.random = AtomicU64::new(random);
     state.record = context.origin.as_ref().map(|origin| Record::new(origin, input, slot, random));
 }
@@ -251,23 +241,39 @@ fn arguments(
     left: Duration,
     wants_ctx: bool,
 ) -> mlua::Result<MultiValue> {
-    if let (EXPORT, serde_json::Value::Array(arguments)) = (state.ctx.hook, &*queued.call.payload) {
+    if let Some(fields) = queued.call.payload.plain_fields() {
+        let given = Value::Table(fields_to_lua(&vm.lua, fields)?);
+        return with_ctx(vm, door, given, state, left, wants_ctx);
+    }
+    let json = &**queued.call.payload.json();
+    if let (EXPORT, serde_json::Value::Array(arguments)) = (state.ctx.hook, json) {
         let values = arguments.iter().map(|it| match it {
             serde_json::Value::Null => Ok(Value::Nil),
             it => to_lua(&vm.lua, &vm.shapes, it),
         });
         return values.collect();
     }
-    let payload = match &*queued.call.payload {
+    let given = match json {
         serde_json::Value::Null => Value::Nil,
         payload => match free_field(queued.hook, payload) {
             Some(free) => record_to_lua(&vm.lua, &vm.shapes, payload, free)?,
             None => to_lua(&vm.lua, &vm.shapes, payload)?,
         },
     };
+    with_ctx(vm, door, given, state, left, wants_ctx)
+}
+
+fn with_ctx(
+    vm: &Vm,
+    door: &dyn Door,
+    given: Value,
+    state: &CallState,
+    left: Duration,
+    wants_ctx: bool,
+) -> mlua::Result<MultiValue> {
     match wants_ctx {
-        true => (payload, ctx_table(vm, door, state, left)?).into_lua_multi(&vm.lua),
-        false => payload.into_lua_multi(&vm.lua),
+        true => (given, ctx_table(vm, door, state, left)?).into_lua_multi(&vm.lua),
+        false => given.into_lua_multi(&vm.lua),
     }
 }
 

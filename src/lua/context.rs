@@ -130,6 +130,8 @@ impl ApiContext {
     pub fn caller(&self) -> mlua::Result<Caller> {
         let call = self.call()?;
         let mut caller = call.ctx.caller.through(&self.plugin);
+        // What the call itself starts shares its deadline.
+        caller.deadline = call.meter.deadline().or(caller.deadline);
         caller.causation_id = call.ctx.event_id.clone().or(caller.causation_id);
         caller.depth = caller.depth.saturating_add(1);
         caller.unrefusable = false;
@@ -226,7 +228,7 @@ pub struct CallState {
     /// What kind of call it is.
     pub kind: CallKind,
     /// The hook (`load`, `task`, `event`), the event, and who set it off.
-    pub ctx: CallContext,
+    pub ctx: Arc<CallContext>,
     /// When it began.
     pub began: Instant,
     /// What the host itself told the call of, such as a recording: its files may be heard.
@@ -252,10 +254,10 @@ pub struct CallState {
 
 impl CallState {
     /// A call that has done nothing yet and is about no recording or clip.
-    pub fn new(kind: CallKind, ctx: CallContext) -> Self {
+    pub fn new(kind: CallKind, ctx: impl Into<Arc<CallContext>>) -> Self {
         CallState {
             kind,
-            ctx,
+            ctx: ctx.into(),
             began: Instant::now(),
             payload: None,
             record: None,
@@ -334,7 +336,7 @@ impl CallState {
     }
 
     /// The same with a budget.
-    pub fn with_meter(kind: CallKind, ctx: CallContext, meter: Meter) -> Self {
+    pub fn with_meter(kind: CallKind, ctx: impl Into<Arc<CallContext>>, meter: Meter) -> Self {
         CallState { meter, ..Self::new(kind, ctx) }
     }
 

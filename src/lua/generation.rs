@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::config::PluginLimits;
 use crate::hooks::{
-    CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, Offer, Registration, Subscription,
+    CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, Offer, Registration, Reply, Subscription,
 };
 
 use super::LuaHost;
@@ -156,16 +156,18 @@ impl Generation {
     pub fn call(&self, call: HookCall) -> CallFuture {
         let hook = Hook::from_name(call.ctx.hook);
         let is_life = hook.is_some_and(|it| it.info().kind == HookKind::Life);
-        let answer = self.queue(&self.choose(is_life), hook, call.clone());
-        let others: Vec<_> = match is_life {
-            // VMs share nothing: each is told of the plugin's life.
-            true => self.vms[1..].iter().map(|it| self.queue(&it.load(), hook, call.clone())).collect(),
-            false => Vec::new(),
-        };
         let number = self.source.generation;
+        if !is_life {
+            let answer = self.queue(&self.choose(), hook, call);
+            return Box::pin(reply_of(answer, number));
+        }
+        // VMs share nothing: each is told of the plugin's life.
+        let answers: Vec<_> = self.vms.iter().map(|it| self.queue(&it.load(), hook, call.clone())).collect();
         Box::pin(async move {
-            let reply = reply_of(answer, number).await?;
-            for other in others {
+            let mut answers = answers.into_iter();
+            let Some(first) = answers.next() else { return Ok(Reply::default()) };
+            let reply = reply_of(first, number).await?;
+            for other in answers {
                 reply_of(other, number).await?;
             }
             Ok(reply)
@@ -223,9 +225,9 @@ impl Generation {
         self.workers.close();
     }
 
-    /// Of the VMs, the one that waits least; life hooks begin with the first.
-    fn choose(&self, is_life: bool) -> Arc<Actor> {
-        if self.vms.len() == 1 || is_life {
+    /// Of the VMs, the one that waits least.
+    fn choose(&self) -> Arc<Actor> {
+        if self.vms.len() == 1 {
             return self.vms[0].load_full();
         }
         let first = self.next.fetch_add(1, Ordering::Relaxed);

@@ -28,7 +28,7 @@ pub struct Run {
     /// The arguments.
     pub arguments: Vec<Value>,
     /// The call that asks.
-    pub ctx: CallContext,
+    pub ctx: Arc<CallContext>,
     /// When it ends.
     pub deadline: Instant,
 }

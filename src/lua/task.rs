@@ -20,7 +20,7 @@ pub type Ended = Result<MultiValue, (&'static str, String)>;
 /// A task, from its start until nobody asks for it any more.
 pub struct Task {
     /// The context of the call that started it.
-    pub ctx: CallContext,
+    pub ctx: Arc<CallContext>,
     /// What that call was given.
     pub payload: Option<Arc<Value>>,
     actor: Weak<Actor>,
@@ -52,7 +52,12 @@ impl Drop for Held {
 
 impl Task {
     /// A task that has not begun.
-    pub fn new(actor: &Arc<Actor>, ctx: CallContext, payload: Option<Arc<Value>>, held: Held) -> Arc<Self> {
+    pub fn new(
+        actor: &Arc<Actor>,
+        ctx: Arc<CallContext>,
+        payload: Option<Arc<Value>>,
+        held: Held,
+    ) -> Arc<Self> {
         Arc::new(Task {
             ctx,
             payload,

@@ -345,8 +345,8 @@ mod tests {
     fn call(hook: &'static str) -> HookCall {
         HookCall {
             target: Target::Slot(0),
-            payload: Arc::new(Value::Null),
-            ctx: CallContext::new(hook, Caller::server()),
+            payload: crate::hooks::Given::default(),
+            ctx: CallContext::new(hook, Caller::server()).into(),
             timeout: None,
             deadline: None,
             is_question: false,

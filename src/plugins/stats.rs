@@ -76,7 +76,7 @@ impl Stats {
 }
 
 fn place(hook: &str) -> Option<usize> {
-    let found = Hook::from_name(hook).and_then(|hook| Hook::ALL.iter().position(|it| *it == hook));
+    let found = Hook::from_name(hook).map(|it| it as usize);
     found.or_else(|| OTHERS.iter().position(|it| *it == hook).map(|it| Hook::ALL.len() + it))
 }
 

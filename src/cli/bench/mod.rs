@@ -208,8 +208,8 @@ impl Side {
         while done == 0 || Instant::now() < until && most.is_none_or(|most| done < most) {
             let call = HookCall {
                 target: Target::Slot(self.slot),
-                payload: Arc::clone(&payloads[self.times.len() % payloads.len()]),
-                ctx: CallContext::new(hook.name(), Caller::server()),
+                payload: Arc::clone(&payloads[self.times.len() % payloads.len()]).into(),
+                ctx: CallContext::new(hook.name(), Caller::server()).into(),
                 timeout: None,
                 deadline: None,
                 is_question: hook.info().kind == HookKind::Question,

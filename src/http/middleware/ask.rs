@@ -1,22 +1,24 @@
 //! The two questions around a request: `before_request` and `after_request`.
 
-use actix_web::HttpResponse;
+use std::sync::Arc;
+
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Map, Value, json};
+use actix_web::{HttpMessage, HttpResponse};
+use serde_json::{Map, Value};
 
 use crate::error::{Code, Error, Result};
-use crate::hooks::{Answer, Asked, Hook};
+use crate::hooks::{Answer, Asked, Given, Hook};
 use crate::model::call::Caller;
 use crate::model::token::Scope;
 
 use crate::http::meta::{Identity, Meta};
 use crate::http::state::HttpState;
 
-/// Never shown to a plugin and never changed by one.
-const SECRETS: &[&str] = &["authorization", "cookie", "x-api-key", "proxy-authorization", "set-cookie"];
+use super::shown::{SECRETS, ShownRequest, ShownResponse};
+
 /// Shown, but not to be changed: they steer the connection, or decide who the request is meant for.
 const FIXED: &[&str] = &[
     "host",
@@ -49,10 +51,11 @@ pub async fn before(
         let detail = "Without a key, this address asks too much at once.";
         return Err(Error::new(Code::TooManyRequests, detail));
     }
-    let shown = request_payload(req, meta);
-    let caller = caller(req.path(), meta, &identity);
-    let before = headers_of(&shown);
-    let asked = match state.services.hooks.ask(Hook::BeforeRequest, shown, &caller, &check).await {
+    let shown = Arc::new(ShownRequest::of(req.request(), meta));
+    let caller = Arc::new(caller(req.path(), meta, &identity));
+    let given = Given::fields(Arc::clone(&shown) as _);
+    req.extensions_mut().insert(Around { shown, caller: Arc::clone(&caller) });
+    let asked = match state.services.hooks.ask(Hook::BeforeRequest, given, &caller, &check).await {
         Ok(asked) => asked,
         // Also a gate that fails closed must not lock the admin out.
         Err(error) if caller.unrefusable => {
@@ -61,7 +64,10 @@ pub async fn before(
         }
         Err(error) => return Err(error),
     };
-    apply(&before, &asked, req.headers_mut());
+    if apply(&asked, req.headers_mut()) {
+        // Who is asked after it is shown what became of it.
+        req.extensions_mut().remove::<Around>();
+    }
     Ok(settle(state, asked, &caller).await)
 }
 
@@ -77,28 +83,24 @@ pub async fn after(state: &HttpState, response: &mut ServiceResponse<BoxBody>, m
     if stranger && req.peer_addr().is_some_and(|it| !state.strangers.may_ask(it.ip())) {
         return;
     }
-    let request = shown_request(
-        req.method().as_str(),
-        req.path(),
-        req.query_string(),
-        req.headers(),
-        req.peer_addr(),
-        meta,
-    );
-    let mut shown = Map::new();
-    shown.insert("status".into(), response.status().as_u16().into());
-    shown.insert("headers".into(), Value::Object(shown_headers(response.headers())));
-    shown.insert("duration".into(), json!(meta.seconds()));
-    shown.insert("request".into(), Value::Object(request));
-    let caller = caller(req.path(), meta, &identity);
-    let before = headers_of(&shown);
-    match state.services.hooks.ask(Hook::AfterRequest, shown, &caller, &check).await {
+    let Around { shown, caller } = req.extensions_mut().remove::<Around>().unwrap_or_else(|| Around {
+        shown: Arc::new(ShownRequest::of(req, meta)),
+        caller: Arc::new(caller(req.path(), meta, &identity)),
+    });
+    let given = Given::fields(Arc::new(ShownResponse::of(response, shown, meta)));
+    match state.services.hooks.ask(Hook::AfterRequest, given, &caller, &check).await {
         Ok(asked) => {
-            apply(&before, &asked, response.headers_mut());
+            apply(&asked, response.headers_mut());
             settle(state, asked, &caller).await;
         }
         Err(error) => log::warn!(request_id = &*meta.request_id(); "after_request: {}", error.detail),
     }
+}
+
+/// What was made to ask before a request, kept with it to ask after it.
+struct Around {
+    shown: Arc<ShownRequest>,
+    caller: Arc<Caller>,
 }
 
 fn stranger_may_ask(state: &HttpState, req: &ServiceRequest) -> bool {
@@ -132,61 +134,16 @@ fn respond(status: u16, headers: &[(String, String)], body: &[u8]) -> HttpRespon
     response.body(body.to_vec())
 }
 
-fn request_payload(req: &ServiceRequest, meta: &Meta) -> Map<String, Value> {
-    shown_request(req.method().as_str(), req.path(), req.query_string(), req.headers(), req.peer_addr(), meta)
-}
-
-fn shown_request(
-    method: &str,
-    path: &str,
-    query: &str,
-    headers: &HeaderMap,
-    remote: Option<std::net::SocketAddr>,
-    meta: &Meta,
-) -> Map<String, Value> {
-    let mut shown = Map::new();
-    shown.insert("id".into(), (*meta.request_id()).into());
-    shown.insert("method".into(), method.into());
-    shown.insert("path".into(), path.into());
-    shown.insert("query".into(), query.into());
-    shown.insert("headers".into(), Value::Object(shown_headers(headers)));
-    shown.insert("remote".into(), remote.map(|it| it.ip().to_string()).into());
-    shown
-}
-
-/// Headers as plugins see them: lower-case names, several of one name joined, secrets left out.
-pub(in crate::http) fn shown_headers(headers: &HeaderMap) -> Map<String, Value> {
-    let mut shown = Map::new();
-    for (name, value) in headers {
-        let name = name.as_str();
-        if SECRETS.contains(&name) {
-            continue;
-        }
-        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        match shown.get_mut(name) {
-            Some(Value::String(former)) => *former = format!("{former}, {value}"),
-            _ => {
-                shown.insert(name.to_owned(), Value::String(value));
-            }
-        }
-    }
-    shown
-}
-
-fn headers_of(payload: &Map<String, Value>) -> Map<String, Value> {
-    payload.get("headers").and_then(Value::as_object).cloned().unwrap_or_default()
-}
-
-/// Headers must stay names with texts that can stand in a header.
-fn check(payload: &Map<String, Value>) -> std::result::Result<(), String> {
-    let Some(Value::Object(headers)) = payload.get("headers") else {
+/// Headers must stay names with texts that can stand in a header; null removes one.
+fn check(patch: &Map<String, Value>) -> std::result::Result<(), String> {
+    let Some(Value::Object(headers)) = patch.get("headers") else {
         return Err("headers must be a table".to_owned());
     };
-    for (name, value) in headers {
-        let shown = name.escape_debug();
-        let Some(text) = value.as_str() else { return Err(format!("headers.{shown} must be a string")) };
+    for (name, value) in headers.iter().filter(|(_, value)| !value.is_null()) {
+        let shown = || name.escape_debug();
+        let Some(text) = value.as_str() else { return Err(format!("headers.{} must be a string", shown())) };
         if HeaderName::try_from(name.as_str()).is_err() || HeaderValue::from_str(text).is_err() {
-            return Err(format!("headers.{shown} cannot stand in a header"));
+            return Err(format!("headers.{} cannot stand in a header", shown()));
         }
     }
     Ok(())
@@ -198,12 +155,10 @@ pub(in crate::http) fn may_change(name: &str) -> bool {
     !SECRETS.contains(&name.as_str()) && !FIXED.contains(&name.as_str())
 }
 
-/// Carries over what plugins changed.
-fn apply(before: &Map<String, Value>, asked: &Asked, headers: &mut HeaderMap) {
-    let after = headers_of(&asked.payload);
-    let gone = before.keys().filter(|it| !after.contains_key(*it)).map(|it| (it, None));
-    let set = after.iter().filter(|(name, value)| before.get(*name) != Some(*value));
-    for (name, value) in gone.chain(set.map(|(name, value)| (name, value.as_str()))) {
+/// Carries over what plugins changed; whether that was anything.
+fn apply(asked: &Asked, headers: &mut HeaderMap) -> bool {
+    let patches = asked.payload.patches();
+    for (name, value) in patches.iter().filter_map(|it| it.get("headers")?.as_object()).flatten() {
         if !may_change(name) {
             let pointer = format!("/headers/{name}");
             let by = asked.changes.iter().rfind(|(it, _)| *it == pointer);
@@ -212,7 +167,7 @@ fn apply(before: &Map<String, Value>, asked: &Asked, headers: &mut HeaderMap) {
             continue;
         }
         let Ok(name) = HeaderName::try_from(name.as_str()) else { continue };
-        match value.map(HeaderValue::from_str) {
+        match value.as_str().map(HeaderValue::from_str) {
             Some(Ok(value)) => {
                 headers.insert(name, value);
             }
@@ -222,24 +177,37 @@ fn apply(before: &Map<String, Value>, asked: &Asked, headers: &mut HeaderMap) {
             }
         }
     }
+    !patches.is_empty()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::hooks::{Field, Fields};
+    use crate::http::middleware::shown::shown_headers;
+
+    struct Shown(crate::hooks::Texts);
+
+    impl Fields for Shown {
+        fn fields(&self) -> Vec<(&'static str, Field<'_>)> {
+            vec![("headers", Field::Texts(&self.0))]
+        }
+    }
 
     fn map(value: Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
-    #[test]
-    fn secrets_are_not_shown() {
-        let mut headers = HeaderMap::new();
-        for name in ["authorization", "cookie", "x-api-key", "accept"] {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("v"));
+    /// What becomes of `headers` when one plugin after another returns a patch.
+    fn patched(headers: &mut HeaderMap, patches: &[Value]) -> bool {
+        let mut payload = Given::fields(Arc::new(Shown(shown_headers(headers))));
+        for patch in patches {
+            let reduced = payload.reduce(map(json!({ "headers": patch })));
+            payload = payload.patched(reduced, &check).unwrap();
         }
-        headers.append(HeaderName::from_static("accept"), HeaderValue::from_static("w"));
-        assert_eq!(shown_headers(&headers), map(json!({ "accept": "v, w" })));
+        apply(&Asked { payload, ..Asked::default() }, headers)
     }
 
     #[test]
@@ -247,13 +215,20 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static("accept"), HeaderValue::from_static("a"));
         headers.insert(HeaderName::from_static("host"), HeaderValue::from_static("h"));
-        let before = shown_headers(&headers);
-        let after = map(json!({ "X-New": "1", "host": "evil", "authorization": "Bearer x" }));
-        assert!(check(&map(json!({ "headers": after }))).is_ok());
-        let payload = map(json!({ "headers": after }));
-        apply(&before, &Asked { payload, ..Asked::default() }, &mut headers);
-        assert_eq!(shown_headers(&headers), map(json!({ "x-new": "1", "host": "h" })));
+        let patch = json!({ "X-New": "1", "host": "evil", "authorization": "Bearer x", "accept": null });
+        assert!(patched(&mut headers, &[patch]));
+        let shown = shown_headers(&headers);
+        assert_eq!((shown.iter().len(), shown.get("x-new"), shown.get("host")), (2, Some("1"), Some("h")));
         assert!(!headers.contains_key("authorization"));
+    }
+
+    #[test]
+    fn of_several_patches_the_last_one_stands() {
+        let mut headers = HeaderMap::new();
+        assert!(!patched(&mut headers, &[]));
+        assert!(patched(&mut headers, &[json!({ "a": "1", "b": "1" }), json!({ "a": "2", "b": null })]));
+        let shown = shown_headers(&headers);
+        assert_eq!((shown.get("a"), shown.get("b")), (Some("2"), None));
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod cors;
 mod host;
 pub mod limiter;
 mod rate;
+pub(super) mod shown;
 mod timing;
 
 use actix_web::body::{BoxBody, MessageBody};

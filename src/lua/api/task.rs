@@ -16,6 +16,7 @@ use crate::lua::strand::{Done, Job};
 use crate::lua::supervisor::Run;
 use crate::lua::task::{Held, Task};
 use crate::lua::vm::Home;
+use crate::model::call::CallContext;
 
 use super::args::Args;
 use super::define::{Build, Outcome, Raise, Reply};
@@ -147,11 +148,12 @@ fn stopped() -> mlua::Error {
 }
 
 /// The context of a task: its starter's, under a name of its own and with a time of its own.
+fn task_ctx(call: &CallState) -> Arc<CallContext> {
+    Arc::new(CallContext { hook: "task", ..CallContext::clone(&call.ctx) })
+}
+
 fn task_of(actor: &Arc<Actor>, call: &CallState, held: Held) -> Arc<Task> {
-    let mut ctx = call.ctx.clone();
-    ctx.hook = "task";
-    ctx.caller.deadline = None;
-    Task::new(actor, ctx, call.payload.clone(), held)
+    Task::new(actor, task_ctx(call), call.payload.clone(), held)
 }
 
 fn spawn(home: &Weak<Actor>, ctx: &ApiContext, args: &mut Args) -> Result<Arc<Task>, Raise> {
@@ -250,9 +252,7 @@ fn run(
     let supervisor = supervisor.ok_or_else(|| Raise::Wrong("works once the plugin has loaded".to_owned()))?;
     let deadline =
         call.meter.deadline().unwrap_or_else(|| Instant::now() + Duration::from_millis(ctx.limits.wall_ms));
-    let mut task = call.ctx.clone();
-    task.hook = "task";
-    let answer = supervisor.run(Run { module, function, arguments, ctx: task, deadline });
+    let answer = supervisor.run(Run { module, function, arguments, ctx: task_ctx(&call), deadline });
     Ok(async move {
         match answer.await {
             Ok(Ok(Done::Value(value, effects))) => {

@@ -10,11 +10,13 @@
 //!
 //! No metamethod ever runs here, so a hostile table can neither loop nor lie.
 
+mod fields;
 mod from_lua;
 mod to_lua;
 #[cfg(test)]
 mod fuzz;
 
+pub use fields::fields_to_lua;
 pub use from_lua::{Budget, ConvertFault, from_lua};
 pub use to_lua::{record_to_lua, to_lua};
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::error::ScriptFault;
-use crate::hooks::Answer;
+use crate::hooks::{Answer, Given};
 use crate::lua::context::{ApiContext, CallKind, CallState};
 use crate::lua::generation::PluginSource;
 use crate::lua::secrets::Secrets;
@@ -121,7 +121,7 @@ pub struct Record {
     /// Where it was.
     pub origin: Arc<Origin>,
     /// The first argument.
-    pub input: Arc<Value>,
+    pub input: Given,
     /// The function, unless it is the chunk or a task.
     pub slot: Option<u32>,
     /// The state of the random numbers when it began.
@@ -156,7 +156,7 @@ pub struct Ended {
 
 impl Record {
     /// Of a call that begins.
-    pub fn new(origin: &Arc<Origin>, input: Arc<Value>, slot: Option<u32>, random: u64) -> Self {
+    pub fn new(origin: &Arc<Origin>, input: Given, slot: Option<u32>, random: u64) -> Self {
         Record {
             input,
             slot,

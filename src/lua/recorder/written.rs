@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::hooks::Answer;
+use crate::hooks::{Answer, Field, Fields, Given};
 use crate::lua::context::{CallKind, CallState};
 use crate::model::time::Timestamp;
 use crate::model::trace::{
@@ -38,7 +38,7 @@ impl Recorded for CallState {
             outcome: ended.outcome.as_str().to_owned(),
             kept: ended.kept.to_owned(),
             request_id: self.ctx.caller.set_off_by().map(str::to_owned),
-            subject: subject_of(&self.ctx, &record.input),
+            subject: subject_of(&self.ctx, record.input.json()),
             message: ended.fault.as_ref().map(|it| mask.text(&it.to_string())),
         }
     }
@@ -58,7 +58,7 @@ impl Recorded for CallState {
         let Some(record) = &self.record else { return 0 };
         let mut left = COUNTED_VALUES;
         size_of::<CallState>()
-            + weight(&record.input, &mut left)
+            + weigh(&record.input, &mut left)
             + record.tape.lock().bytes(record.origin.call_bytes)
     }
 }
@@ -122,8 +122,8 @@ fn write(call: &CallState, record: &Record) -> Trace {
         outcome: ended.outcome.as_str().to_owned(),
         kept: ended.kept.to_owned(),
         request_id: call.ctx.caller.set_off_by().map(str::to_owned),
-        subject: subject_of(&call.ctx, &record.input),
-        input: mask.value(&record.input),
+        subject: subject_of(&call.ctx, record.input.json()),
+        input: mask.value(record.input.json()),
         ctx: mask.value(&ctx),
         world: TraceWorld {
             random: format!("{:016x}", record.random),
@@ -203,6 +203,23 @@ fn subject_of(ctx: &crate::model::call::CallContext, input: &Value) -> Option<St
         _ => return None,
     };
     Some(format!("{noun}/{id}"))
+}
+
+fn weigh(given: &Given, left: &mut usize) -> usize {
+    match given.plain_fields() {
+        Some(fields) => weight_of_fields(fields),
+        None => weight(given.json(), left),
+    }
+}
+
+fn weight_of_fields(fields: &dyn Fields) -> usize {
+    let weigh = |(name, field): (&str, Field<'_>)| match field {
+        Field::Text(text) => name.len() + text.len(),
+        Field::Texts(texts) => name.len() + texts.bytes(),
+        Field::Fields(fields) => name.len() + weight_of_fields(fields),
+        Field::Null | Field::Whole(_) | Field::Number(_) => name.len(),
+    };
+    fields.fields().into_iter().map(weigh).sum()
 }
 
 /// About how many bytes a value takes; stops looking after some values.

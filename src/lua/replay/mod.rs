@@ -160,8 +160,8 @@ impl LuaHost {
         let hook = Hook::from_name(&trace.hook);
         let call = HookCall {
             target: Target::Slot(slot),
-            payload: Arc::new(trace.input.clone()),
-            ctx: call_context(trace),
+            payload: trace.input.clone().into(),
+            ctx: call_context(trace).into(),
             timeout: None,
             deadline: None,
             is_question: trace.world.is_question,

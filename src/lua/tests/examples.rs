@@ -127,8 +127,8 @@ impl Stage {
     fn calls(&self, generation: &Generation) -> Vec<HookCall> {
         let base = |slot, hook: &'static str, payload: Value, is_question| HookCall {
             target: Target::Slot(slot),
-            payload: Arc::new(payload),
-            ctx: CallContext::new(hook, Caller::server()),
+            payload: payload.into(),
+            ctx: CallContext::new(hook, Caller::server()).into(),
             timeout: None,
             deadline: None,
             is_question,

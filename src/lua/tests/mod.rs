@@ -116,8 +116,8 @@ pub(super) fn call(generation: &Generation, hook: Hook, payload: Value) -> HookC
     let slot = registrations.iter().find(|it| it.hook == hook).expect("a handler").slot;
     HookCall {
         target: Target::Slot(slot),
-        payload: Arc::new(payload),
-        ctx: CallContext::new(hook.name(), Caller::server()),
+        payload: payload.into(),
+        ctx: CallContext::new(hook.name(), Caller::server()).into(),
         timeout: None,
         deadline: None,
         is_question: hook.info().kind == crate::hooks::HookKind::Question,

@@ -238,8 +238,8 @@ fn events_and_their_context_come_again() {
     let payload = json!({"id": "e1", "type": "tests.x", "data": {"n": null}, "source": "plugin/x"});
     let call = HookCall {
         target: Target::Slot(generation.subscriptions()[0].slot),
-        payload: Arc::new(payload),
-        ctx,
+        payload: payload.into(),
+        ctx: ctx.into(),
         timeout: None,
         deadline: None,
         is_question: false,

@@ -80,14 +80,15 @@ fn what_a_plugin_makes_up_opens_no_file() {
     let recording = json!({"id": "r1", "tracks": {"t": {"path": "private.wav", "origin": "server"}, "u": {"path": "private.wav"}}});
     let told_by = |hook: Hook, source: &str| {
         let mut call = call(&plugin, hook, recording.clone());
-        call.ctx.caller.source = source.into();
-        call.ctx.event_id = Some("e1".into());
+        let ctx = Arc::make_mut(&mut call.ctx);
+        ctx.caller.source = source.into();
+        ctx.event_id = Some("e1".into());
         call
     };
     let event_of = |source: &str| HookCall {
         target: Target::Slot(plugin.subscriptions()[0].slot),
-        payload: Arc::new(json!({"type": "kev.x", "source": source, "data": recording.clone()})),
-        ctx: CallContext::new("event", told_by(Hook::AfterRecordingEnd, source).ctx.caller),
+        payload: json!({"type": "kev.x", "source": source, "data": recording.clone()}).into(),
+        ctx: CallContext::new("event", told_by(Hook::AfterRecordingEnd, source).ctx.caller.clone()).into(),
         timeout: None,
         deadline: None,
         is_question: false,
@@ -101,7 +102,7 @@ fn what_a_plugin_makes_up_opens_no_file() {
     // Of the host, but because of what the plugin itself has done, be it through others.
     for (by, is_open) in [(["other", "quiet"], false), (["other", "third"], true)] {
         let by = |mut call: HookCall| {
-            call.ctx.caller.plugins = by.map(Arc::from).into();
+            Arc::make_mut(&mut call.ctx).caller.plugins = by.map(Arc::from).into();
             call
         };
         assert_eq!(heard(by(event_of("panotti"))), is_open);

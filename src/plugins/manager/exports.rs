@@ -70,9 +70,9 @@ impl Manager {
         };
         let call = HookCall {
             target: Target::Slot(wanted.slot),
-            payload: Arc::new(Value::Array(arguments)),
+            payload: Value::Array(arguments).into(),
             deadline: caller.deadline,
-            ctx: CallContext::new(EXPORT, caller.clone()),
+            ctx: CallContext::new(EXPORT, caller.clone()).into(),
             timeout: None,
             is_question: false,
         };

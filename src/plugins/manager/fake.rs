@@ -116,7 +116,7 @@ impl Script for FakeScript {
         let hook = self.hooks[slot as usize].name();
         let told = match hook {
             "on_config_changed" => format!("{}.{hook} {}", self.name, self.config.lock()),
-            "on_load" => format!("{}.{hook} {}", self.name, call.payload),
+            "on_load" => format!("{}.{hook} {}", self.name, call.payload.json()),
             _ => format!("{}.{hook}", self.name),
         };
         self.log.lock().push(told);

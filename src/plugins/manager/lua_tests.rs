@@ -32,7 +32,7 @@ async fn title(world: &World) -> Option<String> {
     let check = |_: &Map<String, Value>| Ok(());
     let hook = Hook::BeforeRecordingStart;
     let asked = world.manager.dispatcher().ask(hook, recording, &Caller::server(), &check).await.ok()?;
-    asked.payload["title"].as_str().map(str::to_owned)
+    asked.payload.json()["title"].as_str().map(str::to_owned)
 }
 
 /// The last value a plugin told under `told.<key>`.

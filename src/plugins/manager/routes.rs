@@ -97,8 +97,8 @@ impl Manager {
         }
         let call = HookCall {
             target: Target::Slot(routed.slot),
-            payload: Arc::new(Value::Object(request)),
-            ctx: CallContext::new(ROUTE, caller.clone()),
+            payload: request.into(),
+            ctx: CallContext::new(ROUTE, caller.clone()).into(),
             timeout: None,
             deadline: caller.deadline,
             is_question: false,

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::config::PluginLimits;
 use crate::error::Error;
-use crate::hooks::{HookCall, Target};
+use crate::hooks::{Given, HookCall, Target};
 use crate::lua::effects::{Answered, Door, Work};
 use crate::lua::examiner::Examiner;
 use crate::lua::library;
@@ -178,8 +178,8 @@ async fn attend(
 ) -> Option<TestFailure> {
     let mut ending = generation.call(HookCall {
         target: Target::Slot(slot),
-        payload: Arc::new(Value::Null),
-        ctx: CallContext::new("test", Caller::server()),
+        payload: Given::default(),
+        ctx: CallContext::new("test", Caller::server()).into(),
         timeout: None,
         deadline: None,
         is_question: false,

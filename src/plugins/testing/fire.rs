@@ -113,7 +113,7 @@ async fn ask(services: &Services, hook: Hook, payload: Map<String, Value>) -> Re
     match services.hooks.ask(hook, payload, &caller, &check).await {
         Ok(mut asked) => {
             services.commit_effects(std::mem::take(&mut asked.effects), &caller).await?;
-            let mut result = asked.payload;
+            let mut result = asked.payload.into_map();
             // A field that is null is not there for scripts.
             result.retain(|_, value| !value.is_null());
             Ok(json!({ "result": result, "response": asked.response.map(response) }))

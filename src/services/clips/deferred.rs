@@ -49,8 +49,8 @@ pub(in crate::services) async fn run(
         ctx.attempt = attempt;
         let call = HookCall {
             target: Target::Slot(entry.registration.slot),
-            payload,
-            ctx,
+            payload: payload.into(),
+            ctx: ctx.into(),
             timeout: entry.registration.timeout,
             deadline: None,
             is_question: true,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::hooks::{Asked, Hook};
+use crate::hooks::{Asked, Given, Hook};
 use crate::model::call::Caller;
 use crate::model::clip::Clip;
 use crate::model::time::Timestamp;
@@ -18,7 +18,7 @@ use super::{reading, to_json};
 /// What the plugins were shown, and what they made of it.
 pub(super) struct Pipeline {
     hook: Hook,
-    shown: Map<String, Value>,
+    shown: Given,
     pub(super) asked: Asked,
 }
 
@@ -36,7 +36,7 @@ pub(super) async fn ask(
         return Ok(None);
     }
     services.check_depth(caller)?;
-    let shown = shown(clip)?;
+    let shown = Given::from(shown(clip)?);
     services.hooks.make_sure_of_room(hook, Some(&shown))?;
     let check = |payload: &Map<String, Value>| check_payload(services, hook, payload);
     let asked = services.hooks.ask(hook, shown.clone(), caller, &check).await?;
@@ -52,7 +52,7 @@ impl Pipeline {
         for (pointer, plugin) in &self.asked.changes {
             note(clip, pointer, plugin, self.hook, now);
         }
-        take_fields(clip, self.asked.payload.clone())
+        take_fields(clip, self.asked.payload.clone().into_map())
     }
 
     /// The same for a clip as it is now: what others have changed meanwhile stays as they want it.
@@ -61,21 +61,22 @@ impl Pipeline {
             return Ok(());
         }
         let mut fields = shown(clip)?;
-        if fields == self.shown {
+        let (Some(before), Some(patched)) =
+            (self.shown.json().as_object(), self.asked.payload.json().as_object())
+        else {
+            return Ok(());
+        };
+        if fields == *before {
             return self.apply(clip, now);
         }
         for (pointer, plugin) in &self.asked.changes {
-            if self.is_untouched(&fields, pointer) {
-                put(&mut fields, pointer, pointed(&self.asked.payload, pointer));
+            // Only where nobody changed meanwhile what the plugins were shown.
+            if pointed(&fields, pointer) == pointed(before, pointer) {
+                put(&mut fields, pointer, pointed(patched, pointer));
                 note(clip, pointer, plugin, self.hook, now);
             }
         }
         take_fields(clip, fields)
-    }
-
-    /// Whether a field still is what the plugins were shown: nobody changed it meanwhile.
-    fn is_untouched(&self, fields: &Map<String, Value>, pointer: &str) -> bool {
-        pointed(fields, pointer) == pointed(&self.shown, pointer)
     }
 }
 

@@ -98,8 +98,9 @@ async fn ask(
     let check = |payload: &Map<String, Value>| check_patched(START, hook.info().may_patch, payload, how);
     let mut asked = services.hooks.ask(hook, to_json(&recording)?, caller, &check).await?;
     if !asked.changes.is_empty() {
-        recording.title = asked.payload.get("title").and_then(Value::as_str).map(str::to_owned);
-        if let Some(Value::Object(metadata)) = asked.payload.shift_remove("metadata") {
+        let mut patched = std::mem::take(&mut asked.payload).into_map();
+        recording.title = patched.get("title").and_then(Value::as_str).map(str::to_owned);
+        if let Some(Value::Object(metadata)) = patched.shift_remove("metadata") {
             recording.metadata = metadata;
         }
     }

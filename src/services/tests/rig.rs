@@ -55,7 +55,7 @@ impl HookHandler for Plugin {
     }
 
     fn call(&self, call: HookCall) -> CallFuture {
-        let payload = Value::clone(&call.payload);
+        let payload = Value::clone(call.payload.json());
         let does = (self.act)(&payload);
         self.heard.lock().push((self.name.to_string(), call.ctx.hook, payload));
         let Target::Slot(_) = call.target;

@@ -137,11 +137,11 @@ async fn call(live: &Live, slot: u32, run: &Run) -> std::result::Result<Reply, C
     });
     let call = HookCall {
         target: Target::Slot(slot),
-        payload: Arc::new(payload),
-        ctx: CallContext {
+        payload: payload.into(),
+        ctx: Arc::new(CallContext {
             schedule: Some(run.schedule.name.as_str().into()),
             ..CallContext::new(TIMER, Caller::server())
-        },
+        }),
         timeout: None,
         deadline: None,
         is_question: false,
