@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use panotti::hooks::{Dispatcher, Hook, Table};
+use panotti::hooks::{Dispatcher, Field, Fields, Given, Hook, Table, Texts};
 use panotti::lua::Generation;
 use panotti::model::call::{Caller, Outcome};
 use panotti::model::tally::Histogram;
@@ -19,6 +19,12 @@ use rig::{Rig, call, member, resident_bytes};
 const TRIVIAL: &str = "panotti.on.on_clip_captured(function() end)";
 const PATCH: &str =
     "panotti.on.on_clip_captured(function(clip) return { title = clip.title .. '!', tags = clip.tags } end)";
+const AROUND: &str = "local n, last = 0, nil
+panotti.on.before_request(function(request)
+  n = n + 1
+  last = request.method .. ' ' .. request.path .. ' ' .. request.headers['x-bench']
+end)
+panotti.on.after_request(function() return { headers = { ['x-hook'] = tostring(n) } } end)";
 const WAITING: &str = "panotti.on.on_clip_captured(function() panotti.sleep(3600) end)";
 /// Calls at once, as many requests would make them.
 const AT_ONCE: usize = 256;
@@ -29,6 +35,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args().without_plots();
     one_call(&mut criterion, &rig);
     chains(&mut criterion, &rig);
+    around_a_request(&mut criterion, &rig);
     metrics(&mut criterion);
     criterion.final_summary();
     busy(&rig);
@@ -81,6 +88,56 @@ fn chains(criterion: &mut Criterion, rig: &Rig) {
         });
     }
     group.finish();
+}
+
+/// A request as the server shows it, and the answer to it.
+struct Shown {
+    headers: Texts,
+    request: Option<Arc<Shown>>,
+}
+
+impl Fields for Shown {
+    fn fields(&self) -> Vec<(&'static str, Field<'_>)> {
+        let headers = ("headers", Field::Texts(&self.headers));
+        match &self.request {
+            Some(request) => vec![
+                ("status", Field::Whole(200)),
+                headers,
+                ("duration", Field::Number(0.001)),
+                ("request", Field::Fields(&**request)),
+            ],
+            None => vec![
+                ("id", Field::Text("0197e0c0a0007000800000000000abcd")),
+                ("method", Field::Text("GET")),
+                ("path", Field::Text("/api/v1/clips/1")),
+                ("query", Field::Text("")),
+                headers,
+                ("remote", Field::Text("127.0.0.1")),
+            ],
+        }
+    }
+}
+
+/// A question before a request that changes nothing, and one after it that adds a header to the answer.
+fn around_a_request(criterion: &mut Criterion, rig: &Rig) {
+    let dispatcher = Dispatcher::new(Duration::from_secs(3));
+    dispatcher.replace(Table::new(vec![member(&load(rig, "around", AROUND))]));
+    let caller = Caller::server();
+    let texts = |all: &[(&str, &str)]| all.iter().copied().collect::<Texts>();
+    criterion.bench_function("before and after a request", |it| {
+        it.iter(|| {
+            let headers = texts(&[("host", "127.0.0.1:8080"), ("accept", "*/*"), ("x-bench", "1")]);
+            let request = Arc::new(Shown { headers, request: None });
+            let headers = texts(&[("content-type", "application/json"), ("etag", "\"1\"")]);
+            let response = Shown { headers, request: Some(Arc::clone(&request)) };
+            rig.runtime.block_on(async {
+                let before = Given::fields(request);
+                dispatcher.ask(Hook::BeforeRequest, before, &caller, &|_| Ok(())).await.unwrap();
+                let after = Given::fields(Arc::new(response));
+                dispatcher.ask(Hook::AfterRequest, after, &caller, &|_| Ok(())).await.unwrap()
+            })
+        });
+    });
 }
 
 /// What metrics add to each call: its outcome, its time, its wait.

@@ -31,6 +31,12 @@ pub struct Asked {
     pub response: Option<Answer>,
 }
 
+impl Asked {
+    fn about(payload: Given) -> Self {
+        Asked { payload, changes: Vec::new(), effects: Vec::new(), unasked: Vec::new(), response: None }
+    }
+}
+
 /// Checks a patched payload: what is wrong with it, in a sentence. Of a payload of [`Fields`](super::Fields) it is shown
 /// the patch alone.
 pub type Check<'a> = &'a (dyn Fn(&Map<String, Value>) -> std::result::Result<(), String> + Sync);
@@ -95,15 +101,19 @@ impl Dispatcher {
     ) -> Result<Asked> {
         let table = self.table();
         let chain = table.chain(hook);
-        let mut asked = Asked { payload: payload.into(), ..Asked::default() };
+        let mut asked = Asked::about(payload.into());
         if chain.is_empty() {
             return Ok(asked);
         }
-        let limit = Instant::now() + self.chain_wall;
+        let mut now = Instant::now();
+        let limit = now + self.chain_wall;
         let deadline = caller.deadline.map_or(limit, |theirs| theirs.min(limit));
         let ctx = Arc::new(CallContext::new(hook.name(), caller.clone()));
         for (index, entry) in chain.iter().enumerate() {
-            if Instant::now() >= deadline {
+            if index > 0 {
+                now = Instant::now();
+            }
+            if now >= deadline {
                 asked.unasked = give_up(&chain[index..], hook)?;
                 break;
             }

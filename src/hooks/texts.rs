@@ -80,7 +80,7 @@ mod tests {
         texts.push("c", "3");
         texts.extend_last(", 4");
         assert_eq!(texts.iter().collect::<Vec<_>>(), [("a", "1"), ("b", ""), ("c", "3, 4")]);
-        assert_eq!((texts.get("b"), texts.get("1"), texts.bytes()), (Some(""), None, 9));
+        assert_eq!((texts.get("b"), texts.get("1"), texts.bytes()), (Some(""), None, 8));
         assert_eq!(Texts::default().last_name(), None);
     }
 }

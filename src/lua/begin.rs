@@ -242,7 +242,7 @@ fn arguments(
     wants_ctx: bool,
 ) -> mlua::Result<MultiValue> {
     if let Some(fields) = queued.call.payload.plain_fields() {
-        let given = Value::Table(fields_to_lua(&vm.lua, fields)?);
+        let given = Value::Table(fields_to_lua(&vm.lua, &vm.words, fields)?);
         return with_ctx(vm, door, given, state, left, wants_ctx);
     }
     let json = &**queued.call.payload.json();

@@ -14,7 +14,7 @@ use super::begin;
 use super::budget::{self, SLICE};
 use super::chance::{self, Chance};
 use super::context::ApiContext;
-use super::convert::Shapes;
+use super::convert::{Shapes, Words};
 use super::coroutines;
 use super::guards;
 use super::require::Modules;
@@ -51,6 +51,8 @@ pub struct Vm {
     pub lua: Lua,
     /// What its modules are given.
     pub context: Arc<ApiContext>,
+    /// Names of fields and headers that it was given before.
+    pub words: Words,
     /// JSON's null and arrays.
     pub shapes: Arc<Shapes>,
     /// The way to its interrupt.
@@ -100,7 +102,7 @@ impl Vm {
         surface::check(&lua)?;
         let memory = Arc::new(Memory::new(context.limits.memory_mib));
         let gate = install_gate(&lua, &context, &memory)?;
-        Ok(Vm { lua, context, shapes, gate, modules, runner, chance, memory })
+        Ok(Vm { lua, context, words: Words::default(), shapes, gate, modules, runner, chance, memory })
     }
 
     /// Sets or lifts the limit: it costs each host-side push while it is set.

@@ -195,9 +195,10 @@ impl HookHandler for PluginHandler {
         let hook = call.ctx.hook;
         // What the host calls once in a plugin's life is never skipped.
         let is_life = Hook::from_name(hook).is_some_and(|it| it.info().kind == HookKind::Life);
+        let begin = Instant::now();
         let pass = match is_life {
             true => Pass::Free,
-            false => self.vitals.breaker.lock().pass(Instant::now()),
+            false => self.vitals.breaker.lock().pass(begin),
         };
         if let Pass::Shut(left) = pass {
             let failure = self.shut(&call.ctx, "killed", left);
@@ -205,7 +206,7 @@ impl HookHandler for PluginHandler {
         }
         let is_around_requests =
             !self.is_gate && [Hook::BeforeRequest, Hook::AfterRequest].iter().any(|it| it.name() == hook);
-        let slow_pass = is_around_requests.then(|| self.vitals.slow.lock().pass(Instant::now()));
+        let slow_pass = is_around_requests.then(|| self.vitals.slow.lock().pass(begin));
         if let Some(Pass::Shut(left)) = slow_pass {
             self.vitals.breaker.lock().abandon(pass);
             let failure = self.shut(&call.ctx, "slow", left);
@@ -215,7 +216,6 @@ impl HookHandler for PluginHandler {
         let ctx = call.ctx.clone();
         let passed = Passed { vitals: Arc::clone(&self.vitals), pass, slow_pass, done: false };
         let record = (!is_life).then(|| Arc::clone(&self.record));
-        let begin = Instant::now();
         let answer = self.script.call(call);
         Box::pin(async move {
             let result = answer.await;
@@ -226,7 +226,9 @@ impl HookHandler for PluginHandler {
             };
             let vitals = &passed.vitals;
             let ran = outcome != Outcome::Skipped;
-            vitals.stats.count(hook, outcome, ran.then(|| begin.elapsed()));
+            let now = Instant::now();
+            let took = now.saturating_duration_since(begin);
+            vitals.stats.count(hook, outcome, ran.then_some(took));
             match &result {
                 Err(failure) => vitals.failed(failure, &ctx),
                 Ok(reply) if ![Outcome::Ok, Outcome::Refused].contains(&outcome) => {
@@ -236,16 +238,15 @@ impl HookHandler for PluginHandler {
                 Ok(_) => {}
             }
             // A plugin that cannot say how it is may do all else well.
-            if !is_health && vitals.breaker.lock().note(pass, outcome, Instant::now()) {
+            if !is_health && vitals.breaker.lock().note(pass, outcome, now) {
                 log::error!(
                     plugin = &*vitals.plugin, hook = hook, outcome = outcome.as_str(),
                     schedule = ctx.schedule.as_deref();
                     "killed too often: it is left alone for a while"
                 );
             }
-            let now = Instant::now();
             if let Some(pass) = slow_pass
-                && vitals.slow.lock().note(pass, outcome, now.saturating_duration_since(begin), now)
+                && vitals.slow.lock().note(pass, outcome, took, now)
             {
                 log::error!(
                     plugin = &*vitals.plugin, hook = hook;

@@ -37,6 +37,35 @@ fn a_plugin_refuses_answers_and_dresses_requests() {
 }
 
 #[test]
+fn each_plugin_is_shown_what_those_before_it_left_of_a_request() {
+    let first = "panotti.on.before_request(function(request)
+          request.path = '/changed in place'
+          return { headers = { ['x-a'] = '1', ['x-b'] = '1' } }
+        end, { priority = 2 })
+        panotti.on.before_request(function(request) return request end, { priority = 1 })";
+    let second = "panotti.on.before_request(function(request)
+          return { headers = { ['x-a'] = request.headers['x-a'] .. '2', ['x-b'] = panotti.json.null, accept = request.method } }
+        end, { when = { method = 'GET', ['headers.x-a'] = '1' } })
+        panotti.on.before_request(function() error('a filter let it pass') end, { when = { method = 'PUT' }, on_error = 'deny' })";
+    let last = "panotti.on.after_request(function(response)
+          local names = {}
+          for name in pairs(response.request) do table.insert(names, name) end
+          table.sort(names)
+          local headers = response.request.headers
+          local told = table.concat(names, ' ') .. ' | ' .. headers['x-a'] .. ' ' .. tostring(headers['x-b']) .. ' '
+            .. headers.accept .. ' ' .. response.request.path .. ' ' .. typeof(response.duration)
+          return { headers = { ['x-told'] = told, ['x-gone'] = 'a' } }
+        end, { priority = 1 })
+        panotti.on.after_request(function(response)
+          return { headers = { ['x-told'] = response.headers['x-told'] .. '!', ['x-gone'] = panotti.json.null } }
+        end)";
+    let server = Server::with().plugin("a", first).plugin("b", second).plugin("c", last).start();
+    let answer = server.get("/api/v1/clips");
+    let told = "headers id method path query remote | 12 nil GET /api/v1/clips number!";
+    assert_eq!((answer.status, answer.header("x-told"), answer.header("x-gone")), (200, Some(told), None));
+}
+
+#[test]
 fn no_plugin_sees_a_secret_or_lends_a_key() {
     let source = r#"
         panotti.on.before_request(function(request)

@@ -1,5 +1,6 @@
 //! A request and an answer as plugins see them.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -95,7 +96,10 @@ pub(in crate::http) fn shown_headers(headers: &HeaderMap) -> Texts {
         if SECRETS.contains(&name) {
             continue;
         }
-        let text = String::from_utf8_lossy(value.as_bytes());
+        let text = match value.to_str() {
+            Ok(plain) => Cow::Borrowed(plain),
+            Err(_) => String::from_utf8_lossy(value.as_bytes()),
+        };
         if shown.last_name() == Some(name) {
             shown.extend_last(", ");
             shown.extend_last(&text);

@@ -13,12 +13,14 @@
 mod fields;
 mod from_lua;
 mod to_lua;
+mod words;
 #[cfg(test)]
 mod fuzz;
 
 pub use fields::fields_to_lua;
 pub use from_lua::{Budget, ConvertFault, from_lua};
 pub use to_lua::{record_to_lua, to_lua};
+pub use words::Words;
 
 use mlua::{Lua, Table, Value};
 

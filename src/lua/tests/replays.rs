@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::hooks::{Field, Fields, Given, Texts};
 use crate::lua::permission::Permissions;
 use crate::lua::replay::Replayed;
 use crate::model::call::{CallContext, Caller};
@@ -68,6 +69,46 @@ fn time_and_chance_come_again() {
     );
     assert_eq!(trace.outcome, "ok");
     assert_eq!(trace.output["patch"]["metadata"]["seen"].as_array().unwrap().len(), 12);
+}
+
+/// A request as the server has it.
+struct Asking(Texts);
+
+impl Fields for Asking {
+    fn fields(&self) -> Vec<(&'static str, Field<'_>)> {
+        vec![
+            ("id", Field::Text("r1")),
+            ("path", Field::Text("/a")),
+            ("headers", Field::Texts(&self.0)),
+            ("remote", Field::Null),
+        ]
+    }
+}
+
+#[test]
+fn a_request_that_never_was_json_is_recorded_as_such_and_comes_to_the_same_again() {
+    let bench = Bench::new();
+    let source = "panotti.on.before_request(function(request, ctx)
+        local names = {}
+        for name in pairs(request) do table.insert(names, name) end
+        for name, text in request.headers do table.insert(names, name .. '=' .. text) end
+        return {headers = {names = table.concat(names, ' '), host = 'h', at = tostring(ctx.deadline)}}
+    end)";
+    let generation = bench.runtime.block_on(bench.host.load(granted(source))).unwrap();
+    let names: Vec<String> = (0..9).map(|it| format!("x-{it}")).chain(["host".to_owned()]).collect();
+    let shown = Arc::new(Asking(names.iter().map(|it| (it.as_str(), "h")).collect()));
+    let call =
+        HookCall { payload: Given::fields(shown), ..call(&generation, Hook::BeforeRequest, json!(null)) };
+    bench.runtime.block_on(generation.call(call)).unwrap();
+    let trace = last(&bench, "before_request");
+    assert_eq!(trace.input["headers"].as_object().unwrap().len(), 10);
+    assert_eq!(
+        (&trace.input["path"], &trace.input["remote"], trace.subject.as_deref()),
+        (&json!("/a"), &json!(null), None)
+    );
+    let seen = trace.output["patch"]["headers"]["names"].as_str().unwrap();
+    assert!(seen.contains("path") && !seen.contains("remote") && seen.contains("x-8=h"), "{seen}");
+    assert_same(&trace, &bench.runtime.block_on(bench.host.replay(granted(source), &trace)));
 }
 
 #[test]
