@@ -212,8 +212,11 @@ fn kept(group: Group, name: &'static str, request: fn(String) -> Sent) -> Route 
 }
 
 /// The path of the page that the link of one in the middle leads to.
-fn deep_page(_: &mut Client, size: usize) -> String {
-    format!("/api/v1/clips?page={}", size / 100)
+fn deep_page(client: &mut Client, size: usize) -> String {
+    let (_, page) = client.get(&format!("/api/v1/clips?page={}", size / 100));
+    let page: Value = serde_json::from_slice(&page).unwrap();
+    let last = page["items"].as_array().unwrap().last().unwrap()["id"].as_i64().unwrap();
+    format!("/api/v1/clips?page={}&after={last}", size / 100 + 1)
 }
 
 /// The id of an event in the middle of the journal.

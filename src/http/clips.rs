@@ -42,6 +42,11 @@ pub(super) const FILTERS: &[Param] = &[
     param("from", Kind::Time, "Recorded (else created) at this time or later."),
     param("to", Kind::Time, "Recorded (else created) at this time or earlier."),
     param(
+        "after",
+        Kind::Whole(1, i64::MAX),
+        "Goes on behind the clip with this id, the last one of the page before: as fast however far into the list; `page` is then only told. The link to the next page has it. Only where the order is that of ids, `created_at` or `id`; else it changes nothing.",
+    ),
+    param(
         "sort",
         Kind::OneOf(SORTS),
         "What the list is ordered by, `-` from the largest down; `-created_at` without.",
@@ -69,10 +74,12 @@ pub(super) async fn list(call: Call<scope::ClipsRead>) -> Result<HttpResponse> {
         recording_id: query.text("recording_id"),
         from: query.time("from"),
         to: query.time("to"),
+        after: query.whole("after"),
     };
     let sort = query.get("sort").and_then(ClipSort::from_name).unwrap_or_default();
     let page = clips::list(&call.state.services, filter, sort, query.window()).await?;
-    reply::page(&call.req, &page)
+    let last = page.items.last().map(|it| it.id).filter(|_| sort.is_by_id());
+    reply::page_before(&call.req, &page, last)
 }
 
 /// Creates a clip: of a file, or cut from a recording.

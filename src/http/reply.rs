@@ -95,8 +95,20 @@ pub fn hashed<T: Serialize>(req: &HttpRequest, value: &T) -> Result<HttpResponse
 /// # Errors
 /// The value cannot be written as JSON.
 pub fn page<T: Serialize>(req: &HttpRequest, page: &Page<T>) -> Result<HttpResponse> {
+    page_before(req, page, None)
+}
+
+/// The same; the next page is found by the id of the last row of this one.
+///
+/// # Errors
+/// The value cannot be written as JSON.
+pub fn page_before<T: Serialize>(
+    req: &HttpRequest,
+    page: &Page<T>,
+    last: Option<i64>,
+) -> Result<HttpResponse> {
     let mut response = hashed(req, page)?;
-    let links = links(req, page.page, page.page_size, page.total_pages, page.total_is_more);
+    let links = links(req, page.page, page.page_size, (page.total_pages, page.total_is_more), last);
     if let Ok(links) = HeaderValue::from_str(&links) {
         response.headers_mut().insert(header::LINK, links);
     }
@@ -160,14 +172,23 @@ fn is_read(req: &HttpRequest) -> bool {
 }
 
 /// RFC 8288 links: first, prev, next, last, with the other parameters of the query kept.
-fn links(req: &HttpRequest, page: i64, page_size: i64, pages: i64, more: bool) -> String {
+fn links(
+    req: &HttpRequest,
+    page: i64,
+    page_size: i64,
+    (pages, more): (i64, bool),
+    last: Option<i64>,
+) -> String {
     let link = |to: i64, rel: &str| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         let kept = url::form_urlencoded::parse(req.query_string().as_bytes());
         query.extend_pairs(
-            kept.filter(|(name, _)| !matches!(&**name, "page" | "page_size" | "skip" | "limit")),
+            kept.filter(|(name, _)| !matches!(&**name, "page" | "page_size" | "skip" | "limit" | "after")),
         );
         query.append_pair("page", &to.to_string()).append_pair("page_size", &page_size.to_string());
+        if let (true, Some(last)) = (rel == "next", last) {
+            query.append_pair("after", &last.to_string());
+        }
         format!("<{}?{}>; rel=\"{rel}\"", req.path(), query.finish())
     };
     let mut links = vec![link(1, "first")];
@@ -192,8 +213,8 @@ mod tests {
     #[test]
     fn links_keep_the_filters_and_lead_to_the_neighbours() {
         let req = TestRequest::with_uri("/api/v1/clips?tag=a%20b&page=2").to_http_request();
-        let links = links(&req, 2, 50, 3, false);
-        assert!(links.contains("</api/v1/clips?tag=a+b&page=3&page_size=50>; rel=\"next\""), "{links}");
+        let links = links(&req, 2, 50, (3, false), Some(7));
+        assert!(links.contains("</api/v1/clips?tag=a+b&page=3&page_size=50&after=7>; rel=\"next\""), "{links}");
         assert!(links.contains("page=1&page_size=50>; rel=\"prev\""), "{links}");
         assert!(links.contains("page=3&page_size=50>; rel=\"last\""), "{links}");
     }

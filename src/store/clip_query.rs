@@ -1,21 +1,21 @@
-//! Lists of clips. The filter that narrows most drives the search over its index, the others only test;
-//! every index ends with the id, so that the default order costs no sorting.
+//! Lists of clips. What they cost shall not depend on how many clips there are: the filter that narrows most drives the
+//! search over its index and the others only test, or the order's own index is walked where every filter is wide; totals are
+//! kept, or counted up to a limit.
 
-use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::RunQueryDsl;
 
 use crate::error::Result;
 use crate::model::clip::{Clip, ProcessingStatus};
 use crate::model::page::{COUNT_LIMIT, Page, Window};
 use crate::model::time::Timestamp;
 
+use super::clip_parts::{Part, Plan};
 use super::clip_row::ClipRow;
 use super::connection::Reader;
 use super::counters;
 use super::failure::OrFail;
-use super::json::to_text;
 use super::schema::clips;
-use super::statement::{Bind, Statement, statement};
+use super::statement::{Statement, statement};
 
 /// Which clips a list shows; everything that is set must hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,6 +36,8 @@ pub struct ClipFilter {
     pub from: Option<Timestamp>,
     /// Recorded (else created) at this time or earlier.
     pub to: Option<Timestamp>,
+    /// The page goes on behind this clip, whatever its offset; only where the order is that of ids. Totals count all.
+    pub after: Option<i64>,
 }
 
 /// What a list is ordered by; equal ones by id.
@@ -87,13 +89,27 @@ impl ClipSort {
         Some(ClipSort { by, descending })
     }
 
-    fn sql(self) -> String {
-        let way = if self.descending { "DESC" } else { "ASC" };
+    /// Whether the order is that of ids: a page can go on behind a clip.
+    pub fn is_by_id(self) -> bool {
+        self.column().is_none()
+    }
+
+    /// What is ordered by before the id, with the index that has it in order; none for the id itself.
+    pub(super) fn column(self) -> Option<(&'static str, &'static str)> {
         match self.by {
-            ClipOrder::CreatedAt | ClipOrder::Id => format!("clips.id {way}"),
-            ClipOrder::RecordedAt => format!("clips.recorded_at {way}, clips.id {way}"),
-            ClipOrder::Title => format!("clips.title {way}, clips.id {way}"),
-            ClipOrder::Duration => format!("clips.duration {way}, clips.id {way}"),
+            ClipOrder::CreatedAt | ClipOrder::Id => None,
+            ClipOrder::RecordedAt => Some(("clips.recorded_at", "clips_by_recorded")),
+            ClipOrder::Title => Some(("clips.title", "clips_by_title")),
+            ClipOrder::Duration => Some(("clips.duration", "clips_by_duration")),
+        }
+    }
+
+    /// The order as SQL; `id` is what the id is called.
+    pub(super) fn sql(self, id: &str) -> String {
+        let way = if self.descending { "DESC" } else { "ASC" };
+        match self.column() {
+            None => format!("{id} {way}"),
+            Some((column, _)) => format!("{column} {way}, {id} {way}"),
         }
     }
 }
@@ -104,114 +120,50 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn list_clips(&mut self, filter: &ClipFilter, sort: ClipSort, window: Window) -> Result<Page<Clip>> {
-        let Some(search) = Search::of(filter)? else { return Ok(Page::new(Vec::new(), 0, false, window)) };
-        let list: Statement<clips::SqlType> = statement(format!(
-            "SELECT clips.* FROM clips WHERE clips.id IN (SELECT clips.id FROM {} ORDER BY {} LIMIT ? OFFSET ?) \
-             ORDER BY {}",
-            search.sql,
-            sort.sql(),
-            sort.sql()
-        ));
-        let rows: Vec<ClipRow> = list
-            .binds(search.binds.iter().cloned())
-            .bind(window.limit)
-            .bind(window.offset)
-            .load(&mut self.conn)
-            .or_fail()?;
+        let Some(parts) = self.clip_parts(filter)? else {
+            return Ok(Page::new(Vec::new(), 0, false, window));
+        };
+        let (total, more) = self.count_clips(&parts)?;
+        let rows = self.clip_rows(filter, &parts, sort, window)?;
+        // What is shown is there, also where counting ended before it.
+        let shown = if rows.is_empty() { 0 } else { window.offset + rows.len() as i64 };
         let items = rows.into_iter().map(ClipRow::into_clip).collect::<Result<_>>()?;
-        let (total, more) = self.count_clips(filter, search)?;
-        Ok(Page::new(items, total, more, window))
+        Ok(Page::new(items, total.max(shown), more, window))
     }
 
-    fn count_clips(&mut self, filter: &ClipFilter, search: Search) -> Result<(i64, bool)> {
-        if *filter == ClipFilter::default() {
-            return Ok((self.counter(counters::CLIPS)?, false));
+    fn clip_rows(
+        &mut self,
+        filter: &ClipFilter,
+        parts: &[Part],
+        sort: ClipSort,
+        window: Window,
+    ) -> Result<Vec<ClipRow>> {
+        let after = filter.after.filter(|_| sort.is_by_id());
+        let window = Window { offset: if after.is_some() { 0 } else { window.offset }, ..window };
+        if let [only] = parts
+            && let Some(time) = only.long_time()
+            && sort.is_by_id()
+            && let Some(ids) = self.ids_by_month(time, sort.descending, after, window)?
+        {
+            let rows: Statement<'_, clips::SqlType> = statement(format!(
+                "SELECT clips.* FROM clips WHERE clips.id IN (SELECT value FROM json_each(?)) ORDER BY {}",
+                sort.sql("clips.id")
+            ));
+            return rows.bind(serde_json::to_string(&ids).or_fail()?).load(&mut self.conn).or_fail();
         }
-        let count: Statement<BigInt> =
-            statement(format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT ?)", search.sql));
-        let counted: i64 =
-            count.binds(search.binds).bind(COUNT_LIMIT + 1).get_result(&mut self.conn).or_fail()?;
-        Ok((counted.min(COUNT_LIMIT), counted > COUNT_LIMIT))
+        Plan::of_list(parts, sort).page(sort, after, window).load(&mut self.conn).or_fail()
     }
-}
 
-/// A filter as SQL from the FROM clause on.
-struct Search {
-    sql: String,
-    binds: Vec<Bind<'static>>,
-}
-
-impl Search {
-    /// None when no clip can match.
-    fn of(filter: &ClipFilter) -> Result<Option<Self>> {
-        let mut conditions: Vec<String> = Vec::new();
-        let mut binds = Vec::new();
-        let mut from = "clips".to_owned();
-
-        let words = match filter.q.as_deref().filter(|it| !it.trim().is_empty()) {
-            None => Vec::new(),
-            Some(text) => match words_of(text) {
-                // Text without a single letter or digit is in no index.
-                words if words.is_empty() => return Ok(None),
-                words => words,
-            },
-        };
-        let mut phrases: Vec<String> = words.iter().map(|it| format!("\"{it}\"*")).collect();
-        for tag in &filter.tags {
-            let text = to_text(tag)?;
-            if text.chars().any(char::is_alphanumeric) {
-                phrases.push(format!("tags : {}", quoted(&text)));
-            }
+    /// How many there are, and whether there are more.
+    fn count_clips(&mut self, parts: &[Part]) -> Result<(i64, bool)> {
+        match parts {
+            [] => return Ok((self.counter(counters::CLIPS)?, false)),
+            [one] => return Ok((one.size, one.is_more)),
+            _ if parts.iter().any(|it| it.size == 0) => return Ok((0, false)),
+            _ => {}
         }
-        let mut driven = !phrases.is_empty();
-        if driven {
-            // The words' index gives the rows, newest first.
-            from = "clips_fts CROSS JOIN clips ON clips.id = clips_fts.rowid".to_owned();
-            conditions.push("clips_fts MATCH ?".to_owned());
-            binds.push(Bind::from(phrases.join(" AND ")));
-        }
-        for tag in &filter.tags {
-            conditions
-                .push("EXISTS (SELECT 1 FROM json_each(clips.tags) AS tag WHERE tag.value = ?)".to_owned());
-            binds.push(Bind::from(tag.clone()));
-        }
-        let mut test = |column: &str, comparison: &str, values: Vec<Bind<'static>>| {
-            // A plus sign keeps a column from choosing the index.
-            let plus = if std::mem::replace(&mut driven, true) { "+" } else { "" };
-            conditions.push(format!("{plus}{column} {comparison}"));
-            binds.extend(values);
-        };
-        if let Some(id) = &filter.recording_id {
-            test("clips.recording_id", "= ?", vec![Bind::from(id.clone())]);
-        }
-        if let Some(game) = &filter.game_name {
-            test("clips.game_name", "= ?", vec![Bind::from(game.clone())]);
-        }
-        let moment = "coalesce(clips.recorded_at, clips.created_at)";
-        if filter.from.is_some() || filter.to.is_some() {
-            let (from, to) = (filter.from.map_or(i64::MIN, |it| it.0), filter.to.map_or(i64::MAX, |it| it.0));
-            test(moment, "BETWEEN ? AND ?", vec![Bind::from(from), Bind::from(to)]);
-        }
-        if let Some(status) = filter.status {
-            test("clips.processing_status", "= ?", vec![Bind::from(status.as_str())]);
-        }
-        if let Some(processed) = filter.processed {
-            test("clips.processed", "= ?", vec![Bind::from(i64::from(processed))]);
-        }
-        let sql = match conditions.is_empty() {
-            true => from,
-            false => format!("{from} WHERE {}", conditions.join(" AND ")),
-        };
-        Ok(Some(Search { sql, binds }))
+        let count = Plan::of_count(parts).count(COUNT_LIMIT + 1);
+        let (looked_at, counted): (i64, i64) = count.get_result(&mut self.conn).or_fail()?;
+        Ok((counted.min(COUNT_LIMIT), looked_at > COUNT_LIMIT))
     }
-}
-
-/// The words of a user's text, without what the search language would read as an operator.
-fn words_of(text: &str) -> Vec<String> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|it| !it.is_empty()).map(str::to_owned).collect()
-}
-
-/// A phrase of the search language: whatever it contains is text.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('"', "\"\""))
 }

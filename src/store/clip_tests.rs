@@ -154,7 +154,12 @@ fn pages_do_not_overlap_and_counting_ends_at_its_limit() {
     };
     let ids = |offset| page(&go, offset).items.iter().map(|it| it.id).collect::<Vec<_>>();
     assert_eq!((ids(0), ids(3)), (vec![10_050, 10_049, 10_048], vec![10_047, 10_046, 10_045]));
-    assert_eq!((page(&go, 0).total, page(&go, 0).total_is_more), (10_000, true));
+    assert_eq!((page(&go, 0).total, page(&go, 0).total_is_more), (10_050, false), "of one game it is kept");
+    let word = ClipFilter { q: Some("x".into()), ..ClipFilter::default() };
+    assert_eq!((page(&word, 0).total, page(&word, 0).total_is_more), (10_000, true));
+    let both = ClipFilter { q: Some("x".into()), ..go.clone() };
+    assert_eq!((page(&both, 0).total, page(&both, 0).total_is_more), (10_000, true));
+    assert_eq!(page(&both, 10_040).total, 10_043, "what is shown is there");
     let all = page(&ClipFilter::default(), 0);
     assert_eq!((all.total, all.total_is_more), (10_050, false), "without a filter the count is kept");
 }

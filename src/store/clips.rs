@@ -1,5 +1,7 @@
 //! Clips, their ids and their totals; lists are in `clip_query.rs`.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use parking_lot::Mutex;
@@ -13,7 +15,7 @@ use super::clip_row::ClipRow;
 use super::connection::Reader;
 use super::counters;
 use super::failure::OrFail;
-use super::json::to_text;
+use super::json::{from_text, to_text};
 use super::schema::clips;
 use super::statement::{prepared, statement};
 use super::tx::Tx;
@@ -75,7 +77,14 @@ impl NewClip {
 }
 
 /// What a clip adds to the totals.
-type Share = (Option<String>, bool, Option<f64>, Option<i64>);
+struct Share {
+    game: Option<String>,
+    processed: bool,
+    duration: Option<f64>,
+    size: Option<i64>,
+    status: String,
+    tags: BTreeSet<String>,
+}
 
 impl Tx {
     /// Stores a new clip under its reserved id.
@@ -155,30 +164,51 @@ impl Tx {
     }
 
     fn clip_share(&mut self, id: i64) -> Result<Option<(Share, i64)>> {
-        clips::table
+        let found = clips::table
             .find(id)
-            .select(((clips::game_name, clips::processed, clips::duration, clips::file_size), clips::version))
-            .first(&mut self.conn)
+            .select((
+                clips::game_name,
+                clips::processed,
+                clips::duration,
+                clips::file_size,
+                clips::processing_status,
+                clips::tags,
+                clips::version,
+            ))
+            .first::<(_, _, _, _, _, String, i64)>(&mut self.conn)
             .optional()
-            .or_fail()
+            .or_fail()?;
+        let Some((game, processed, duration, size, status, tags, version)) = found else { return Ok(None) };
+        Ok(Some((Share { game, processed, duration, size, status, tags: from_text(&tags)? }, version)))
     }
 
-    fn count_clip(&mut self, (game, processed, duration, size): &Share, sign: i64) {
+    fn count_clip(&mut self, share: &Share, sign: i64) {
         // Bounded, so that absurd values cannot make the sums overflow.
         const MAX: i64 = 1 << 50;
-        let duration_us = (duration.unwrap_or_default() * 1e6).round() as i64;
+        let duration_us = (share.duration.unwrap_or_default() * 1e6).round() as i64;
         self.count(counters::CLIPS, sign);
-        self.count(counters::CLIPS_PROCESSED, sign * i64::from(*processed));
+        self.count(counters::CLIPS_PROCESSED, sign * i64::from(share.processed));
         self.count(counters::CLIPS_DURATION_US, sign * duration_us.clamp(0, MAX));
-        self.count(counters::CLIPS_SIZE, sign * size.unwrap_or_default().clamp(0, MAX));
-        if let Some(game) = game {
+        self.count(counters::CLIPS_SIZE, sign * share.size.unwrap_or_default().clamp(0, MAX));
+        if let Some(game) = &share.game {
             self.count(format!("{}{game}", counters::GAME), sign);
+        }
+        self.count(format!("{}{}", counters::STATUS, share.status), sign);
+        for tag in &share.tags {
+            self.count(format!("{}{tag}", counters::TAG), sign);
         }
     }
 }
 
 fn share_of(clip: &Clip) -> Share {
-    (clip.game_name.clone(), clip.processed, clip.duration, clip.file_size)
+    Share {
+        game: clip.game_name.clone(),
+        processed: clip.processed,
+        duration: clip.duration,
+        size: clip.file_size,
+        status: clip.processing_status.as_str().to_owned(),
+        tags: clip.tags.iter().cloned().collect(),
+    }
 }
 
 impl Reader {

@@ -20,6 +20,10 @@ pub(super) const CLIPS_DURATION_US: &str = "clips.duration_us";
 pub(super) const CLIPS_SIZE: &str = "clips.size";
 /// Followed by the name of a game: the number of its clips.
 pub(super) const GAME: &str = "clips.game:";
+/// Followed by a tag: the number of clips that have it.
+pub(super) const TAG: &str = "clips.tag:";
+/// Followed by a state of processing: the number of clips in it.
+pub(super) const STATUS: &str = "clips.status:";
 pub(super) const RECORDINGS: &str = "recordings";
 pub(super) const DELIVERED: &str = "deliveries.delivered";
 pub(super) const EVENTS_COUNT: &str = "events.count";

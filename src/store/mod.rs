@@ -8,10 +8,15 @@ mod backup;
 mod ballast;
 mod call_traces;
 mod causes;
+#[cfg(test)]
+mod clip_list_tests;
+mod clip_months;
+mod clip_parts;
 mod clip_query;
 mod clip_row;
 #[cfg(test)]
 mod clip_tests;
+mod clip_words;
 mod clips;
 mod connection;
 mod counters;

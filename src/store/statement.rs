@@ -108,6 +108,17 @@ impl<'a, ST, K> Statement<'a, ST, K> {
     }
 }
 
+#[cfg(test)]
+impl<ST, K> Statement<'_, ST, K> {
+    /// How the database would go about it.
+    pub(super) fn explained(self, reader: &mut super::connection::Reader) -> Vec<String> {
+        let sql = format!("EXPLAIN QUERY PLAN {}", self.sql);
+        let steps = statement::<(BigInt, BigInt, BigInt, Text)>(sql).binds(self.binds);
+        let steps: Vec<(i64, i64, i64, String)> = steps.load(&mut reader.conn).unwrap();
+        steps.into_iter().map(|it| it.3).collect()
+    }
+}
+
 impl<ST, K> QueryFragment<Sqlite> for Statement<'_, ST, K> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         let mut rest = 0;

@@ -91,6 +91,7 @@ fn filter(options: &Options) -> Result<ClipFilter, Raise> {
         recording_id: text("recording_id")?,
         from: time(options, "from")?,
         to: time(options, "to")?,
+        after: None,
     })
 }
 

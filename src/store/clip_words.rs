@@ -1,0 +1,72 @@
+//! The words of clips: a user's text as a search in their index.
+
+use diesel::RunQueryDsl;
+use diesel::sql_types::Text;
+
+use crate::error::Result;
+
+use super::connection::Reader;
+use super::failure::OrFail;
+use super::statement::statement;
+
+/// Beginnings of up to so many letters have an index of their own.
+const SHORT: usize = 3;
+
+/// Words with the same beginning that are looked for one by one.
+const MAX_WORDS: usize = 48;
+
+impl Reader {
+    /// What the words' index is asked for a user's text: every word of it as a beginning. None when no clip can have them:
+    /// text without a single letter or digit is in no index.
+    /// Also whether one clip can be looked at for it without gathering all that have it.
+    pub(super) fn clip_phrase(&mut self, text: &str) -> Result<Option<(String, bool)>> {
+        let words = words_of(text);
+        let (mut all, mut each) = (Vec::new(), true);
+        for word in &words {
+            match self.words_like(word)? {
+                Some(found) if found.is_empty() => return Ok(None),
+                Some(found) => {
+                    let quoted: Vec<String> = found.iter().map(|it| format!("\"{it}\"")).collect();
+                    all.push(format!("({})", quoted.join(" OR ")));
+                }
+                None => {
+                    each &= is_short(word);
+                    all.push(format!("\"{word}\"*"));
+                }
+            }
+        }
+        Ok((!all.is_empty()).then(|| (all.join(" AND "), each)))
+    }
+
+    /// The words there are that begin so, found by leaping along them: as many steps as words, not as clips. The index
+    /// itself would gather every clip that has one of them before it gives the first. None when they cannot be told: there are
+    /// too many, or upper case and accents are not as simple as in ASCII.
+    fn words_like(&mut self, beginning: &str) -> Result<Option<Vec<String>>> {
+        if is_short(beginning) || !beginning.is_ascii() {
+            return Ok(None);
+        }
+        let beginning = beginning.to_ascii_lowercase();
+        let end = format!("{beginning}\u{10ffff}");
+        let (mut found, mut from) = (Vec::new(), beginning);
+        loop {
+            let next = statement::<Text>("SELECT term FROM clips_words WHERE term >= ? AND term <= ? LIMIT 1");
+            let next: Vec<String> = next.bind(from).bind(end.as_str()).load(&mut self.conn).or_fail()?;
+            let Some(word) = next.into_iter().next() else { return Ok(Some(found)) };
+            if found.len() == MAX_WORDS {
+                return Ok(None);
+            }
+            // No word has a character before this one.
+            from = format!("{word}\u{1}");
+            found.push(word);
+        }
+    }
+}
+
+fn is_short(beginning: &str) -> bool {
+    beginning.chars().count() <= SHORT
+}
+
+/// The words of a user's text, without what the search language would read as an operator.
+fn words_of(text: &str) -> Vec<String> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|it| !it.is_empty()).map(str::to_owned).collect()
+}
