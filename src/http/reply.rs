@@ -214,7 +214,10 @@ mod tests {
     fn links_keep_the_filters_and_lead_to_the_neighbours() {
         let req = TestRequest::with_uri("/api/v1/clips?tag=a%20b&page=2").to_http_request();
         let links = links(&req, 2, 50, (3, false), Some(7));
-        assert!(links.contains("</api/v1/clips?tag=a+b&page=3&page_size=50&after=7>; rel=\"next\""), "{links}");
+        assert!(
+            links.contains("</api/v1/clips?tag=a+b&page=3&page_size=50&after=7>; rel=\"next\""),
+            "{links}"
+        );
         assert!(links.contains("page=1&page_size=50>; rel=\"prev\""), "{links}");
         assert!(links.contains("page=3&page_size=50>; rel=\"last\""), "{links}");
     }

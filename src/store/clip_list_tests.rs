@@ -178,7 +178,9 @@ fn a_short_beginning_of_more_words_than_can_be_told_finds_them_all() {
     let (_folder, store) = store();
     let all: Vec<Clip> = (1..=200).map(|id| clip(id, &format!("clip{id}x Überzahl"))).collect();
     store.write_blocking(move |tx| all.iter().try_for_each(|it| tx.insert_clip(it))).unwrap();
-    for (q, count) in [("clip", 200), ("c", 200), ("CLIP1", 111), ("clip19", 11), ("Überz", 200), ("uberza clip7", 11)] {
+    for (q, count) in
+        [("clip", 200), ("c", 200), ("CLIP1", 111), ("clip19", 11), ("Überz", 200), ("uberza clip7", 11)]
+    {
         let filter = ClipFilter { q: Some(q.into()), ..ClipFilter::default() };
         for name in SORTS {
             let sort = ClipSort::from_name(name).unwrap();

@@ -37,7 +37,9 @@ impl Part {
     /// The first and the last moment of a time that many clips are of.
     pub(super) fn long_time(&self) -> Option<(i64, i64)> {
         match (self.source, &self.binds[..]) {
-            (Source::Column(_, MOMENT, _), [Bind::Int(Some(from)), Bind::Int(Some(to))]) if self.size > SORTED => {
+            (Source::Column(_, MOMENT, _), [Bind::Int(Some(from)), Bind::Int(Some(to))])
+                if self.size > SORTED =>
+            {
                 Some((*from, *to))
             }
             _ => None,
@@ -49,7 +51,9 @@ impl Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     /// Words; whether one clip can be looked at without finding all of them.
-    Words { each: bool },
+    Words {
+        each: bool,
+    },
     Tag,
     /// An index, the column it is of, and how that is compared.
     Column(&'static str, &'static str, &'static str),
@@ -59,7 +63,9 @@ impl Source {
     /// Its table, its id, and what holds for its rows.
     fn driving(self) -> (String, &'static str, String) {
         match self {
-            Source::Words { .. } => ("clips_fts".to_owned(), "clips_fts.rowid", "clips_fts MATCH ?".to_owned()),
+            Source::Words { .. } => {
+                ("clips_fts".to_owned(), "clips_fts.rowid", "clips_fts MATCH ?".to_owned())
+            }
             Source::Tag => ("clip_tags AS driver".to_owned(), "driver.clip_id", "driver.tag = ?".to_owned()),
             Source::Column(index, column, comparison) => {
                 (format!("clips INDEXED BY {index}"), "clips.id", format!("{column} {comparison}"))
@@ -74,7 +80,9 @@ impl Source {
                 format!("EXISTS (SELECT 1 FROM clips_fts WHERE clips_fts MATCH ? AND clips_fts.rowid = {id})")
             }
             Source::Tag => {
-                format!("EXISTS (SELECT 1 FROM clip_tags WHERE clip_tags.tag = ? AND clip_tags.clip_id = {id})")
+                format!(
+                    "EXISTS (SELECT 1 FROM clip_tags WHERE clip_tags.tag = ? AND clip_tags.clip_id = {id})"
+                )
             }
             // A plus sign keeps the column from choosing an index.
             Source::Column(_, column, comparison) => format!("+{column} {comparison}"),
@@ -92,7 +100,12 @@ impl Reader {
         }
         for tag in &filter.tags {
             let size = self.counter(&format!("{}{tag}", counters::TAG))?;
-            parts.push(Part { source: Source::Tag, binds: vec![Bind::from(tag.clone())], size, is_more: false });
+            parts.push(Part {
+                source: Source::Tag,
+                binds: vec![Bind::from(tag.clone())],
+                size,
+                is_more: false,
+            });
         }
         let column = |index, column, comparison| Source::Column(index, column, comparison);
         if let Some(id) = &filter.recording_id {
@@ -119,7 +132,11 @@ impl Reader {
         if let Some(processed) = filter.processed {
             let done = self.counter(counters::CLIPS_PROCESSED)?;
             let size = if processed { done } else { self.counter(counters::CLIPS)? - done };
-            kept(column("clips_by_processed", "clips.processed", "= ?"), Bind::from(i64::from(processed)), size);
+            kept(
+                column("clips_by_processed", "clips.processed", "= ?"),
+                Bind::from(i64::from(processed)),
+                size,
+            );
         }
         Ok(Some(parts))
     }
@@ -200,7 +217,12 @@ impl Plan {
     }
 
     /// The rows of a page; `after` is the clip that it goes on behind, where the order is that of ids.
-    pub(super) fn page(&self, sort: ClipSort, after: Option<i64>, window: Window) -> Statement<'static, clips::SqlType> {
+    pub(super) fn page(
+        &self,
+        sort: ClipSort,
+        after: Option<i64>,
+        window: Window,
+    ) -> Statement<'static, clips::SqlType> {
         let Plan { from, id, .. } = self;
         let behind = after.map(|_| format!("{id} {} ?", if sort.descending { "<" } else { ">" }));
         let conditions = self.condition.iter().chain(&self.tests).chain(&behind);

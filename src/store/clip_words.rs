@@ -49,7 +49,8 @@ impl Reader {
         let end = format!("{beginning}\u{10ffff}");
         let (mut found, mut from) = (Vec::new(), beginning);
         loop {
-            let next = statement::<Text>("SELECT term FROM clips_words WHERE term >= ? AND term <= ? LIMIT 1");
+            let next =
+                statement::<Text>("SELECT term FROM clips_words WHERE term >= ? AND term <= ? LIMIT 1");
             let next: Vec<String> = next.bind(from).bind(end.as_str()).load(&mut self.conn).or_fail()?;
             let Some(word) = next.into_iter().next() else { return Ok(Some(found)) };
             if found.len() == MAX_WORDS {
