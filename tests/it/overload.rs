@@ -88,3 +88,32 @@ fn no_recording_is_sent_away_because_a_plugin_is_busy() {
         answer.expect(201);
     }
 }
+
+#[test]
+fn an_admin_gets_in_when_all_places_are_taken() {
+    let server = Server::with()
+        .plugin("slow", "panotti.on.on_clip_captured(function() panotti.sleep(20) end)")
+        .plugin_file("slow", "plugin.yaml", "limits: { question_wall_ms: 30000 }")
+        .env("PANOTTI_MAX_REQUESTS", 2)
+        .env("PANOTTI_CHAIN_WALL_MS", 20_000)
+        .start();
+    let client = server.client();
+    let key = json!({"name": "reader", "scopes": ["plugins:read", "clips:read"]});
+    let key = server.post("/api/v1/tokens", key).expect(201)["token"].as_str().unwrap().to_owned();
+    let reader = server.client().with_key(Some(&key));
+    for _ in 0..2 {
+        let client = client.clone();
+        // Ended with the server.
+        std::thread::spawn(move || {
+            let (kind, body) = ([("content-type", "application/json")], br#"{"title": "t", "file_path": "/x"}"#);
+            client.try_send("POST", "/api/v1/clips", &kind, Some(body))
+        });
+    }
+    let full = wait_for("all places taken", || Some(client.get("/api/v1/clips")).filter(|it| it.status == 503));
+    full.problem(503, "overloaded");
+    assert_eq!(full.header("retry-after"), Some("1"));
+    reader.get("/api/v1/plugins").problem(503, "overloaded");
+    server.get("/api/v1/plugins").expect(200);
+    server.get("/metrics").expect_bytes(200);
+    server.get("/healthz").expect(200);
+}

@@ -91,19 +91,16 @@ impl Registry {
 
     /// Stores a row (a new one has the id 0) and answers it as it is stored now.
     pub(super) async fn save(&self, row: PluginRow, act: Option<Act>) -> Result<PluginRow> {
-        let save = move |tx: &mut Tx| match row.id {
-            0 => tx.upsert_plugin(&row),
-            _ => tx.update_plugin(&row),
-        };
+        let save = move |tx: &mut Tx| save(tx, &row);
         match act {
             Some(act) => self.acting(act, save).await,
             None => self.store.write(save).await,
         }
     }
 
-    /// Stores new rows, all or none, and answers them as they are stored.
-    pub(super) async fn add(&self, rows: Vec<PluginRow>) -> Result<Vec<PluginRow>> {
-        self.store.write(move |tx| rows.iter().map(|it| tx.upsert_plugin(it)).collect()).await
+    /// Stores rows, all or none, and answers them as they are stored.
+    pub(super) async fn save_all(&self, rows: Vec<PluginRow>) -> Result<Vec<PluginRow>> {
+        self.store.write(move |tx| rows.iter().map(|it| save(tx, it)).collect()).await
     }
 
     /// Unregisters a plugin and drops its config; a purge drops what its scripts kept, too.
@@ -337,6 +334,13 @@ impl Registry {
 
     pub(super) fn now(&self) -> Timestamp {
         Timestamp(self.clock.now_us())
+    }
+}
+
+fn save(tx: &mut Tx, row: &PluginRow) -> Result<PluginRow> {
+    match row.id {
+        0 => tx.upsert_plugin(row),
+        _ => tx.update_plugin(row),
     }
 }
 

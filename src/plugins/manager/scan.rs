@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::ready;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::Map;
@@ -25,7 +26,7 @@ use super::Manager;
 use super::slot::{Prepared, Slot};
 
 /// Folders that are read at the same time.
-const LOOKED_AT_ONCE: usize = 64;
+const READ_AT_ONCE: usize = 64;
 /// Why a plugin is missing.
 const GONE: &str = "its folder is gone";
 
@@ -127,7 +128,7 @@ impl Manager {
         let new = found.folders.iter().filter(|(name, _)| self.named(name).is_none());
         let new: Vec<PluginRow> = new.map(|(name, folder)| self.new_row(name, folder)).collect();
         if !new.is_empty() {
-            for row in self.0.registry.add(new).await? {
+            for row in self.0.registry.save_all(new).await? {
                 rescan.added.push(row.name.clone());
                 self.adopt(row, Vec::new());
             }
@@ -143,10 +144,16 @@ impl Manager {
                 wanted.push(slot);
             }
         }
-        // Several at once: what they store shares its commits.
-        let looks = wanted.into_iter().map(|slot| async move { self.look_at(&slot).await.then_some(slot) });
-        let candidates = stream::iter(looks).buffered(LOOKED_AT_ONCE).collect::<Vec<_>>().await;
-        Ok((rescan, candidates.into_iter().flatten().collect()))
+        let reads = wanted.into_iter().map(|slot| async move { self.read_folder(&slot).await.map(|it| (slot, it)) });
+        let read = stream::iter(reads).buffered(READ_AT_ONCE).filter_map(ready).collect::<Vec<_>>().await;
+        self.sync_rows(&read.iter().map(|(slot, _)| &**slot).collect::<Vec<_>>()).await;
+        let mut candidates = Vec::new();
+        for (slot, fault) in read {
+            if self.is_to_be_loaded(&slot, fault).await {
+                candidates.push(slot);
+            }
+        }
+        Ok((rescan, candidates))
     }
 
     /// Takes a row into the manager's hands.
@@ -163,21 +170,33 @@ impl Manager {
 
     /// Reads the folder of a plugin that does not run and settles its state; true when it should be loaded.
     pub(super) async fn look_at(&self, slot: &Arc<Slot>) -> bool {
+        let Some(fault) = self.read_folder(slot).await else { return false };
+        self.sync_row(slot).await;
+        self.is_to_be_loaded(slot, fault).await
+    }
+
+    /// Reads the folder of a plugin that does not run, and answers what is wrong with it; none when there is nothing
+    /// to read.
+    async fn read_folder(&self, slot: &Arc<Slot>) -> Option<Option<LoadFault>> {
         let (folder, is_live) = slot.read(|it| (it.folder.clone(), it.live.is_some()));
         if is_live {
-            return false;
+            return None;
         }
         let Some(folder) = folder else {
             slot.change(|it| {
                 it.prepared = None;
                 it.enter(PluginState::Missing, GONE);
             });
-            return false;
+            return None;
         };
         let prepared = self.prepare(slot, folder).await;
         let fault = prepared.as_ref().err().cloned();
         slot.change(|it| it.prepared = prepared.ok());
-        self.sync_row(slot).await;
+        Some(fault)
+    }
+
+    /// Settles the state of a plugin whose folder was read.
+    async fn is_to_be_loaded(&self, slot: &Arc<Slot>, fault: Option<LoadFault>) -> bool {
         let is_condemned = self.is_condemned(slot).await;
         let safe_mode = self.0.settings.safe_mode;
         let state = slot.read(|it| match () {
@@ -227,23 +246,22 @@ impl Manager {
 
     /// Lets the row say what the folder says.
     pub(super) async fn sync_row(&self, slot: &Slot) {
-        let (old, new) = slot.read(|it| {
-            let mut row = it.row.clone();
-            row.install_path = it.folder.as_ref().map(|it| it.display().to_string());
-            if let Some(prepared) = &it.prepared {
-                row.entry_point = Some(prepared.entry.clone()).filter(|it| !it.is_empty());
-                let manifest = &prepared.manifest;
-                row.version = manifest.version.as_ref().map(ToString::to_string).or(row.version);
-                row.author = manifest.author.clone().or(row.author);
-            }
-            (it.row.clone(), row)
-        });
-        if old == new {
+        self.sync_rows(&[slot]).await;
+    }
+
+    /// The same of several, in one transaction.
+    async fn sync_rows(&self, slots: &[&Slot]) {
+        let changed = slots.iter().filter_map(|slot| changed_row(slot).map(|row| (*slot, row)));
+        let (slots, rows): (Vec<&Slot>, Vec<PluginRow>) = changed.unzip();
+        if rows.is_empty() {
             return;
         }
-        match self.0.registry.save(new, None).await {
-            Ok(row) => slot.change(|it| it.row = row),
-            Err(fault) => log::error!(plugin = &*slot.name; "its row could not be stored: {fault}"),
+        match self.0.registry.save_all(rows).await {
+            Ok(rows) => slots.iter().zip(rows).for_each(|(slot, row)| slot.change(|it| it.row = row)),
+            Err(fault) => {
+                let names: Vec<&str> = slots.iter().map(|it| &*it.name).collect();
+                log::error!("the rows of plugins could not be stored ({}): {fault}", names.join(", "));
+            }
         }
     }
 
@@ -277,6 +295,21 @@ impl Manager {
         }
         *known = rejected.to_vec();
     }
+}
+
+/// The row of a plugin by what its folder says, if that is another than the stored one.
+fn changed_row(slot: &Slot) -> Option<PluginRow> {
+    slot.read(|it| {
+        let mut row = it.row.clone();
+        row.install_path = it.folder.as_ref().map(|it| it.display().to_string());
+        if let Some(prepared) = &it.prepared {
+            row.entry_point = Some(prepared.entry.clone()).filter(|it| !it.is_empty());
+            let manifest = &prepared.manifest;
+            row.version = manifest.version.as_ref().map(ToString::to_string).or(row.version);
+            row.author = manifest.author.clone().or(row.author);
+        }
+        (it.row != row).then_some(row)
+    })
 }
 
 impl From<&Rejected> for RejectedView {
