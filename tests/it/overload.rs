@@ -105,11 +105,13 @@ fn an_admin_gets_in_when_all_places_are_taken() {
         let client = client.clone();
         // Ended with the server.
         std::thread::spawn(move || {
-            let (kind, body) = ([("content-type", "application/json")], br#"{"title": "t", "file_path": "/x"}"#);
+            let (kind, body) =
+                ([("content-type", "application/json")], br#"{"title": "t", "file_path": "/x"}"#);
             client.try_send("POST", "/api/v1/clips", &kind, Some(body))
         });
     }
-    let full = wait_for("all places taken", || Some(client.get("/api/v1/clips")).filter(|it| it.status == 503));
+    let full =
+        wait_for("all places taken", || Some(client.get("/api/v1/clips")).filter(|it| it.status == 503));
     full.problem(503, "overloaded");
     assert_eq!(full.header("retry-after"), Some("1"));
     reader.get("/api/v1/plugins").problem(503, "overloaded");

@@ -144,7 +144,8 @@ impl Manager {
                 wanted.push(slot);
             }
         }
-        let reads = wanted.into_iter().map(|slot| async move { self.read_folder(&slot).await.map(|it| (slot, it)) });
+        let reads =
+            wanted.into_iter().map(|slot| async move { self.read_folder(&slot).await.map(|it| (slot, it)) });
         let read = stream::iter(reads).buffered(READ_AT_ONCE).filter_map(ready).collect::<Vec<_>>().await;
         self.sync_rows(&read.iter().map(|(slot, _)| &**slot).collect::<Vec<_>>()).await;
         let mut candidates = Vec::new();
