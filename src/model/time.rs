@@ -108,32 +108,69 @@ fn parse_compact(text: &str) -> Option<Timestamp> {
     Timestamp::from_datetime(PrimitiveDateTime::new(date, time).assume_offset(UtcOffset::UTC))
 }
 
-impl fmt::Display for Timestamp {
+/// A moment as text, on the stack.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeText {
+    bytes: [u8; 27],
+    len: usize,
+}
+
+impl TimeText {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl Timestamp {
     /// RFC 3339 in UTC; the fraction only where there is one.
+    pub fn text(self) -> TimeText {
+        self.text_with(match self.0.rem_euclid(1_000_000) {
+            0 => 0,
+            us if us % 1000 == 0 => 3,
+            _ => 6,
+        })
+    }
+
+    /// The same to the millisecond, always of one width.
+    pub fn text_to_ms(self) -> TimeText {
+        self.text_with(3)
+    }
+
+    /// Written by hand: every answer has a few of them, and what writes by a description reads that each time.
+    fn text_with(self, fraction_digits: usize) -> TimeText {
+        let seconds = OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1_000_000));
+        let at = seconds.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let (year, month, day) = at.to_calendar_date();
+        let mut bytes = *b"0000-00-00T00:00:00.000000Z";
+        let mut put = |from: usize, digits: usize, mut number: u32| {
+            for place in (from..from + digits).rev() {
+                bytes[place] = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        };
+        put(0, 4, year.unsigned_abs());
+        put(5, 2, u8::from(month).into());
+        put(8, 2, day.into());
+        put(11, 2, at.hour().into());
+        put(14, 2, at.minute().into());
+        put(17, 2, at.second().into());
+        put(20, 6, self.0.rem_euclid(1_000_000) as u32);
+        let end = if fraction_digits == 0 { 19 } else { 20 + fraction_digits };
+        bytes[end] = b'Z';
+        TimeText { bytes, len: end + 1 }
+    }
+}
+
+impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = self.to_datetime();
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-            at.year(),
-            u8::from(at.month()),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second()
-        )?;
-        match at.microsecond() {
-            0 => {}
-            us if us % 1000 == 0 => write!(f, ".{:03}", us / 1000)?,
-            us => write!(f, ".{us:06}")?,
-        }
-        f.write_str("Z")
+        f.write_str(self.text().as_str())
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.text().as_str())
     }
 }
 
@@ -181,6 +218,22 @@ mod tests {
             let message = Timestamp::from_json(&value, MissingOffset::Utc).unwrap_err();
             assert!(message.contains("RFC 3339"), "{value}: {message}");
         }
+    }
+
+    #[test]
+    fn a_fraction_is_told_to_the_last_digit_that_says_something() {
+        let texts = [0, 1, 1_000, 999_999, 1_000_000, MAX_US, -1].map(|us| Timestamp(us).to_string());
+        let wanted = [
+            "1970-01-01T00:00:00Z",
+            "1970-01-01T00:00:00.000001Z",
+            "1970-01-01T00:00:00.001Z",
+            "1970-01-01T00:00:00.999999Z",
+            "1970-01-01T00:00:01Z",
+            "9999-12-31T23:59:59.999999Z",
+            "1969-12-31T23:59:59.999999Z",
+        ];
+        assert_eq!(texts, wanted);
+        assert_eq!(Timestamp(1_737_799_200_000_999).text_to_ms().as_str(), "2025-01-25T10:00:00.000Z");
     }
 
     proptest! {
