@@ -7,19 +7,24 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::dev::ServiceRequest;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::metrics::RouteTimes;
 use crate::error::Code;
 use crate::model::call::Caller;
+use crate::model::id::new_request_id;
 use crate::model::timing::Timing;
 use crate::model::token::{Scope, Token};
 use crate::model::trace_context::TraceContext;
 use crate::services::tokens::Spent;
 
 /// The header that carries a request's id, in and out.
-pub const REQUEST_ID: &str = "x-request-id";
+pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+// Looked up in each request: a name that is a text is read anew each time.
+static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Who a request comes from, as its own headers say.
 #[derive(Debug, Clone)]
@@ -154,10 +159,10 @@ impl Meta {
 
 /// The key a request carries in `X-API-Key` or as a bearer token.
 pub fn key_of(headers: &HeaderMap) -> Option<&str> {
-    if let Some(key) = headers.get("x-api-key") {
+    if let Some(key) = headers.get(&API_KEY) {
         return key.to_str().ok().map(str::trim);
     }
-    let (scheme, key) = headers.get("authorization")?.to_str().ok()?.split_once(' ')?;
+    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
@@ -169,21 +174,21 @@ pub fn is_loopback(address: IpAddr) -> bool {
 /// The request's id and its trace. The id is the client's X-Request-Id when it can be written to a log and a header as it
 /// is, else that of the trace, else a new one. A `traceparent` that is malformed is replaced by a trace of our own.
 fn ids(headers: &HeaderMap) -> (Arc<str>, Option<TraceContext>) {
-    let text = |name: &str| headers.get(name).and_then(|it| it.to_str().ok());
+    let text = |name: &HeaderName| headers.get(name).and_then(|it| it.to_str().ok());
     let plain = |it: &&str| {
         (1..=128).contains(&it.len())
             && it.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
     };
-    let mut traces = headers.get_all("traceparent");
+    let mut traces = headers.get_all(&TRACE_PARENT);
     let trace = traces.next().map(|first| {
         let one = first.to_str().ok().filter(|_| traces.next().is_none());
-        let read = one.and_then(|it| TraceContext::parse(it, text("tracestate")));
-        read.unwrap_or_else(|| TraceContext::begin(uuid::Uuid::now_v7().simple().to_string()))
+        let read = one.and_then(|it| TraceContext::parse(it, text(&TRACE_STATE)));
+        read.unwrap_or_else(|| TraceContext::begin(new_request_id().to_string()))
     });
-    let id = match (text(REQUEST_ID).filter(plain), &trace) {
+    let id = match (text(&REQUEST_ID).filter(plain), &trace) {
         (Some(id), _) => id.into(),
         (None, Some(trace)) => trace.trace_id.as_str().into(),
-        (None, None) => uuid::Uuid::now_v7().simple().to_string().into(),
+        (None, None) => (*new_request_id().encode_lower(&mut [0; 32])).into(),
     };
     (id, trace)
 }
@@ -222,7 +227,7 @@ mod tests {
         let (id, trace) = ids(&headers("traceparent", PARENT));
         assert_eq!((&*id, trace.unwrap().sampled), (&PARENT[3..35], true));
         let mut both = headers("traceparent", PARENT);
-        both.insert(HeaderName::from_static(REQUEST_ID), HeaderValue::from_static("abc"));
+        both.insert(REQUEST_ID.clone(), HeaderValue::from_static("abc"));
         let (id, trace) = ids(&both);
         assert_eq!((&*id, trace.unwrap().trace_id.as_str()), ("abc", &PARENT[3..35]));
         let (id, trace) = ids(&headers("traceparent", "nonsense"));

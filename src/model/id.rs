@@ -1,5 +1,10 @@
 //! Ids that clients may choose, and those we make.
 
+use std::cell::RefCell;
+use std::time::SystemTime;
+
+use uuid::{Builder, Uuid};
+
 use super::time::Timestamp;
 
 /// The longest id, in bytes.
@@ -52,7 +57,37 @@ pub fn new_recording_id(at: Timestamp, random: u32) -> String {
 
 /// A new event id: time-ordered and unique.
 pub fn new_event_id() -> String {
-    uuid::Uuid::now_v7().to_string()
+    time_ordered().to_string()
+}
+
+/// A new id of a request or a trace: 32 hexadecimal digits, time-ordered and unique.
+pub fn new_request_id() -> uuid::fmt::Simple {
+    time_ordered().simple()
+}
+
+/// A UUID of version 7 whose random part comes from [`random`].
+fn time_ordered() -> Uuid {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    random().map_or_else(Uuid::now_v7, |it| {
+        Builder::from_unix_timestamp_millis(now.as_millis() as u64, &it).into_uuid()
+    })
+}
+
+/// Bytes nobody can guess, of a store of the thread: asking the system for each id is a system call. None when it has none.
+fn random() -> Option<[u8; 10]> {
+    thread_local! {
+        static STORE: RefCell<(usize, [u8; 1000])> = const { RefCell::new((1000, [0; 1000])) };
+    }
+    STORE.with_borrow_mut(|(used, store)| {
+        if *used == store.len() {
+            getrandom::fill(store).ok()?;
+            *used = 0;
+        }
+        let part = store[*used..].first_chunk_mut::<10>()?;
+        *used += part.len();
+        // What was given is not kept.
+        Some(std::mem::take(part))
+    })
 }
 
 #[cfg(test)]
@@ -74,6 +109,14 @@ mod tests {
         let id = new_recording_id(Timestamp(1_737_799_200_000_000), 0x4AFE_A8B6);
         assert_eq!(id, "20250125100000_4AFEA8B6");
         assert!(check_id(&id).is_ok());
+    }
+
+    #[test]
+    fn made_ids_are_unique_and_of_version_7() {
+        let ids: std::collections::HashSet<String> = (0..5_000).map(|_| new_event_id()).collect();
+        assert_eq!(ids.len(), 5_000);
+        assert!(ids.iter().all(|it| Uuid::parse_str(it).is_ok_and(|it| it.get_version_num() == 7)));
+        assert_eq!(new_request_id().to_string().len(), 32);
     }
 
     #[test]

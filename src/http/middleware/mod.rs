@@ -9,10 +9,12 @@ mod rate;
 pub(super) mod shown;
 mod timing;
 
+use std::fmt::{self, Display};
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 
@@ -77,8 +79,21 @@ fn note(state: &HttpState, meta: &Meta, method: &Method, path: &str, status: u16
     log::info!(
         target: "panotti::access",
         request_id, w3c_trace_id = meta.trace_id(), method = method.as_str(), path, status, duration_ms;
-        "{method} {} {status}", path.escape_debug()
+        "{method} {} {status}", Shown(path)
     );
+}
+
+/// A path as it stands in a message of the log.
+struct Shown<'p>(&'p str);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_plain = |it: u8| (b' '..=b'~').contains(&it) && !matches!(it, b'"' | b'\'' | b'\\');
+        match self.0.bytes().all(is_plain) {
+            true => f.write_str(self.0),
+            false => Display::fmt(&self.0.escape_debug(), f),
+        }
+    }
 }
 
 /// A place among the requests being worked on; probes always get one.
@@ -125,7 +140,7 @@ fn answer(req: ServiceRequest, error: Error) -> ServiceResponse<BoxBody> {
 /// What every answer carries.
 fn dress(headers: &mut HeaderMap, meta: &Meta) {
     if let Ok(id) = HeaderValue::from_str(&meta.request_id()) {
-        headers.insert(HeaderName::from_static(REQUEST_ID), id);
+        headers.insert(REQUEST_ID.clone(), id);
     }
     if let Some(timing) = meta.timing() {
         timing::tell(headers, &timing, meta.seconds());

@@ -13,11 +13,11 @@ use crate::model::timing::Timing;
 use crate::model::token::Scope;
 
 /// Asks for the header: `1`.
-const ASKS: &str = "x-panotti-timing";
+static ASKS: HeaderName = HeaderName::from_static("x-panotti-timing");
 
 /// Has the time of a request noted when its client asks for it and its key has `plugins:read`.
 pub fn begin(state: &HttpState, req: &ServiceRequest, meta: &Meta) {
-    if req.headers().get(ASKS).is_some_and(|it| it.as_bytes() == b"1")
+    if req.headers().get(&ASKS).is_some_and(|it| it.as_bytes() == b"1")
         && state.identify(req.request()).is_ok_and(|it| it.allows(Scope::PluginsRead))
     {
         meta.set_timing(Arc::default());
