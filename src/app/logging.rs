@@ -2,22 +2,21 @@
 //!
 //! Whatever a client or a script says stays on its line: control characters are escaped before they are written.
 
-use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::panic::PanicHookInfo;
 
 use env_logger::Target;
+use log::Record;
 use log::kv::{self, Key, Value, VisitSource};
-use log::{Level, Record};
 use serde_json::Map;
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
 
+use crate::clock::{Clock, SystemClock};
 use crate::config::{LogFormat, Settings};
+use crate::model::time::{TimeText, Timestamp};
 use crate::services::plugin_logs::PluginLogs;
 
 use super::tee::Tee;
+use super::text_line::{escape_into, text_line};
 
 /// Starts the log; what it says of plugins goes to their lines, too. A second call changes nothing.
 pub fn init(settings: &Settings, plugins: PluginLogs) {
@@ -35,8 +34,8 @@ pub fn init(settings: &Settings, plugins: PluginLogs) {
         .target(Target::Stderr)
         .format(move |out, record| {
             let line = match format {
-                LogFormat::Text => text_line(&now(), record, colours),
-                LogFormat::Json => json_line(&now(), record),
+                LogFormat::Text => text_line(now().as_str(), record, colours),
+                LogFormat::Json => json_line(now().as_str(), record),
             };
             out.write_all(line.as_bytes())
         })
@@ -57,52 +56,6 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current();
     log::error!(place, thread = thread.name().unwrap_or_default(); "panic: {what}");
-}
-
-/// The field whose lines are shown below the record's own, for people: the lines of a script around a fault.
-const EXCERPT: &str = "excerpt";
-
-/// One record for people: time, level, target, message, then the fields as `key=value`.
-fn text_line(time: &str, record: &Record<'_>, colours: bool) -> String {
-    let (dim, bold, off) =
-        if colours { ("\x1b[2m", level_colour(record.level()), "\x1b[0m") } else { ("", "", "") };
-    let mut line =
-        format!("{dim}{time}{off} {bold}{:<5}{off} {dim}{}{off} ", record.level(), short(record.target()));
-    escape_into(&mut line, &record.args().to_string());
-    let (excerpt, fields): (Vec<_>, Vec<_>) = fields(record).into_iter().partition(|it| it.0 == EXCERPT);
-    for (key, value) in fields.into_iter().flat_map(opened) {
-        line.push(' ');
-        line.push_str(dim);
-        escape_into(&mut line, &key);
-        line.push('=');
-        line.push_str(off);
-        let value = match value {
-            serde_json::Value::String(text) => text,
-            other => other.to_string(),
-        };
-        // A value that could be taken for more fields stands in quotes.
-        if value.is_empty() || value.contains([' ', '=', '"']) {
-            escape_into(&mut line, &format!("{value:?}"));
-        } else {
-            escape_into(&mut line, &value);
-        }
-    }
-    line.push('\n');
-    for shown in excerpt.iter().filter_map(|it| it.1.as_str()).flat_map(str::lines) {
-        // Set in, so that nothing in it looks like a record.
-        line.push_str("    ");
-        escape_into(&mut line, shown);
-        line.push('\n');
-    }
-    line
-}
-
-/// What a script gave as `fields`, field by field; for a person the word itself says nothing.
-fn opened((key, value): (String, serde_json::Value)) -> Vec<(String, serde_json::Value)> {
-    match value {
-        serde_json::Value::Object(object) if key == "fields" => object.into_iter().collect(),
-        value => vec![(key, value)],
-    }
 }
 
 /// One record for machines: time, level, target, message and every field, flat.
@@ -148,51 +101,23 @@ pub fn escaped(text: &str) -> String {
     line
 }
 
-/// Writes text with every control character, line and paragraph separator and direction mark escaped.
-fn escape_into(line: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
-            '\n' => line.push_str("\\n"),
-            '\r' => line.push_str("\\r"),
-            '\t' => line.push_str("\\t"),
-            c if c.is_control()
-                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-            {
-                _ = write!(line, "\\u{{{:x}}}", u32::from(c));
-            }
-            c => line.push(c),
-        }
-    }
-}
-
-/// `panotti::http::clips` -> `http::clips`: everybody here is panotti.
-fn short(target: &str) -> &str {
-    target.strip_prefix("panotti::").unwrap_or(target)
-}
-
-fn level_colour(level: Level) -> &'static str {
-    match level {
-        Level::Error => "\x1b[1;31m",
-        Level::Warn => "\x1b[1;33m",
-        Level::Info => "\x1b[32m",
-        Level::Debug | Level::Trace => "\x1b[36m",
-    }
-}
-
 /// The present moment to the millisecond, always of one width.
-fn now() -> String {
-    const FORMAT: &[BorrowedFormatItem<'_>] =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    OffsetDateTime::now_utc().format(FORMAT).unwrap_or_default()
+fn now() -> TimeText {
+    Timestamp(SystemClock.now_us()).text_to_ms()
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use log::Level;
+
     use super::*;
 
-    const TIME: &str = "2026-01-25T10:00:00.500Z";
+    pub(in crate::app) const TIME: &str = "2026-01-25T10:00:00.500Z";
 
-    fn record<'a>(message: std::fmt::Arguments<'a>, fields: &'a dyn kv::Source) -> Record<'a> {
+    pub(in crate::app) fn record<'a>(
+        message: std::fmt::Arguments<'a>,
+        fields: &'a dyn kv::Source,
+    ) -> Record<'a> {
         Record::builder()
             .args(message)
             .level(Level::Warn)
@@ -203,33 +128,7 @@ mod tests {
 
     #[test]
     fn every_time_has_one_width() {
-        assert_eq!((now().len(), now().ends_with('Z')), ("2026-01-25T10:00:00.500Z".len(), true));
-    }
-
-    #[test]
-    fn a_line_for_people_shows_the_fields_behind_the_message() {
-        let fields = [
-            ("plugin", Value::from("quiet_hours")),
-            ("generation", Value::from(3)),
-            ("outcome", Value::from("dead line")),
-            ("duration_ms", Value::from(1.5)),
-            ("request_id", Value::null()),
-        ];
-        assert_eq!(
-            text_line(TIME, &record(format_args!("hook failed"), &fields), false),
-            "2026-01-25T10:00:00.500Z WARN  plugins::manager hook failed plugin=quiet_hours generation=3 \
-             outcome=\"dead line\" duration_ms=1.5\n"
-        );
-    }
-
-    #[test]
-    fn an_excerpt_stands_below_its_line_and_forges_none() {
-        let fields =
-            [("excerpt", Value::from("> 1 | x = =\n  2 | \u{1b}[31m")), ("plugin", Value::from("p"))];
-        let text = text_line(TIME, &record(format_args!("it fails"), &fields), false);
-        let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[0].ends_with(" it fails plugin=p"), "{text}");
-        assert_eq!(lines[1..], ["    > 1 | x = =", "      2 | \\u{1b}[31m"]);
+        assert_eq!((now().as_str().len(), now().as_str().ends_with('Z')), (TIME.len(), true));
     }
 
     #[test]

@@ -8,5 +8,6 @@ mod serve;
 pub mod server_file;
 pub mod signals;
 mod tee;
+mod text_line;
 
 pub use serve::run;
