@@ -16,7 +16,7 @@ const CACHE: &str = "private, no-cache";
 /// # Errors
 /// The value cannot be written as JSON.
 pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Result<HttpResponse> {
-    Ok(of_json(status, serde_json::to_vec(value).map_err(Error::internal)?))
+    Ok(of_json(status, text_of(value)?))
 }
 
 fn of_json(status: StatusCode, body: Vec<u8>) -> HttpResponse {
@@ -24,6 +24,14 @@ fn of_json(status: StatusCode, body: Vec<u8>) -> HttpResponse {
         .insert_header((header::CONTENT_TYPE, "application/json"))
         .insert_header((header::CACHE_CONTROL, CACHE))
         .body(body)
+}
+
+/// A value as the text of a body.
+fn text_of<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    // Most have room in it: a body that grows is copied each time.
+    let mut body = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut body, value).map_err(Error::internal)?;
+    Ok(body)
 }
 
 /// A value as JSON with status 200.
@@ -78,7 +86,7 @@ pub fn created_text(location: &str, text: &str, version: i64) -> Result<HttpResp
 /// # Errors
 /// The value cannot be written as JSON.
 pub fn hashed<T: Serialize>(req: &HttpRequest, value: &T) -> Result<HttpResponse> {
-    let body = serde_json::to_vec(value).map_err(Error::internal)?;
+    let body = text_of(value)?;
     let tag = hash_tag(&body);
     if is_read(req) && none_match(req, &tag) {
         return Ok(not_modified(&tag));

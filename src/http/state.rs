@@ -87,7 +87,7 @@ impl HttpState {
         }
         let identity = match key_of(req.headers()).map(|key| tokens::authenticate(&self.services, key)) {
             None => Identity::Nobody(Code::KeyMissing),
-            Some(Ok(token)) => Identity::Key(Arc::new(token)),
+            Some(Ok(token)) => Identity::Key(token),
             Some(Err(error)) if error.code == Code::KeyInvalid => Identity::Nobody(Code::KeyInvalid),
             Some(Err(error)) => return Err(error),
         };

@@ -32,7 +32,7 @@ struct Inner {
 
 /// A key and the hash of its secret.
 pub(super) struct Known {
-    pub(super) token: Token,
+    pub(super) token: Arc<Token>,
     pub(super) hash: String,
     /// What is counted of it.
     pub(super) bucket: Arc<Bucket>,
@@ -58,7 +58,7 @@ impl Cache {
         let Some((token, hash)) = services.store.read(|r| r.token(id))? else { return Ok(None) };
         let noted_at = AtomicI64::new(token.last_used_at.map_or(i64::MIN, |it| it.0));
         let bucket = self.0.buckets.lock().get(id).map(Arc::clone).unwrap_or_default();
-        let known = Arc::new(Known { token, hash, bucket, noted_at });
+        let known = Arc::new(Known { token: Arc::new(token), hash, bucket, noted_at });
         let epoch = self.0.epoch.lock();
         if *epoch == before {
             let mut all = HashMap::clone(&self.0.known.load());
