@@ -1,7 +1,7 @@
 //! What a request costs as the library, the journal and the number of plugins grow: `cargo bench --bench growth`. Fills a
 //! database as the product would and asks the real server, over 10³ to 10⁶ clips and as many events, then over 1 to 100
 //! plugins. Writes the plots and the section `Growth` of `docs/performance.md`. The database lies below `PANOTTI_BENCH_DIR`
-//! (default: the build's folder): 4 GiB of a real disk. A number behind `--` is the largest size; the page stays as it is then.
+//! (default: the build's folder): 4 GiB of a real disk. A number behind `--` is the largest size.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 mod asked;
@@ -39,29 +39,28 @@ fn main() {
     let parent = std::env::var_os("PANOTTI_BENCH_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
     let folder = tempfile::tempdir_in(parent).unwrap();
-    let stored = stored(folder.path(), sizes, time);
     let counts: &[usize] = if is_long() { &[1, 10, 100] } else { &[1, 2] };
     let plugins = plugins::grown(counts, time);
-    told("clips and events stored", sizes, &stored);
     told("plugins", counts, &plugins);
-    if is_long() && largest.is_none() {
-        page::write(sizes, &stored, counts, &plugins);
+    plugins::write(&folder.path().join("plugins/listener"), plugins::LISTENS);
+    let mut stored: Vec<Series> = asked::all().into_iter().map(|it| Series::new(it.group, it.name)).collect();
+    for (at, size) in sizes.iter().enumerate() {
+        measured(folder.path(), *size, time, &mut stored);
+        told("clips and events stored", &sizes[..=at], &stored);
+        // What is known so far: the last size takes as long as all others together.
+        if is_long() {
+            page::write(&sizes[..=at], &stored, counts, &plugins);
+        }
     }
 }
 
-/// Everything that is asked, over libraries of these sizes.
-fn stored(folder: &std::path::Path, sizes: &[usize], time: Duration) -> Vec<Series> {
-    plugins::write(&folder.join("plugins/listener"), plugins::LISTENS);
-    let mut all: Vec<Series> = asked::all().into_iter().map(|it| Series::new(it.group, it.name)).collect();
-    for &size in sizes {
-        library::fill(folder, size);
-        let server = Server::start_with(folder, SETTINGS);
-        for (route, series) in asked::all().iter().zip(&mut all) {
-            series.add(size, ask(&server, route, size, time));
-        }
-        println!("measured over {size}");
+/// Everything that is asked, over a library of this size.
+fn measured(folder: &std::path::Path, size: usize, time: Duration, all: &mut [Series]) {
+    library::fill(folder, size);
+    let server = Server::start_with(folder, SETTINGS);
+    for (route, series) in asked::all().iter().zip(all) {
+        series.add(size, ask(&server, route, size, time));
     }
-    all
 }
 
 /// The groups in the order of the page.
