@@ -8,18 +8,21 @@ use std::time::Instant;
 use super::cores::Cores;
 use crate::rig::percentile;
 
-/// Processor, cores, kernel, and what the disk takes to make a small write safe.
+/// Processor, cores, kernel, whether others use it, and what the disk takes to make a small write safe.
 pub fn describe(folder: &Path, cores: &Cores) -> String {
     let told = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = told.lines().find_map(|it| it.strip_prefix("model name")).unwrap_or("an unknown processor");
     let count = std::thread::available_parallelism().map_or(1, usize::from);
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let pinned = match cores.are_pinned() {
         true => "the server on two of them, the generator on two others",
         false => "shared by server and generator",
     };
     format!(
-        "{}, {count} cores, {pinned}; Linux {}; one fdatasync takes {:.0} us.",
+        "{}, {count} cores, {pinned}; Linux {}; one fdatasync takes {:.0} us; \
+         load average {load} before it began.",
         model.trim_start_matches([' ', '\t', ':']),
         kernel.trim(),
         sync_us(folder)

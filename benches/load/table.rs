@@ -56,12 +56,12 @@ const TOLD: &[Told] = &[
     },
     Told {
         workload: "W6",
-        title: "GETs at once whose hook sleeps 1 s, until all are answered",
+        title: "GETs at once whose hook sleeps 1 s, until all are answered; the plugin asks for `limits.in_flight: 2000`",
         columns: &[("s", "secs", 3), ("failed", "failed", 0)],
     },
     Told {
         workload: "W7",
-        title: "Start with plugins that hardly do anything, from the command to the first answer; memory 2 s later",
+        title: "Start with new plugins that hardly do anything, over a database that has its tables: from the command to the first answer; memory 2 s later",
         columns: &[
             ("first answer ms", "first_ms", 0),
             ("resident MiB", "rss_mib", 1),

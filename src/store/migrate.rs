@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Integer, Text};
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
@@ -14,9 +15,13 @@ use crate::error::{Error, Result};
 use super::connection::Reader;
 use super::failure::OrFail;
 use super::private::make_private;
+use super::statement::statement;
 
 /// The migrations in the binary.
 pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// The level of `synchronous` that keeps the log whole without flushing it at every commit.
+const NORMAL: i32 = 1;
 
 /// Runs what has not run yet, each migration in a transaction of its own. A database that already had a
 /// schema is copied first; the copy's path is answered.
@@ -38,10 +43,15 @@ pub(super) fn migrate(
     let Some(first) = pending.first() else { return Ok(None) };
 
     let copy = if applied.is_empty() { None } else { Some(copy_before(reader, path, &**first)?) };
+    let level = statement::<Integer>("PRAGMA synchronous").get_result::<i32>(&mut reader.conn).or_fail()?;
+    // Nobody was promised anything yet: a power cut costs no more than the last migrations, which run again then. The
+    // first change that is promised flushes the log with all that is in it.
+    reader.conn.batch_execute(&format!("PRAGMA synchronous = {}", level.min(NORMAL))).or_fail()?;
     for migration in &pending {
         reader.conn.run_migration(&**migration).map_err(Error::internal)?;
         log::info!("database: migrated to {}", migration.name());
     }
+    reader.conn.batch_execute(&format!("PRAGMA synchronous = {level}")).or_fail()?;
     Ok(copy)
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{CLIP, Place, Plugins, Surface, Target, copy};
-use crate::rig::server::{self, Client};
+use crate::rig::server::{self, Client, Server};
 
 /// This checkout; or the binary that `PANOTTI_BENCH_BINARY` names.
 pub struct Panotti;
@@ -33,6 +33,8 @@ impl Target for Panotti {
     }
 
     fn prepare(&self, place: &Place) {
+        // As the others: tables are made before the clock runs. The plugins are new to it all the same.
+        drop(Server::start_logging(&place.folder, &[], &place.folder.join("tables")));
         let plugins = place.folder.join("plugins");
         std::fs::create_dir_all(&plugins).unwrap();
         match place.plugins {
