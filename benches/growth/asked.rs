@@ -37,13 +37,16 @@ impl Group {
 /// Method, path and body.
 pub type Sent = (&'static str, String, String);
 
+/// Makes the request of that number.
+type Asks = Box<dyn Fn(&mut Chance, usize, &mut String) -> Sent>;
+
 /// One kind of request.
 pub struct Route {
     pub group: Group,
     pub name: &'static str,
     /// What is found out before, such as a place far into a list.
     pub prepare: fn(&mut Client, usize) -> String,
-    pub request: Box<dyn Fn(&mut Chance, usize, &mut String) -> Sent>,
+    pub request: Asks,
 }
 
 pub fn all() -> Vec<Route> {

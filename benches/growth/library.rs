@@ -160,7 +160,7 @@ fn event(clip: &Clip, number: usize, chance: &mut Chance) -> Event {
         _ => ("clip.created", "panotti".to_owned(), format!("clip/{number}")),
     };
     // What is rare stays so.
-    let kind = if (10..=50).contains(&number) && number % 10 == 0 { "season.ended" } else { kind };
+    let kind = if (10..=50).contains(&number) && number.is_multiple_of(10) { "season.ended" } else { kind };
     let id = new_event_id();
     Event {
         kind: kind.to_owned(),

@@ -87,7 +87,7 @@ struct Share {
 }
 
 impl Tx {
-    /// Stores a new clip under its reserved id.
+    /// Stores a new clip under its reserved id, with its words and tags.
     ///
     /// # Errors
     /// `Conflict` when the id is taken; internal when the recording does not exist.
@@ -130,7 +130,22 @@ impl Tx {
         .bind(clip.version)
         .execute(&mut self.conn)
         .or_fail()?;
-        self.count_clip(&share_of(clip), 1);
+        prepared!("INSERT INTO clips_fts (rowid, title, description, tags) VALUES (?, ?, ?, ?)")
+            .bind(clip.id)
+            .bind(&*clip.title)
+            .bind(clip.description.as_deref())
+            .bind(&*new.tags)
+            .execute(&mut self.conn)
+            .or_fail()?;
+        let share = share_of(clip);
+        for tag in &share.tags {
+            prepared!("INSERT INTO clip_tags (tag, clip_id) VALUES (?, ?)")
+                .bind(&**tag)
+                .bind(clip.id)
+                .execute(&mut self.conn)
+                .or_fail()?;
+        }
+        self.count_clip(&share, 1);
         Ok(())
     }
 

@@ -17,6 +17,8 @@ pub(super) trait Work: Send {
     fn panicked(&mut self);
     /// Whether it may run more than once.
     fn runs_again(&self) -> bool;
+    /// Whether a full disk stopped it.
+    fn met_full_disk(&self) -> bool;
     /// Whether it may run again after a full disk stopped it.
     fn wants_room(&self, group_lost: bool) -> bool;
     /// Gives the result to whoever waits: the job's own, or `lost` when the group did not commit.

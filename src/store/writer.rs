@@ -179,7 +179,11 @@ impl WriterThread {
         if !jobs.iter().all(|it| it.runs_again()) || !self.all_or_none(jobs)? {
             self.tx.begin()?;
             for job in jobs {
-                self.tx.job(|tx| run(job, tx))?;
+                // A full disk may end the transaction itself; what is told then is the disk, not its end.
+                self.tx.job(|tx| run(job, tx)).map_err(|lost| match job.met_full_disk() {
+                    true => disk_full(None),
+                    false => lost,
+                })?;
             }
         }
         self.tx.commit()?;
@@ -265,9 +269,12 @@ where
         self.result = Some(Err(Error::internal("a change panicked")));
     }
 
+    fn met_full_disk(&self) -> bool {
+        matches!(&self.result, Some(Err(error)) if is_full(error))
+    }
+
     fn wants_room(&self, group_lost: bool) -> bool {
-        let stopped = matches!(&self.result, Some(Err(error)) if is_full(error));
-        self.again == Again::ForRoom && (group_lost || stopped)
+        self.again == Again::ForRoom && (group_lost || self.met_full_disk())
     }
 
     fn runs_again(&self) -> bool {

@@ -6,7 +6,9 @@ CREATE INDEX clips_by_recorded ON clips (recorded_at);
 -- In months of 30 days: what was recorded (else created) in one, by id.
 CREATE INDEX clips_by_month ON clips (coalesce(recorded_at, created_at) / 2592000000000);
 
--- Which clips have a tag.
+-- Which clips have a tag. Who inserts a clip inserts its tags and its words: a trigger would make each insert a statement
+-- that copies every page it touches before it does, in case that it ends half-way.
+DROP TRIGGER clips_fts_insert;
 CREATE TABLE clip_tags (
     tag TEXT NOT NULL,
     clip_id BIGINT NOT NULL,
@@ -14,9 +16,6 @@ CREATE TABLE clip_tags (
 ) WITHOUT ROWID;
 INSERT INTO clip_tags (tag, clip_id)
     SELECT DISTINCT it.value, clips.id FROM clips, json_each(clips.tags) AS it ORDER BY 1, 2;
-CREATE TRIGGER clip_tags_insert AFTER INSERT ON clips WHEN new.tags <> '[]' BEGIN
-    INSERT INTO clip_tags (tag, clip_id) SELECT DISTINCT it.value, new.id FROM json_each(new.tags) AS it;
-END;
 CREATE TRIGGER clip_tags_delete AFTER DELETE ON clips WHEN old.tags <> '[]' BEGIN
     DELETE FROM clip_tags WHERE clip_id = old.id AND tag IN (SELECT it.value FROM json_each(old.tags) AS it);
 END;

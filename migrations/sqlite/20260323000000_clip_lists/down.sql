@@ -8,7 +8,10 @@ INSERT INTO clips_fts (clips_fts) VALUES ('rebuild');
 DELETE FROM counters WHERE name LIKE 'clips.tag:%' OR name LIKE 'clips.status:%';
 DROP TRIGGER clip_tags_update;
 DROP TRIGGER clip_tags_delete;
-DROP TRIGGER clip_tags_insert;
+CREATE TRIGGER clips_fts_insert AFTER INSERT ON clips BEGIN
+    INSERT INTO clips_fts (rowid, title, description, tags)
+    VALUES (new.id, new.title, new.description, new.tags);
+END;
 DROP TABLE clip_tags;
 DROP INDEX clips_by_month;
 DROP INDEX clips_by_recorded;
