@@ -149,12 +149,13 @@ impl Tx {
     /// Runs a part of a job that may fail alone: its error leaves nothing of the part behind, and the job goes on.
     ///
     /// # Errors
-    /// The transaction itself is gone.
+    /// The transaction itself is gone, or goes with the part: then the whole job is run again.
     pub fn part<T>(&mut self, work: impl FnOnce(&mut Tx) -> Result<T>) -> Result<Result<T>> {
         if self.together {
+            // The job ends here and is run again by itself: nobody has been told of the failure yet.
             let result = work(self);
             self.spoiled |= result.is_err();
-            return Ok(result);
+            return result.map(Ok);
         }
         self.run("SAVEPOINT part")?;
         let (differences, kept) = (self.job.clone(), self.afterwards.len());
