@@ -181,9 +181,18 @@ impl Store {
 
     /// As [`Store::write`] for a job that may run again when one beside it fails: together they cost less. Each run makes
     /// all its changes anew.
-    pub fn write_again<T, F>(
+    pub fn write_again<T, F>(&self, job: F) -> impl Future<Output = Result<T>> + Send + 'static + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx) -> Result<T> + Send + 'static,
+    {
+        self.write_repeatable(job, Again::ForOthers)
+    }
+
+    fn write_repeatable<T, F>(
         &self,
         mut job: F,
+        again: Again,
     ) -> impl Future<Output = Result<T>> + Send + 'static + use<T, F>
     where
         T: Send + 'static,
@@ -194,25 +203,17 @@ impl Store {
             tx.works_for(asked.clone());
             job(tx)
         };
-        waited(self.inner.writer.write(job, Again::ForOthers))
+        waited(self.inner.writer.write(job, again))
     }
 
     /// As [`Store::write`] for a job that makes room: when the disk is full, space held back is released and
     /// the job runs again.
-    pub fn write_freeing<T, F>(
-        &self,
-        mut job: F,
-    ) -> impl Future<Output = Result<T>> + Send + 'static + use<T, F>
+    pub fn write_freeing<T, F>(&self, job: F) -> impl Future<Output = Result<T>> + Send + 'static + use<T, F>
     where
         T: Send + 'static,
         F: FnMut(&mut Tx) -> Result<T> + Send + 'static,
     {
-        let asked = Asked::current();
-        let job = move |tx: &mut Tx| {
-            tx.works_for(asked.clone());
-            job(tx)
-        };
-        waited(self.inner.writer.write(job, Again::ForRoom))
+        self.write_repeatable(job, Again::ForRoom)
     }
 
     /// As [`Store::write`], for a thread that may wait (never an HTTP worker).
