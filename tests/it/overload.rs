@@ -103,11 +103,16 @@ fn an_admin_gets_in_when_all_places_are_taken() {
     let reader = server.client().with_key(Some(&key));
     for _ in 0..2 {
         let client = client.clone();
-        // Ended with the server.
+        // Ended with the server. It is sent away, and comes again, if it meets those who look whether all is full.
         std::thread::spawn(move || {
             let (kind, body) =
                 ([("content-type", "application/json")], br#"{"title": "t", "file_path": "/x"}"#);
-            client.try_send("POST", "/api/v1/clips", &kind, Some(body))
+            while client
+                .try_send("POST", "/api/v1/clips", &kind, Some(body))
+                .is_ok_and(|answer| answer.status == 503)
+            {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         });
     }
     let full =
