@@ -167,6 +167,8 @@ impl Build {
         if cfg!(debug_assertions) {
             config.define("LUAU_ENABLE_ASSERT", None);
         } else {
+            // Without it Luau checks itself in every build: `cc` defines it for none.
+            config.define("NDEBUG", None);
             // this flag allows compiler to lower sqrt() into a single CPU instruction
             config.flag_if_supported("-fno-math-errno");
         }
