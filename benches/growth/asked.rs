@@ -67,6 +67,15 @@ fn clips() -> Vec<Route> {
         route(Group::Clips, "the last page, by its number", |_, size| {
             ("GET", format!("/api/v1/clips?page={}", size / 50), String::new())
         }),
+        route(Group::Clips, "a page in the middle, by its number", |_, size| {
+            ("GET", format!("/api/v1/clips?page={}", size / 100), String::new())
+        }),
+        Route {
+            prepare: last_page_of_game,
+            ..kept(Group::Clips, "the last page of a game, by its number", |path| {
+                ("GET", path, String::new())
+            })
+        },
         get(Group::Clips, "totals", "/api/v1/clips/stats"),
         route(Group::Clips, "a new clip", |chance, _| ("POST", "/api/v1/clips".to_owned(), new_clip(chance))),
         route(Group::Clips, "a change of a clip", move |chance, size| {
@@ -106,6 +115,13 @@ fn filters() -> Vec<Route> {
         list("a game and a tag", format!("game_name={}&tag={TAG}", spaced(GAME))),
         route(Group::Filters, "a game in a tenth of all time", |_, size| {
             let path = format!("/api/v1/clips?game_name={}&{}", spaced(GAME), between(size, 0.4, 0.5));
+            ("GET", path, String::new())
+        }),
+        route(Group::Filters, "a game in a tenth of all time, each time another", |chance, size| {
+            // Nobody has counted this one before.
+            let from = chance.below(900_000) as f64 / 1e6;
+            let path =
+                format!("/api/v1/clips?game_name={}&{}", spaced(GAME), between(size, from, from + 0.1));
             ("GET", path, String::new())
         }),
         list("a game, a tag, processing", format!("game_name={}&tag={TAG}&status=processing", spaced(GAME))),
@@ -220,6 +236,14 @@ fn deep_page(client: &mut Client, size: usize) -> String {
     let page: Value = serde_json::from_slice(&page).unwrap();
     let last = page["items"].as_array().unwrap().last().unwrap()["id"].as_i64().unwrap();
     format!("/api/v1/clips?page={}&after={last}", size / 100 + 1)
+}
+
+/// The path of the last page of a game.
+fn last_page_of_game(client: &mut Client, _: usize) -> String {
+    let path = format!("/api/v1/clips?game_name={}", spaced(GAME));
+    let (_, page) = client.get(&path);
+    let page: Value = serde_json::from_slice(&page).unwrap();
+    format!("{path}&page={}", page["total_pages"])
 }
 
 /// The id of an event in the middle of the journal.

@@ -1,7 +1,8 @@
 //! What a request costs as the library, the journal and the number of plugins grow: `cargo bench --bench growth`. Fills a
 //! database as the product would and asks the real server, over 10³ to 10⁶ clips and as many events, then over 1 to 100
 //! plugins. Writes the plots and the section `Growth` of `docs/performance.md`. The database lies below `PANOTTI_BENCH_DIR`
-//! (default: the build's folder): 4 GiB of a real disk. A number behind `--` is the largest size.
+//! (default: the build's folder): 4 GiB of a real disk. Clips and events take some four minutes, most of them
+//! to fill the last million. A number behind `--` is the largest size; `stored` leaves the plugins and the page out.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 mod asked;
@@ -15,7 +16,7 @@ mod rig;
 mod words;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use asked::Group;
 use measure::{Series, ask, told};
@@ -40,7 +41,9 @@ fn main() {
         .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
     let folder = tempfile::tempdir_in(parent).unwrap();
     let counts: &[usize] = if is_long() { &[1, 10, 100] } else { &[1, 2] };
-    let plugins = plugins::grown(counts, time);
+    // For a quick look at one side: no page is written then.
+    let is_whole = !std::env::args().any(|it| it == "stored");
+    let plugins = if is_whole { plugins::grown(counts, time) } else { Vec::new() };
     told("plugins", counts, &plugins);
     plugins::write(&folder.path().join("plugins/listener"), plugins::LISTENS);
     let mut stored: Vec<Series> = asked::all().into_iter().map(|it| Series::new(it.group, it.name)).collect();
@@ -48,7 +51,7 @@ fn main() {
         measured(folder.path(), *size, time, &mut stored);
         told("clips and events stored", &sizes[..=at], &stored);
         // What is known so far: the last size takes as long as all others together.
-        if is_long() {
+        if is_long() && is_whole {
             page::write(&sizes[..=at], &stored, counts, &plugins);
         }
     }
@@ -56,11 +59,14 @@ fn main() {
 
 /// Everything that is asked, over a library of this size.
 fn measured(folder: &std::path::Path, size: usize, time: Duration, all: &mut [Series]) {
+    let began = Instant::now();
     library::fill(folder, size);
+    println!("{size}: filled in {:.0} s", began.elapsed().as_secs_f64());
     let server = Server::start_with(folder, SETTINGS);
     for (route, series) in asked::all().iter().zip(all) {
         series.add(size, ask(&server, route, size, time));
     }
+    println!("{size}: measured after {:.0} s", began.elapsed().as_secs_f64());
 }
 
 /// The groups in the order of the page.

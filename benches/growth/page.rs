@@ -96,7 +96,10 @@ fn section(sizes: &[usize], stored: &[Series], counts: &[usize], plugins: &[Seri
 
 const TOTALS: &str = "Where a list has a filter, `total` is counted up to 10 000 at most (`total_is_more` then says so): those \
     lines rise until there are so many and are flat from there on. Totals without a filter, and of one game, tag, status or \
-    `processed` alone, are kept with every change and not counted.\n\n";
+    `processed` alone, are kept with every change and not counted. What had to be counted is remembered until any clip changes: \
+    the lines that ask the same again and again show a list whose total is known, and the line \"each time another\" one whose \
+    total is counted each time, over 10 000 clips at most. A page by its number is found from the nearer end, and at once \
+    where no clip was ever deleted; else the rows before it are passed over. The `next` link leads far into a list at no cost.\n\n";
 
 fn table(out: &mut String, first: &str, sizes: &[usize], all: &[Series], groups: &[Group]) {
     let heads: Vec<String> = sizes.iter().map(|it| grouped(*it)).collect();

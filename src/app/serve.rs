@@ -59,8 +59,12 @@ pub async fn run(settings: Settings, logs: PluginLogs) -> Result<()> {
     let stop = signals::listen().map_err(|err| cannot("listen for signals", &err))?;
     let settings = Arc::new(settings);
     let _lock = lock::lock_data_dir(&settings.data_dir).map_err(|err| cannot("use the data folder", &err))?;
-    process::take_in_orphans(&settings.data_dir);
-    let parts = Parts::build(&settings, logs).await?;
+    let data_dir = settings.data_dir.clone();
+    let ending = tokio::task::spawn_blocking(move || process::take_in_orphans(&data_dir));
+    let store = Store::open(&StoreOptions::at(settings.database_path()))?;
+    // What an earlier server has left running has ended before anybody looks through the folder.
+    ending.await.map_err(Error::internal)?;
+    let parts = Parts::build(&settings, logs, store).await?;
     // It looks while the plugins start: what is edited meanwhile is not missed.
     let watcher = parts.watch(&settings)?;
     let served = match parts.manager.start().await {
@@ -86,9 +90,8 @@ struct Parts {
 }
 
 impl Parts {
-    async fn build(settings: &Arc<Settings>, logs: PluginLogs) -> Result<Self> {
+    async fn build(settings: &Arc<Settings>, logs: PluginLogs, store: Store) -> Result<Self> {
         let clock: SharedClock = Arc::new(SystemClock);
-        let store = Store::open(&StoreOptions::at(settings.database_path()))?;
         let hooks = Dispatcher::new(Duration::from_millis(settings.chain_wall_ms));
         let depth = i16::try_from(settings.limits.event_depth).unwrap_or(i16::MAX);
         let journal = Journal::new(hooks.clone(), Arc::clone(&clock), depth).sabotaged(sabotage());

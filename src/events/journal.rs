@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::hooks::{Dispatcher, Hook};
 use crate::model::call::{Caller, Emitted, PluginEffects};
 use crate::model::event::{Event, OWN_SOURCE, Priority};
+use crate::model::event_data::EventData;
 use crate::model::id::new_event_id;
 use crate::model::tally::NamedCounts;
 use crate::model::time::Timestamp;
@@ -32,9 +33,7 @@ pub struct EventDraft {
     /// What it is about.
     pub subject: Option<String>,
     /// The snapshot it tells.
-    pub data: Arc<Value>,
-    /// The same as text, when it was written out already, off the writer's thread.
-    pub text: Option<Arc<str>>,
+    pub data: EventData,
     /// Its lane.
     pub priority: Priority,
     /// How long after its commit it is worth telling; none = always.
@@ -47,20 +46,10 @@ impl EventDraft {
         EventDraft {
             kind: kind.to_owned(),
             subject: Some(subject.into()),
-            data: Arc::new(data),
-            text: None,
+            data: data.into(),
             priority: Priority::Normal,
             ttl: None,
         }
-    }
-
-    /// The same with its data written out here, instead of where everybody's changes wait for it.
-    ///
-    /// # Errors
-    /// It cannot be told as JSON.
-    pub fn written_out(self) -> Result<Self> {
-        let text = serde_json::to_string(&self.data).map_err(Error::internal)?;
-        Ok(EventDraft { text: Some(text.into()), ..self })
     }
 }
 
@@ -165,8 +154,7 @@ impl Journal {
                 let draft = EventDraft {
                     kind: kind.clone(),
                     subject: subject.clone(),
-                    data: Arc::clone(data),
-                    text: None,
+                    data: Arc::clone(data).into(),
                     priority: *priority,
                     ttl: *ttl,
                 };
@@ -319,7 +307,7 @@ impl Journal {
             traceparent: caller.trace.as_ref().and_then(|it| Some(it.child(getrandom::u64().ok()?))),
             id,
         };
-        let seq = tx.insert_told_event(&event, draft.text.as_deref())?;
+        let seq = tx.insert_event(&event)?;
         let (counts, kind) = (Arc::clone(&self.counts), event.kind.clone());
         let committed = Arc::clone(&self.committed);
         tx.after_commit(move || {

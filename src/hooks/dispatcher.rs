@@ -165,7 +165,7 @@ impl Dispatcher {
         for fact in member.facts(event, &mut payload) {
             let shown = match fact.whole_event {
                 true => Arc::clone(payload.get_or_insert_with(|| Arc::new(event.to_handler_payload()))),
-                false => Arc::clone(&event.data),
+                false => Arc::clone(event.data.value()),
             };
             let caller = Caller::of_event(event);
             let mut ctx = CallContext::new(fact.hook, caller);

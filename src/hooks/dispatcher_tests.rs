@@ -184,7 +184,7 @@ async fn an_event_reaches_hook_and_subscription_of_a_plugin_in_one_delivery() {
         source: "panotti".into(),
         subject: Some("recording/r".into()),
         time: Timestamp(0),
-        data: Arc::new(json!({"id": "r"})),
+        data: json!({"id": "r"}).into(),
         correlation_id: "c".into(),
         causation_id: None,
         priority: Priority::Normal,

@@ -1,38 +1,17 @@
 //! What a handler is given first: JSON, or something of the server that tells its fields when somebody asks.
 //!
-//! A request is shown to plugins twice and seldom changed. It becomes a table of a script straight from its fields
-//! ([`Fields`]), and JSON only for a filter, for who changes it, and for whoever looks at a recorded call.
+//! A request is shown to plugins twice and seldom changed, a clip or recording once. They become tables of a script straight
+//! from their fields ([`Fields`]), and JSON only for a filter, for who sees a changed request, and for whoever looks at a
+//! recorded call.
 
+use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
 use super::dispatcher::Check;
+use super::fields::{Fields, reduce_by, to_json};
 use super::patch;
-use super::texts::Texts;
-
-/// Something of the server that can tell its fields one by one.
-pub trait Fields: Send + Sync {
-    /// Its fields, in their order, each name once.
-    fn fields(&self) -> Vec<(&'static str, Field<'_>)>;
-}
-
-/// One field.
-#[derive(Clone, Copy)]
-pub enum Field<'a> {
-    /// There is none.
-    Null,
-    /// A text.
-    Text(&'a str),
-    /// A whole number.
-    Whole(u32),
-    /// Any number.
-    Number(f64),
-    /// Texts by name.
-    Texts(&'a Texts),
-    /// Fields of its own.
-    Fields(&'a dyn Fields),
-}
 
 /// The first argument of a call. Cheap to clone.
 #[derive(Clone)]
@@ -72,6 +51,14 @@ impl Given {
         }
     }
 
+    /// What its fields are of, when that is a `T`: with what plugins have changed, if a `T` is changed field by field.
+    pub fn into_fields_of<T: Fields>(self) -> Option<Arc<T>> {
+        let Given::Fields(told) = self else { return None };
+        let fields: Arc<dyn Any + Send + Sync> = Arc::clone(&told.fields) as _;
+        drop(told);
+        fields.downcast().ok()
+    }
+
     /// The fields of its JSON, for whoever changes them further; empty when it has none.
     pub fn into_map(self) -> Map<String, Value> {
         let value = match self {
@@ -108,7 +95,7 @@ impl Given {
     ///
     /// # Errors
     /// What `check` has against it.
-    pub fn patched(&self, patch: Map<String, Value>, check: Check<'_>) -> Result<Given, String> {
+    pub fn patched(&self, mut patch: Map<String, Value>, check: Check<'_>) -> Result<Given, String> {
         match self {
             Given::Json(value) => {
                 let mut candidate = value.as_object().cloned().unwrap_or_default();
@@ -117,6 +104,9 @@ impl Given {
                 Ok(Given::from(candidate))
             }
             Given::Fields(told) => {
+                if let Some(patched) = told.fields.patched(&mut patch) {
+                    return Ok(Given::fields(patched?));
+                }
                 check(&patch)?;
                 let patches = told.patches.iter().cloned().chain([patch]).collect();
                 Ok(Given::Fields(Arc::new(Told {
@@ -169,56 +159,17 @@ impl std::fmt::Debug for Given {
     }
 }
 
-fn to_json(fields: &dyn Fields) -> Map<String, Value> {
-    fields.fields().into_iter().map(|(name, field)| (name.to_owned(), value_of(field))).collect()
-}
-
-fn value_of(field: Field<'_>) -> Value {
-    match field {
-        Field::Null => Value::Null,
-        Field::Text(text) => text.into(),
-        Field::Whole(number) => number.into(),
-        Field::Number(number) => number.into(),
-        Field::Texts(texts) => {
-            Value::Object(texts.iter().map(|(name, text)| (name.to_owned(), text.into())).collect())
-        }
-        Field::Fields(fields) => Value::Object(to_json(fields)),
-    }
-}
-
-/// Takes out of a patch what does not differ from the fields.
-fn reduce_by(patch: &mut Map<String, Value>, fields: &dyn Fields) {
-    let fields = fields.fields();
-    patch.retain(|key, wanted| {
-        let found = fields.iter().find(|(name, _)| name == key);
-        match (&mut *wanted, found.map(|(_, field)| *field)) {
-            (Value::Object(inner), Some(Field::Fields(fields))) => {
-                reduce_by(inner, fields);
-                !inner.is_empty()
-            }
-            (Value::Object(inner), Some(Field::Texts(texts))) => {
-                inner.retain(|key, wanted| match texts.get(key) {
-                    Some(text) => wanted.as_str() != Some(text),
-                    None => !wanted.is_null(),
-                });
-                !inner.is_empty()
-            }
-            (_, Some(field)) => patch::differs(wanted, Some(&value_of(field))),
-            (_, None) => patch::differs(wanted, None),
-        }
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::hooks::{Field, Texts};
 
     struct Thing(Texts, Option<Box<Thing>>);
 
     impl Fields for Thing {
-        fn fields(&self) -> Vec<(&'static str, Field<'_>)> {
+        fn fields(&self) -> Vec<(&str, Field<'_>)> {
             let inner = self.1.as_ref().map_or(Field::Null, |it| Field::Fields(&**it));
             vec![
                 ("status", Field::Whole(200)),

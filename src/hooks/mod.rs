@@ -6,6 +6,7 @@
 pub mod catalogue;
 pub mod chain;
 pub mod dispatcher;
+pub mod fields;
 pub mod given;
 pub mod handler;
 pub mod offer;
@@ -20,7 +21,8 @@ mod fuzz;
 
 pub use catalogue::{Hook, HookKind};
 pub use dispatcher::{Asked, Check, Dispatcher, crowded};
-pub use given::{Field, Fields, Given};
+pub use fields::{Field, Fields};
+pub use given::Given;
 pub use handler::{
     Answer, CallFailure, CallFuture, HookCall, HookHandler, OnError, Registration, Reply, Subscription,
     Target,

@@ -4,25 +4,34 @@ use serde_json::{Map, Value};
 
 /// Applies a merge patch: objects merge deeply, null removes, everything else replaces.
 pub fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    merge_owned(target, patch.clone());
+}
+
+/// [`merge`] of a patch that nobody needs any more: what it holds is moved.
+pub fn merge_owned(target: &mut Map<String, Value>, patch: Map<String, Value>) {
     for (key, value) in patch {
         match value {
-            Value::Null => {
-                target.shift_remove(key);
-            }
-            Value::Object(inner) => {
-                let slot = target.entry(key.clone()).or_insert_with(|| Value::Object(Map::new()));
-                if !slot.is_object() {
-                    *slot = Value::Object(Map::new());
+            Value::Null => drop(target.shift_remove(&key)),
+            Value::Object(mut inner) => match target.get_mut(&key) {
+                Some(Value::Object(old)) => merge_owned(old, inner),
+                _ => {
+                    drop_nulls(&mut inner);
+                    target.insert(key, Value::Object(inner));
                 }
-                if let Value::Object(slot) = slot {
-                    merge(slot, inner);
-                }
-            }
-            value => {
-                target.insert(key.clone(), value.clone());
-            }
+            },
+            value => drop(target.insert(key, value)),
         }
     }
+}
+
+/// What a patch is where there was no object before.
+fn drop_nulls(patch: &mut Map<String, Value>) {
+    patch.retain(|_, value| {
+        if let Value::Object(inner) = value {
+            drop_nulls(inner);
+        }
+        !value.is_null()
+    });
 }
 
 /// Reduces a patch to what differs from `given`, so that returning the input unchanged changes nothing.
@@ -149,6 +158,29 @@ mod tests {
         .collect()
     }
 
+    /// RFC 7396, word for word.
+    fn as_the_rfc_says(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
+        for (key, value) in patch {
+            match value {
+                Value::Null => {
+                    target.shift_remove(key);
+                }
+                Value::Object(inner) => {
+                    let slot = target.entry(key.clone()).or_insert_with(|| Value::Object(Map::new()));
+                    if !slot.is_object() {
+                        *slot = Value::Object(Map::new());
+                    }
+                    if let Value::Object(slot) = slot {
+                        as_the_rfc_says(slot, inner);
+                    }
+                }
+                value => {
+                    target.insert(key.clone(), value.clone());
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn returning_the_input_is_no_change(given in object()) {
@@ -162,6 +194,14 @@ mod tests {
             merge(&mut whole, &patch);
             merge(&mut reduced, &reduce(patch, &given));
             prop_assert_eq!(whole, reduced);
+        }
+
+        #[test]
+        fn a_patch_does_what_the_rfc_says_and_keeps_the_order(given in object(), patch in object()) {
+            let (mut wanted, mut made) = (given.clone(), given);
+            as_the_rfc_says(&mut wanted, &patch);
+            merge(&mut made, &patch);
+            prop_assert_eq!(Value::Object(made).to_string(), Value::Object(wanted).to_string());
         }
     }
 }

@@ -29,9 +29,6 @@ use super::watchdog::Gate;
 /// How long a plugin holds its thread while others wait.
 const TURN: Duration = Duration::from_millis(4);
 
-/// Calls under way that a plugin may have even when others have taken all of the server's slots.
-const OWN_SLOTS: usize = 16;
-
 /// Calls taken from the queue at once.
 const BATCH: usize = 64;
 
@@ -265,9 +262,7 @@ impl Actor {
             match self.state.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(IDLE) => {
                     let now = Instant::now();
-                    let is_heavy = self.share.is_heavy(TURN, now);
-                    self.share.wait(now);
-                    return self.pool.push(Arc::clone(self), is_heavy);
+                    return self.pool.push(Arc::clone(self), now);
                 }
                 Ok(_) => return,
                 Err(now) => state = now,
@@ -275,10 +270,11 @@ impl Actor {
         }
     }
 
-    /// One turn on a thread: what is ready, then what is queued, for a few milliseconds.
-    pub(super) fn turn(self: &Arc<Self>) {
+    /// One turn on a thread: what is ready, then what is queued, for a few milliseconds. True when nothing was left to do:
+    /// the one who serves it lets it rest then.
+    pub(super) fn turn(self: &Arc<Self>) -> bool {
         let mut room = self.room.lock();
-        budget::mark_cpu();
+        let mut computed = budget::mark_cpu();
         let began = Instant::now();
         self.share.end_wait(began);
         let mut counted = began;
@@ -302,49 +298,48 @@ impl Actor {
                 room.sweep(self, Instant::now());
             }
             if room.todo.is_empty() && !sweep && !replay::goes_on(self) {
-                self.share.add(&mut counted, Instant::now());
-                if self.state.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                    return;
+                self.count(&mut counted, &mut computed);
+                if self.state.load(Ordering::Acquire) == RUNNING {
+                    return true;
                 }
                 continue;
             }
             while room.step(self) {
                 if began.elapsed() >= TURN {
                     drop(room);
-                    self.share.add(&mut counted, Instant::now());
+                    self.count(&mut counted, &mut computed);
                     self.share.wait(counted);
-                    self.state.store(QUEUED, Ordering::Release);
                     self.pool.put_back(Arc::clone(self));
-                    return;
+                    return false;
                 }
             }
         }
     }
 
+    /// Counts the turn up to now.
+    fn count(&self, counted: &mut Instant, computed: &mut budget::Turn) {
+        let now = Instant::now();
+        let cpu = computed.take(now.saturating_duration_since(*counted));
+        self.share.add(counted, now, cpu);
+    }
+
+    /// Ends a turn; false when there is news since.
+    pub(super) fn rest(&self) -> bool {
+        self.state.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Whether it took much of a thread lately.
+    pub(super) fn is_heavy(&self, now: Instant) -> bool {
+        self.share.is_heavy(TURN, now)
+    }
+
+    /// It waits in the pool's queue.
+    pub(super) fn queue_up(&self) {
+        self.state.store(QUEUED, Ordering::Release);
+    }
+
     fn since_epoch_ns(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.epoch).as_nanos() as u64
-    }
-
-    /// A slot for one more call under way, of the plugin's and of the server's.
-    fn take_slot(&self) -> bool {
-        let under_way = self.counts.from_outside.load(Ordering::Acquire);
-        if under_way >= self.context.limits.in_flight {
-            return false;
-        }
-        if under_way < OWN_SLOTS {
-            self.pool.count_in();
-        } else if !self.pool.take_slot() {
-            return false;
-        }
-        self.counts.from_outside.fetch_add(1, Ordering::AcqRel);
-        self.counts.in_flight.fetch_add(1, Ordering::AcqRel);
-        true
-    }
-
-    /// Something begins that is not a call from outside; it counts, but is not held back.
-    pub(super) fn count_in(&self) {
-        self.pool.count_in();
-        self.counts.in_flight.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Calls that were not begun go back to the head of the queue, for the VM that takes over.
@@ -355,22 +350,6 @@ impl Actor {
             self.pool.free_slot();
             self.inbox.lock().calls.push_front(call);
         }
-    }
-
-    /// A call has ended; `cpu` is what it used.
-    pub(super) fn end_call(&self, cpu: Duration) {
-        self.counts.ended.fetch_add(1, Ordering::Relaxed);
-        self.counts.cpu_ns.fetch_add(cpu.as_nanos() as u64, Ordering::Relaxed);
-        self.counts.in_flight.fetch_sub(1, Ordering::AcqRel);
-        self.pool.free_slot();
-        self.pool.end_call();
-    }
-
-    /// A call from outside has ended, or could not begin.
-    pub(super) fn end_hook(&self, cpu: Duration) {
-        self.counts.from_outside.fetch_sub(1, Ordering::AcqRel);
-        self.counts.ended(cpu);
-        self.end_call(cpu);
     }
 
     /// A failure of the host's making.

@@ -18,7 +18,7 @@ use super::context::{ApiContext, CallKind, CallState};
 use super::convert::{fields_to_lua, record_to_lua, to_lua};
 use super::effects::Door;
 use super::fault;
-use super::prelude;
+use super::prelude::Part;
 use super::recorder::Record;
 use super::room::{Room, gone};
 use super::strand::{Done, End, Job, QueuedCall};
@@ -184,7 +184,7 @@ fn refuse(actor: &Arc<Actor>, waiting: Waiting) {
 fn task_state(
     actor: &Actor,
     ctx: Arc<CallContext>,
-    payload: Option<Arc<serde_json::Value>>,
+    payload: Option<Given>,
     deadline: Option<Instant>,
     random: u64,
 ) -> Arc<CallState> {
@@ -203,7 +203,7 @@ fn task_state(
 
 fn state_of(context: &ApiContext, queued: &QueuedCall, meter: Meter, random: u64) -> Arc<CallState> {
     let mut state = CallState::with_meter(queued.kind, Arc::clone(&queued.call.ctx), meter);
-    state.payload = opens_sounds(&context.plugin, queued).then(|| Arc::clone(queued.call.payload.json()));
+    state.payload = opens_sounds(&context.plugin, queued).then(|| queued.call.payload.clone());
     let Target::Slot(slot) = queued.call.target;
     remember(&mut state, context, random, queued.call.payload.clone(), Some(slot));
     Arc::new(state)
@@ -242,7 +242,7 @@ fn arguments(
     wants_ctx: bool,
 ) -> mlua::Result<MultiValue> {
     if let Some(fields) = queued.call.payload.plain_fields() {
-        let given = Value::Table(fields_to_lua(&vm.lua, &vm.words, fields)?);
+        let given = Value::Table(fields_to_lua(&vm.lua, &vm.shapes, &vm.words, fields)?);
         return with_ctx(vm, door, given, state, left, wants_ctx);
     }
     let json = &**queued.call.payload.json();
@@ -339,7 +339,9 @@ pub(super) fn kind_of(hook: Option<Hook>, is_question: bool) -> CallKind {
 }
 
 /// The runner of `task.run`: finds a module's function and calls it.
-pub(super) const RUNNER: &str = "local require, type, error = require, type, error
+static RUNNER: Part = Part::new(
+    "task",
+    "local require, type, error = require, type, error
 return function(name, key, ...)
 	local module = require(name)
 	local found = type(module) == 'table' and module[key] or nil
@@ -347,9 +349,10 @@ return function(name, key, ...)
 		error(\"task.run: the module '\" .. name .. \"' has no function '\" .. key .. \"'\", 0)
 	end
 	return found(...)
-end";
+end",
+);
 
 /// Makes the runner of a VM.
 pub(super) fn runner(lua: &Lua) -> mlua::Result<Function> {
-    prelude::run(lua, "task", RUNNER, ())
+    RUNNER.run(lua, ())
 }

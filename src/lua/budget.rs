@@ -216,8 +216,26 @@ thread_local! {
 }
 
 /// Begins to count this thread's CPU time; done before each turn of a plugin.
-pub(super) fn mark_cpu() {
-    MARK.set(ThreadTime::try_now().ok());
+pub(super) fn mark_cpu() -> Turn {
+    let now = ThreadTime::try_now().ok();
+    MARK.set(now);
+    Turn(now)
+}
+
+/// What a thread computes for in one turn of a plugin.
+pub(super) struct Turn(Option<ThreadTime>);
+
+impl Turn {
+    /// CPU time since the turn began, or since this was asked; `wall` has passed.
+    pub(super) fn take(&mut self, wall: Duration) -> Duration {
+        if wall < SHORT {
+            return wall;
+        }
+        let now = ThreadTime::try_now().ok();
+        let cpu = self.0.zip(now).map(|(began, now)| now.duration_since(began));
+        self.0 = now;
+        cpu.map_or(wall, |it| it.min(wall))
+    }
 }
 
 /// CPU time of a slice that has lasted `wall` so far.

@@ -7,10 +7,12 @@ use mlua::Lua;
 
 use super::context::ApiContext;
 use super::effects::Door;
-use super::prelude;
+use super::prelude::Part;
 use super::recorder::Senses;
 
-const GLUE: &str = "local random, seed, now, elapsed = ...
+static GLUE: Part = Part::new(
+    "chance",
+    "local random, seed, now, elapsed = ...
 local floor, type, tonumber, error, date, time = math.floor, type, tonumber, error, os.date, os.time
 
 math.random = function(low, high)
@@ -43,7 +45,8 @@ os.date = function(format, at)
 end
 
 os.clock = elapsed
-";
+",
+);
 
 /// The random numbers of a VM. Each call has a row of its own, so that it can be run again by itself.
 pub(super) struct Chance {
@@ -90,7 +93,7 @@ pub(super) fn install(
     let (clock, stopwatch) = (Senses::new(context, door), Senses::new(context, door));
     let now = lua.create_function(move |_, ()| Ok(clock.now_us() as f64 / 1e6))?;
     let elapsed = lua.create_function(move |_, ()| Ok(stopwatch.monotonic()))?;
-    prelude::run::<()>(lua, "chance", GLUE, (random, seed, now, elapsed))?;
+    GLUE.run::<()>(lua, (random, seed, now, elapsed))?;
     Ok(chance)
 }
 

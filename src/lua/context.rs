@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::clock::SharedClock;
 use crate::config::PluginLimits;
+use crate::hooks::Given;
 use crate::model::call::{CallContext, Caller, Effects, Emitted, KvOp};
 use crate::model::rate::Rate;
 use crate::model::tally::HostTallies;
@@ -232,7 +233,7 @@ pub struct CallState {
     /// When it began.
     pub began: Instant,
     /// What the host itself told the call of, such as a recording: its files may be heard.
-    pub payload: Option<Arc<Value>>,
+    pub payload: Option<Given>,
     /// What the flight recorder keeps of it; none when it is not recorded.
     pub record: Option<Record>,
     /// The state of its random numbers while it does not run.

@@ -2,11 +2,11 @@
 
 use mlua::{Lua, Value};
 
-use super::prelude;
+use super::prelude::Part;
 
-const PRELUDE: &str = include_str!("../../scripts/prelude/coroutines.luau");
+static PRELUDE: Part = Part::new("coroutines", include_str!("../../scripts/prelude/coroutines.luau"));
 
 /// Replaces `coroutine.resume` and `coroutine.wrap` in a fresh VM, before its sandbox closes.
 pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
-    prelude::run(lua, "coroutines", PRELUDE, Value::LightUserData(Lua::poll_pending()))
+    PRELUDE.run(lua, Value::LightUserData(Lua::poll_pending()))
 }

@@ -4,7 +4,7 @@ use memchr::memmem;
 use mlua::{Function, Lua, LuaString, MultiValue, StdLib, Table, Value};
 
 use super::context::{Mark, current_call};
-use super::prelude;
+use super::prelude::Part;
 use super::watchdog;
 
 /// The standard libraries of a VM: no vectors, no 64-bit integer type, nothing of the machine.
@@ -20,7 +20,7 @@ pub fn libraries() -> StdLib {
         | StdLib::DEBUG
 }
 
-const PRELUDE: &str = include_str!("../../scripts/prelude/guards.luau");
+static PRELUDE: Part = Part::new("guards", include_str!("../../scripts/prelude/guards.luau"));
 
 /// What ordinary Lua scripts reach for and do not find here, and what to use instead.
 const MISSING: &[(&str, &str)] = &[
@@ -68,7 +68,7 @@ pub fn install(lua: &Lua) -> mlua::Result<()> {
         watchdog::unless_large(lua, name, plain, careful)
     })?;
     let functions = (lua.create_function(find)?, lua.create_function(split)?, limit, unless_large);
-    prelude::run::<()>(lua, "guards", PRELUDE, functions)?;
+    PRELUDE.run::<()>(lua, functions)?;
     for name in ["require", "loadstring", "getfenv", "setfenv", "newproxy", "gcinfo"] {
         globals.raw_set(name, Value::Nil)?;
     }

@@ -53,6 +53,7 @@ pub mod replay;
 mod prelude;
 mod chance;
 mod share;
+mod slots;
 mod coroutines;
 pub mod effects;
 pub mod exports;

@@ -1,6 +1,6 @@
 //! The Lua pool: named threads of its own, and the queue of plugins that have something to do.
 //!
-//! A plugin that used up its turn, or took much of a thread lately, waits among the heavy ones. Those have as many threads
+//! A plugin that took much of a thread lately waits among the heavy ones. Those have as many threads
 //! of their own, of a lower priority: whoever has little to do finds a thread however many others compute, and the
 //! system gives that thread, and those that serve requests, a core first.
 
@@ -63,6 +63,11 @@ impl Queue {
     fn lane(&mut self, is_heavy: bool) -> &mut Lane {
         if is_heavy { &mut self.heavy } else { &mut self.light }
     }
+
+    fn put_back(&mut self, actor: Arc<Actor>) {
+        actor.queue_up();
+        self.lane(actor.is_heavy(Instant::now())).runnable.push_back(actor);
+    }
 }
 
 /// Plugins of one kind, and the threads that serve them.
@@ -70,7 +75,7 @@ impl Queue {
 struct Lane {
     runnable: VecDeque<Arc<Actor>>,
     /// Threads that wait for work, in the order in which they came.
-    idle: VecDeque<Arc<Seat>>,
+    idle: Vec<Arc<Seat>>,
 }
 
 impl Lane {
@@ -157,16 +162,22 @@ impl Pool {
     }
 
     /// Puts a plugin with something to do at the end of the queue, or of the one of those that took much lately.
-    pub(super) fn push(&self, actor: Arc<Actor>, is_heavy: bool) {
+    pub(super) fn push(&self, actor: Arc<Actor>, now: Instant) {
+        let is_heavy = actor.is_heavy(now);
         let mut queue = self.queue.lock();
-        queue.lane(is_heavy).runnable.push_back(actor);
+        let lane = queue.lane(is_heavy);
+        if lane.idle.is_empty() {
+            // Until a thread that is there gets a core, nobody else is kept from anything.
+            actor.share.wait(now);
+        }
+        lane.runnable.push_back(actor);
         ring(queue, is_heavy);
     }
 
     /// Puts a plugin back that used up its turn. The thread that does so looks for work next, and wakes another one if
     /// it is not for this plugin.
     pub(super) fn put_back(&self, actor: Arc<Actor>) {
-        self.queue.lock().heavy.runnable.push_back(actor);
+        self.queue.lock().put_back(actor);
     }
 
     /// A call was queued.
@@ -228,13 +239,18 @@ impl Pool {
     fn work(&self, seat: &Arc<Seat>) {
         let _entered = self.runtime.enter();
         seat.sit_down(if seat.is_heavy { NICE } else { 0 });
-        while let Some(actor) = self.next(seat) {
+        let mut served = None;
+        while let Some(actor) = self.next(seat, served.take()) {
             *seat.serves.lock() = Some(Arc::clone(&actor));
-            actor.turn();
+            let has_ended = actor.turn();
             seat.serves.lock().take();
+            served = has_ended.then_some(actor);
             if seat.replaced.load(Ordering::Acquire) {
+                if let Some(actor) = served.filter(|it| !it.rest()) {
+                    self.put_back(actor);
+                }
                 // What it may have put back is for another thread.
-                ring(self.queue.lock(), true);
+                [false, true].into_iter().for_each(|it| ring(self.queue.lock(), it));
                 break;
             }
         }
@@ -249,25 +265,40 @@ impl Pool {
         }
     }
 
-    /// What a thread serves next. A heavy plugin stays with its thread where it can: threads that compute by turns end
-    /// up where the system lets those that should answer wait for them.
-    fn next(&self, seat: &Arc<Seat>) -> Option<Arc<Actor>> {
+    /// What a thread serves next; it has `served` another one until now, which rests only when the thread can be woken
+    /// again: nobody else is woken for it in between. A heavy plugin stays with its thread where it can: threads that
+    /// compute by turns end up where the system lets those that should answer wait for them.
+    fn next(&self, seat: &Arc<Seat>, mut served: Option<Arc<Actor>>) -> Option<Arc<Actor>> {
         let mut queue = self.queue.lock();
-        if !seat.is_heavy && !queue.heavy.runnable.is_empty() {
+        if let Some(actor) = served.take_if(|it| !it.rest()) {
+            queue.put_back(actor);
+        }
+        let other = !seat.is_heavy;
+        if !queue.lane(other).runnable.is_empty() {
             // Perhaps the one it put back.
-            ring(queue, true);
+            ring(queue, other);
             queue = self.queue.lock();
         }
         loop {
+            let stopped = queue.stopped;
             let lane = queue.lane(seat.is_heavy);
             if let Some(actor) = lane.runnable.pop_front() {
+                drop(queue);
                 return Some(actor);
             }
-            if queue.stopped {
+            if stopped {
+                drop(queue);
                 return None;
             }
             // Whoever rings takes it off the list.
-            queue.lane(seat.is_heavy).idle.push_back(Arc::clone(seat));
+            lane.idle.push(Arc::clone(seat));
+            if served.is_some() {
+                // It may be the last to know a VM, whose end is not for the time of the lock.
+                MutexGuard::unlocked(&mut queue, || drop(served.take()));
+                if !queue.lane(seat.is_heavy).idle.iter().any(|it| Arc::ptr_eq(it, seat)) {
+                    continue;
+                }
+            }
             seat.bell.wait(&mut queue);
         }
     }
@@ -357,11 +388,10 @@ impl Pool {
     }
 }
 
-/// Wakes a thread that waits for work, if there is one. What is heavy goes to the one that came last, whose core still
-/// knows it, and leaves the cores of the others alone; what is light goes to the one that has slept longest.
+/// Wakes a thread that waits for work, if there is one: the one that came last, whose core still knows what it did.
 fn ring(mut queue: MutexGuard<'_, Queue>, for_heavy: bool) {
     let idle = &mut queue.lane(for_heavy).idle;
-    let seat = if for_heavy { idle.pop_back() } else { idle.pop_front() };
+    let seat = idle.pop();
     drop(queue);
     if let Some(seat) = seat {
         seat.bell.notify_one();

@@ -6,14 +6,21 @@ use std::sync::Arc;
 use mlua::{Function, Lua, MultiValue, Value};
 use parking_lot::Mutex;
 
+use super::guards;
 use super::library::TEST;
-use super::{guards, prelude};
+use super::prelude::Part;
 
 /// Source text of one file, at most.
 pub const MAX_FILE_BYTES: usize = 256 << 10;
 
 /// Source text of all files of a plugin, at most.
 pub const MAX_SOURCE_BYTES: usize = 1 << 20;
+
+/// The host answers (true, value) or (false, message): an error raised here points at the script's line.
+static GLUE: Part = Part::new(
+    "require",
+    "local host = ... return function(name) local ok, value = host(name) if ok then return value end error(value, 2) end",
+);
 
 /// The module of tests.
 const TEST_FILE: &str = "@panotti/test.luau";
@@ -47,9 +54,7 @@ impl Modules {
     pub(super) fn install(self: &Arc<Self>, lua: &Lua) -> mlua::Result<()> {
         let modules = Arc::clone(self);
         let host = lua.create_function(move |lua, name: Value| modules.require(lua, name))?;
-        // The host answers (true, value) or (false, message): an error raised here points at the script's line.
-        let glue = "local host = ... return function(name) local ok, value = host(name) if ok then return value end error(value, 2) end";
-        let require: Function = prelude::run(lua, "require", glue, host)?;
+        let require: Function = GLUE.run(lua, host)?;
         lua.globals().raw_set("require", require)
     }
 

@@ -6,8 +6,12 @@ use std::time::{Duration, Instant};
 /// Whoever was heavy is light again this long after it took nothing more.
 const FORGOTTEN_NS: u64 = 100_000_000;
 
-/// Time it had a thread, less the time it wanted none: who takes more than half a thread, or would if it got one, grows
-/// heavy. Written by the thread that serves the plugin, read by all.
+/// How much of what it took a rest makes up for: who takes more than three quarters of a thread grows heavy.
+const REST: u64 = 3;
+
+/// CPU time it had on a thread, less what it made up for by wanting none: who takes more than three quarters of a thread,
+/// or would if it got one, grows heavy. A thread that waits for a core takes nothing: on a busy machine a plugin that is
+/// asked often, and answers at once, is not one that computes. Written by the thread that serves the plugin, read by all.
 #[derive(Debug)]
 pub(super) struct Share {
     epoch: Instant,
@@ -29,7 +33,7 @@ impl Share {
         }
     }
 
-    /// It wants a thread.
+    /// It wants a thread, and there is none.
     pub(super) fn wait(&self, now: Instant) {
         self.waits_since_ns.store(self.ns(now).max(1), Ordering::Relaxed);
     }
@@ -42,11 +46,11 @@ impl Share {
         }
     }
 
-    /// It had a thread from `counted` until now, which is `counted` from then on.
-    pub(super) fn add(&self, counted: &mut Instant, now: Instant) {
-        let turn = now.saturating_duration_since(*counted).as_nanos() as u64;
+    /// It had a thread from `counted` until now, which is `counted` from then on, and computed for `cpu` of that.
+    pub(super) fn add(&self, counted: &mut Instant, now: Instant, cpu: Duration) {
         let before = self.at(self.ns(*counted));
-        self.taken_ns.store((before + turn).min(FORGOTTEN_NS), Ordering::Relaxed);
+        let taken = before + cpu.as_nanos() as u64;
+        self.taken_ns.store(taken.min(FORGOTTEN_NS * REST), Ordering::Relaxed);
         self.at_ns.store(self.ns(now), Ordering::Relaxed);
         *counted = now;
     }
@@ -57,14 +61,14 @@ impl Share {
         self.at_ns.store(self.ns(now), Ordering::Relaxed);
     }
 
-    /// Whether it took more than half by `patience`.
+    /// Whether it took more than three quarters by `patience`.
     pub(super) fn is_heavy(&self, patience: Duration, now: Instant) -> bool {
         self.at(self.ns(now)) >= patience.as_nanos() as u64
     }
 
     fn at(&self, now_ns: u64) -> u64 {
         let since = now_ns.saturating_sub(self.at_ns.load(Ordering::Relaxed));
-        self.taken_ns.load(Ordering::Relaxed).saturating_sub(since)
+        self.taken_ns.load(Ordering::Relaxed).saturating_sub(since.saturating_mul(REST))
     }
 
     fn ns(&self, at: Instant) -> u64 {
@@ -85,17 +89,29 @@ mod tests {
         let share = Share::new(begin);
         (1..1_000 * MS.as_nanos() / every.as_nanos()).any(|it| {
             let mut counted = begin + every * it as u32;
-            share.add(&mut counted.clone(), counted + turn);
-            counted += turn;
+            let end = counted + turn;
+            share.add(&mut counted, end, turn);
             share.is_heavy(PATIENCE, counted)
         })
     }
 
     #[test]
-    fn who_takes_more_than_half_a_thread_is_heavy_however_short_its_turns_are() {
+    fn who_takes_more_than_three_quarters_of_a_thread_is_heavy_however_short_its_turns_are() {
         assert!(becomes_heavy(4 * MS, 500 * MS));
-        assert!(becomes_heavy(3 * MS, 3 * MS) && becomes_heavy(MS / 100, MS / 60));
-        assert!(!becomes_heavy(3 * MS, 8 * MS) && !becomes_heavy(MS / 100, MS / 40));
+        assert!(becomes_heavy(3 * MS, 3 * MS) && becomes_heavy(MS / 100, MS / 80));
+        assert!(!becomes_heavy(3 * MS, 5 * MS) && !becomes_heavy(MS / 100, MS / 60));
+    }
+
+    #[test]
+    fn to_wait_for_a_core_is_not_to_compute() {
+        let mut now = Instant::now();
+        let share = Share::new(now);
+        for _ in 0..100 {
+            let end = now + 3 * MS;
+            share.add(&mut now, end, MS / 100);
+            now += MS / 10;
+        }
+        assert!(!share.is_heavy(PATIENCE, now));
     }
 
     #[test]
@@ -104,7 +120,7 @@ mod tests {
         let share = Share::new(now);
         for _ in 0..100 {
             let end = now + 4 * MS;
-            share.add(&mut now, end);
+            share.add(&mut now, end, 4 * MS);
         }
         assert!(share.is_heavy(PATIENCE, now));
         assert!(!share.is_heavy(PATIENCE, now + 100 * MS));
@@ -120,7 +136,7 @@ mod tests {
             now += 9 * MS;
             share.end_wait(now);
             let end = now + MS;
-            share.add(&mut now, end);
+            share.add(&mut now, end, MS);
         }
         assert!(share.is_heavy(PATIENCE, now));
         let fresh = Share::new(now);

@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use mlua::MultiValue;
 use parking_lot::Mutex;
-use serde_json::Value;
 use tokio::sync::Notify;
 
+use crate::hooks::Given;
 use crate::model::call::CallContext;
 
 use super::actor::Actor;
@@ -22,7 +22,7 @@ pub struct Task {
     /// The context of the call that started it.
     pub ctx: Arc<CallContext>,
     /// What that call was given.
-    pub payload: Option<Arc<Value>>,
+    pub payload: Option<Given>,
     actor: Weak<Actor>,
     call: OnceLock<Arc<CallState>>,
     ended: Mutex<Option<Ended>>,
@@ -52,12 +52,7 @@ impl Drop for Held {
 
 impl Task {
     /// A task that has not begun.
-    pub fn new(
-        actor: &Arc<Actor>,
-        ctx: Arc<CallContext>,
-        payload: Option<Arc<Value>>,
-        held: Held,
-    ) -> Arc<Self> {
+    pub fn new(actor: &Arc<Actor>, ctx: Arc<CallContext>, payload: Option<Given>, held: Held) -> Arc<Self> {
         Arc::new(Task {
             ctx,
             payload,

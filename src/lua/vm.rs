@@ -77,17 +77,20 @@ impl Vm {
         // modules note their panics themselves.
         let options = LuaOptions::new().catch_rust_panics(true).thread_pool_size(KEPT_COROUTINES);
         let lua = Lua::new_with(guards::libraries(), options)?;
+        // Nearly all that is made now stays: it is looked through once, when the most is there.
+        lua.gc_stop();
         lua.set_app_data(Arc::clone(&context));
         lua.set_app_data(Home(Arc::downgrade(actor)));
         let shapes = Arc::new(Shapes::install(&lua)?);
-        // What one part leaves over makes room for the next: a VM holds fewer pages then, for as long as it lives.
         guards::install(&lua)?;
-        lua.gc_collect()?;
         let chance = chance::install(&lua, &context, &actor.host.door)?;
         modules.install(&lua)?;
-        lua.gc_collect()?;
         api::install(&lua, &context, &shapes)?;
+        // What is left over makes room for the script: a VM holds fewer pages then, for as long as it lives.
         lua.gc_collect()?;
+        if !lua.gc_is_running() {
+            lua.gc_restart();
+        }
         // After the modules, whose functions that wait use the plain ones.
         coroutines::install(&lua)?;
         let runner = begin::runner(&lua)?;

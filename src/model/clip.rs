@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::provenance::Provenance;
 use super::time::Timestamp;
 
 /// How far the processing of a clip is.
@@ -80,7 +81,7 @@ pub struct Clip {
     pub processing_status: ProcessingStatus,
     /// Which plugin changed which field (JSON pointer) and when: field -> {plugin, hook, at}.
     #[schema(value_type = Object)]
-    pub provenance: Map<String, Value>,
+    pub provenance: Provenance,
     /// When the row was made (UTC).
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,

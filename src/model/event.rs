@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::event_data::EventData;
 use super::time::Timestamp;
 
 /// Which lane a delivery takes.
@@ -65,7 +66,7 @@ pub struct Event {
     /// When it happened.
     pub time: Timestamp,
     /// The snapshot at the commit.
-    pub data: Arc<Value>,
+    pub data: EventData,
     /// Shared by all that one request set off.
     pub correlation_id: String,
     /// The id of the event (or request) that led to this one.

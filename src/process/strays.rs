@@ -6,8 +6,8 @@
 //! what that child had started becomes a child of the server in turn.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -25,6 +25,11 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Open files that a program may have; with its other limits it marks all that the program starts.
 pub(super) const MAX_OPEN_FILES: u64 = 256;
+
+/// Bytes that most environments fit into. The system does not tell how large one is: without room, reading it begins with
+/// the smallest pieces.
+#[cfg(target_os = "linux")]
+const ENVIRONMENT: usize = 16 << 10;
 
 /// Data folder of this server, once it takes in orphans.
 static OWNER: OnceLock<String> = OnceLock::new();
@@ -195,9 +200,12 @@ fn are_the_limits(table: &str) -> bool {
 #[cfg(target_os = "linux")]
 fn end_marked(marker: &str) -> usize {
     use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
-    let is_marked = |number: i32| {
-        fs::read(format!("/proc/{number}/environ"))
-            .is_ok_and(|it| it.split(|it| *it == 0).any(|it| it.starts_with(marker.as_bytes())))
+    let mut environment = Vec::with_capacity(ENVIRONMENT);
+    let mut is_marked = |number: i32| {
+        environment.clear();
+        let read =
+            File::open(format!("/proc/{number}/environ")).and_then(|mut it| it.read_to_end(&mut environment));
+        read.is_ok() && environment.split(|it| *it == 0).any(|it| it.starts_with(marker.as_bytes()))
     };
     let mut killed = 0;
     for _ in 0..ROUNDS {

@@ -32,8 +32,6 @@ pub(crate) mod testing;
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::clock::SharedClock;
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
@@ -41,6 +39,7 @@ use crate::events::{Deferred, DeferredFuture, EventDraft, Journal, Replays, Stre
 use crate::hooks::{Dispatcher, Hook};
 use crate::model::call::{Caller, MAX_CALL_DEPTH, PluginEffects};
 use crate::model::event::{Event, Priority};
+use crate::model::event_data::EventData;
 use crate::model::time::Timestamp;
 use crate::store::{Reader, Store};
 
@@ -199,9 +198,9 @@ impl Deferred for Services {
 }
 
 /// An event of normal priority.
-fn news(kind: &str, subject: String, data: Arc<Value>) -> EventDraft {
+fn news(kind: &str, subject: String, data: impl Into<EventData>) -> EventDraft {
     let (kind, subject, priority) = (kind.to_owned(), Some(subject), Priority::Normal);
-    EventDraft { kind, subject, data, text: None, priority, ttl: None }
+    EventDraft { kind, subject, data: data.into(), priority, ttl: None }
 }
 
 /// Compares the version a client saw with the row's.

@@ -19,7 +19,12 @@ fn filled() -> (tempfile::TempDir, Store, Vec<Clip>) {
     let at = |id: i64| Timestamp(1_700_000_000_000_000 + id * 28_800_000_000);
     let all: Vec<Clip> = (1..=COUNT)
         .map(|id| Clip {
-            title: format!("{} night{}", if id % 3 == 0 { "Tripled" } else { "triple" }, id % 60),
+            title: format!(
+                "{} night{}{}",
+                if id % 3 == 0 { "Tripled" } else { "triple" },
+                id % 60,
+                if id % 2 == 0 { " Übertrag" } else { "" }
+            ),
             game_name: Some(if id % 500 == 0 { "rare" } else { "wide" }.into()),
             recording_id: (id % 700 == 0).then(|| "r".into()),
             tags: if id % 400 == 0 { vec!["wide".into(), "rare".into()] } else { vec!["wide".into()] },
@@ -57,6 +62,7 @@ fn filters() -> Vec<ClipFilter> {
     let tagged = |it: &[&str]| ClipFilter { tags: it.iter().map(|it| (*it).into()).collect(), ..none() };
     vec![
         none(),
+        words("ubert"),
         game("rare"),
         game("wide"),
         tagged(&["rare"]),
@@ -84,7 +90,7 @@ fn filters() -> Vec<ClipFilter> {
 fn holds(filter: &ClipFilter, it: &Clip) -> bool {
     let moment = it.recorded_at.unwrap_or(it.created_at);
     let words = filter.q.as_deref().unwrap_or_default().split_whitespace();
-    let title = it.title.to_lowercase();
+    let title = it.title.to_lowercase().replace('ü', "u");
     filter.game_name.as_ref().is_none_or(|wanted| it.game_name.as_ref() == Some(wanted))
         && filter.processed.is_none_or(|wanted| it.processed == wanted)
         && filter.status.is_none_or(|wanted| it.processing_status == wanted)

@@ -1,15 +1,14 @@
 //! The parts of a filter of clips, how many clips each lets through, and the SQL in which one of them drives.
 
-use diesel::RunQueryDsl;
 use diesel::sql_types::BigInt;
 
 use crate::error::Result;
 use crate::model::page::{COUNT_LIMIT, Window};
 
 use super::clip_query::{ClipFilter, ClipSort};
+use super::clip_words::patterns_of;
 use super::connection::Reader;
 use super::counters;
-use super::failure::OrFail;
 use super::schema::clips;
 use super::statement::{Bind, Statement, statement};
 
@@ -22,11 +21,24 @@ const SORTED: i64 = 2_000;
 /// So many clips are looked at for words one by one; of more, those with the words are looked at for the rest.
 const PROBED: i64 = 300;
 
+/// How a column is compared that a part asks one value of.
+const EQUAL: &str = "= ?";
+
+/// Everything of a clip that words are looked for in; no word goes from one part into the next.
+const TEXT: &str = "(' ' || clips.title || ' ' || coalesce(clips.description, '') || ' ' || clips.tags)";
+
+/// Whether that is ASCII throughout: as many characters as bytes.
+const IS_ASCII: &str = "length(clips.title) = octet_length(clips.title) \
+     AND length(clips.tags) = octet_length(clips.tags) \
+     AND length(coalesce(clips.description, '')) = octet_length(coalesce(clips.description, ''))";
+
 /// One thing that a filter asks of clips.
 #[derive(Debug)]
 pub(super) struct Part {
     source: Source,
     binds: Vec<Bind<'static>>,
+    /// Of words: patterns of GLOB that all fit the text of a clip that has them, if it is ASCII.
+    patterns: Vec<String>,
     /// Clips that it lets through.
     pub(super) size: i64,
     /// There are more than that.
@@ -35,7 +47,7 @@ pub(super) struct Part {
 
 impl Part {
     /// The first and the last moment of a time that many clips are of.
-    pub(super) fn long_time(&self) -> Option<(i64, i64)> {
+    fn long_time(&self) -> Option<(i64, i64)> {
         match (self.source, &self.binds[..]) {
             (Source::Column(_, MOMENT, _), [Bind::Int(Some(from)), Bind::Int(Some(to))])
                 if self.size > SORTED =>
@@ -44,6 +56,29 @@ impl Part {
             }
             _ => None,
         }
+    }
+
+    /// Whether a clip is tested by its row alone.
+    fn needs_row(&self) -> bool {
+        matches!(self.source, Source::Column(_, _, comparison) if comparison != EQUAL)
+            || !self.patterns.is_empty()
+    }
+
+    /// What holds for the clip `id`; `by_row`: its row is at hand, as it is where any part needs it. Where its text is
+    /// ASCII, words are looked for in the text: the index of words takes twenty times as long to tell whether one clip has
+    /// them.
+    fn testing(&self, id: &str, by_row: bool) -> String {
+        let test = self.source.testing(id, by_row);
+        if self.patterns.is_empty() {
+            return test;
+        }
+        let all = vec![format!("{TEXT} GLOB ?"); self.patterns.len()].join(" AND ");
+        format!("CASE WHEN {IS_ASCII} THEN {all} ELSE {test} END")
+    }
+
+    /// The values of that.
+    fn tested(&self) -> impl Iterator<Item = Bind<'static>> {
+        self.patterns.iter().map(|it| Bind::from(it.clone())).chain(self.binds.iter().cloned())
     }
 }
 
@@ -73,8 +108,8 @@ impl Source {
         }
     }
 
-    /// What holds for the clip `id` that something else found.
-    fn testing(self, id: &str) -> String {
+    /// What holds for the clip `id` that something else found; `by_row`: its row is at hand.
+    fn testing(self, id: &str, by_row: bool) -> String {
         match self {
             Source::Words { .. } => {
                 format!("EXISTS (SELECT 1 FROM clips_fts WHERE clips_fts MATCH ? AND clips_fts.rowid = {id})")
@@ -82,6 +117,13 @@ impl Source {
             Source::Tag => {
                 format!(
                     "EXISTS (SELECT 1 FROM clip_tags WHERE clip_tags.tag = ? AND clip_tags.clip_id = {id})"
+                )
+            }
+            // Rows lie far apart and an index close together: it is not the rows that are read for those that do not fit.
+            Source::Column(index, column, EQUAL) if !by_row => {
+                let column = column.replacen("clips.", "other.", 1);
+                format!(
+                    "EXISTS (SELECT 1 FROM clips AS other INDEXED BY {index} WHERE {column} {EQUAL} AND other.id = {id})"
                 )
             }
             // A plus sign keeps the column from choosing an index.
@@ -96,20 +138,22 @@ impl Reader {
         let mut parts = Vec::new();
         if let Some(text) = filter.q.as_deref().filter(|it| !it.trim().is_empty()) {
             let Some((phrase, each)) = self.clip_phrase(text)? else { return Ok(None) };
-            parts.push(self.counted_part(Source::Words { each }, vec![Bind::from(phrase)])?);
+            let part = self.counted_part(Source::Words { each }, vec![Bind::from(phrase)])?;
+            parts.push(Part { patterns: patterns_of(text), ..part });
         }
         for tag in &filter.tags {
             let size = self.counter(&format!("{}{tag}", counters::TAG))?;
             parts.push(Part {
                 source: Source::Tag,
                 binds: vec![Bind::from(tag.clone())],
+                patterns: Vec::new(),
                 size,
                 is_more: false,
             });
         }
         let column = |index, column, comparison| Source::Column(index, column, comparison);
         if let Some(id) = &filter.recording_id {
-            let source = column("clips_by_recording", "clips.recording_id", "= ?");
+            let source = column("clips_by_recording", "clips.recording_id", EQUAL);
             parts.push(self.counted_part(source, vec![Bind::from(id.clone())])?);
         }
         let moment = column("clips_by_moment", MOMENT, "BETWEEN ? AND ?");
@@ -118,22 +162,22 @@ impl Reader {
             parts.push(self.counted_part(moment, vec![Bind::from(from), Bind::from(to)])?);
         }
         let mut kept = |source, value: Bind<'static>, size| {
-            parts.push(Part { source, binds: vec![value], size, is_more: false });
+            parts.push(Part { source, binds: vec![value], patterns: Vec::new(), size, is_more: false });
         };
         if let Some(game) = &filter.game_name {
             let size = self.counter(&format!("{}{game}", counters::GAME))?;
-            kept(column("clips_by_game", "clips.game_name", "= ?"), Bind::from(game.clone()), size);
+            kept(column("clips_by_game", "clips.game_name", EQUAL), Bind::from(game.clone()), size);
         }
         if let Some(status) = filter.status {
             let size = self.counter(&format!("{}{}", counters::STATUS, status.as_str()))?;
-            let source = column("clips_by_status", "clips.processing_status", "= ?");
+            let source = column("clips_by_status", "clips.processing_status", EQUAL);
             kept(source, Bind::from(status.as_str()), size);
         }
         if let Some(processed) = filter.processed {
             let done = self.counter(counters::CLIPS_PROCESSED)?;
             let size = if processed { done } else { self.counter(counters::CLIPS)? - done };
             kept(
-                column("clips_by_processed", "clips.processed", "= ?"),
+                column("clips_by_processed", "clips.processed", EQUAL),
                 Bind::from(i64::from(processed)),
                 size,
             );
@@ -144,11 +188,47 @@ impl Reader {
     /// A part whose size is not kept: counted up to a limit.
     fn counted_part(&mut self, source: Source, binds: Vec<Bind<'static>>) -> Result<Part> {
         let (table, _, condition) = source.driving();
-        let count: Statement<'_, BigInt> =
-            statement(format!("SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {condition} LIMIT ?)"));
-        let count = count.binds(binds.iter().cloned()).bind(COUNT_LIMIT + 1);
-        let size: i64 = count.get_result(&mut self.conn).or_fail()?;
-        Ok(Part { source, binds, size: size.min(COUNT_LIMIT), is_more: size > COUNT_LIMIT })
+        let count = statement(format!(
+            "SELECT count(*), count(*) FROM (SELECT 1 FROM {table} WHERE {condition} LIMIT ?)"
+        ));
+        let (size, _) = self.count_of_clips(count.binds(binds.iter().cloned()).bind(COUNT_LIMIT + 1))?;
+        Ok(Part {
+            source,
+            binds,
+            patterns: Vec::new(),
+            size: size.min(COUNT_LIMIT),
+            is_more: size > COUNT_LIMIT,
+        })
+    }
+}
+
+/// A long time, and what else is asked of its clips.
+#[derive(Debug)]
+pub(super) struct LongTime {
+    /// The first and the last moment.
+    pub(super) between: (i64, i64),
+    /// Conditions for the row of a clip, and their values.
+    pub(super) tests: Vec<String>,
+    pub(super) tested: Vec<Bind<'static>>,
+}
+
+impl LongTime {
+    /// Of a filter for which a page of the first `wanted` by id is best found through the months; there are `all` clips.
+    pub(super) fn of(parts: &[Part], wanted: i64, all: i64) -> Option<Self> {
+        let (at, between) = parts.iter().enumerate().find_map(|(at, it)| Some((at, it.long_time()?)))?;
+        let others = || parts.iter().enumerate().filter(|(it, _)| *it != at).map(|(_, it)| it);
+        let by_row = others().any(Part::needs_row);
+        let is_wide = |it: &Part| {
+            // Looking through its own clips would take as many steps as it has; through the months, as many as come before
+            // enough of them.
+            !matches!(it.source, Source::Words { .. })
+                && (it.is_more || it.size.saturating_mul(it.size) > wanted.saturating_mul(all))
+        };
+        others().all(is_wide).then(|| LongTime {
+            between,
+            tests: others().map(|it| it.testing("clips.id", by_row)).collect(),
+            tested: others().flat_map(Part::tested).collect(),
+        })
     }
 }
 
@@ -195,24 +275,25 @@ impl Plan {
         let Part { source, binds, .. } = &parts[driver];
         let (mut from, id, condition) = source.driving();
         let others = || parts.iter().enumerate().filter(|(at, _)| *at != driver).map(|(_, it)| it);
-        let is_row = matches!(source, Source::Column(..));
-        if !is_row && (needs_row || others().any(|it| matches!(it.source, Source::Column(..)))) {
+        let by_row = needs_row || others().any(Part::needs_row);
+        if by_row && !matches!(source, Source::Column(..)) {
             from = format!("{from} CROSS JOIN clips ON clips.id = {id}");
         }
-        let tests = others().map(|it| it.source.testing(id)).collect();
-        let tested = others().flat_map(|it| &it.binds).cloned().collect();
+        let tests = others().map(|it| it.testing(id, by_row)).collect();
+        let tested = others().flat_map(Part::tested).collect();
         Plan { from, id, condition: Some(condition), tests, binds: binds.clone(), tested }
     }
 
     /// Over all clips, by an index or by id.
     fn walking(parts: &[Part], index: Option<&str>) -> Self {
+        let by_row = parts.iter().any(Part::needs_row);
         Plan {
             from: index.map_or("clips NOT INDEXED".to_owned(), |it| format!("clips INDEXED BY {it}")),
             id: "clips.id",
             condition: None,
-            tests: parts.iter().map(|it| it.source.testing("clips.id")).collect(),
+            tests: parts.iter().map(|it| it.testing("clips.id", by_row)).collect(),
             binds: Vec::new(),
-            tested: parts.iter().flat_map(|it| &it.binds).cloned().collect(),
+            tested: parts.iter().flat_map(Part::tested).collect(),
         }
     }
 

@@ -3,19 +3,23 @@
 //! kept, or counted up to a limit.
 
 use diesel::RunQueryDsl;
+use diesel::sql_types::{BigInt, Nullable};
 
 use crate::error::Result;
 use crate::model::clip::{Clip, ProcessingStatus};
 use crate::model::page::{COUNT_LIMIT, Page, Window};
 use crate::model::time::Timestamp;
 
-use super::clip_parts::{Part, Plan};
+use super::clip_parts::{LongTime, Part, Plan};
 use super::clip_row::ClipRow;
 use super::connection::Reader;
 use super::counters;
 use super::failure::OrFail;
 use super::schema::clips;
 use super::statement::{Statement, statement};
+
+/// So many clips may be passed over without looking for a shorter way.
+const PASSED_OVER: i64 = 500;
 
 /// Which clips a list shows; everything that is set must hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -124,7 +128,7 @@ impl Reader {
             return Ok(Page::new(Vec::new(), 0, false, window));
         };
         let (total, more) = self.count_clips(&parts)?;
-        let rows = self.clip_rows(filter, &parts, sort, window)?;
+        let rows = self.clip_rows(filter, &parts, sort, window, (!more).then_some(total))?;
         // What is shown is there, also where counting ended before it.
         let shown = if rows.is_empty() { 0 } else { window.offset + rows.len() as i64 };
         let items = rows.into_iter().map(ClipRow::into_clip).collect::<Result<_>>()?;
@@ -137,13 +141,59 @@ impl Reader {
         parts: &[Part],
         sort: ClipSort,
         window: Window,
+        total: Option<i64>,
     ) -> Result<Vec<ClipRow>> {
-        let after = filter.after.filter(|_| sort.is_by_id());
-        let window = Window { offset: if after.is_some() { 0 } else { window.offset }, ..window };
-        if let [only] = parts
-            && let Some(time) = only.long_time()
+        if let Some(after) = filter.after.filter(|_| sort.is_by_id()) {
+            return self.rows_behind(Some(after), parts, sort, Window { offset: 0, ..window });
+        }
+        let Some(total) = total else { return self.rows_behind(None, parts, sort, window) };
+        let left = total - window.offset;
+        if left <= 0 {
+            return Ok(Vec::new());
+        }
+        if parts.is_empty()
             && sort.is_by_id()
-            && let Some(ids) = self.ids_by_month(time, sort.descending, after, window)?
+            && window.offset > PASSED_OVER
+            && let Some(after) = self.clip_before(window.offset, total, sort.descending)?
+        {
+            return self.rows_behind(Some(after), parts, sort, Window { offset: 0, ..window });
+        }
+        if left >= window.offset {
+            return self.rows_behind(None, parts, sort, window);
+        }
+        // Fewer are passed over from the other end.
+        let limit = window.limit.min(left);
+        let from_end = Window { offset: left - limit, limit };
+        let mut rows =
+            self.rows_behind(None, parts, ClipSort { descending: !sort.descending, ..sort }, from_end)?;
+        rows.reverse();
+        Ok(rows)
+    }
+
+    /// The id of the clip before the one at `offset` of all, where no id is missing between the first and the last: then a
+    /// place is an id.
+    fn clip_before(&mut self, offset: i64, total: i64, descending: bool) -> Result<Option<i64>> {
+        let ends: Statement<'_, (Nullable<BigInt>, Nullable<BigInt>)> =
+            statement("SELECT (SELECT min(id) FROM clips), (SELECT max(id) FROM clips)");
+        let ends: (Option<i64>, Option<i64>) = ends.get_result(&mut self.conn).or_fail()?;
+        let (Some(first), Some(last)) = ends else { return Ok(None) };
+        if last - first + 1 != total {
+            return Ok(None);
+        }
+        Ok(Some(if descending { last - offset + 1 } else { first + offset - 1 }))
+    }
+
+    fn rows_behind(
+        &mut self,
+        after: Option<i64>,
+        parts: &[Part],
+        sort: ClipSort,
+        window: Window,
+    ) -> Result<Vec<ClipRow>> {
+        let all = self.counter(counters::CLIPS)?;
+        if sort.is_by_id()
+            && let Some(time) = LongTime::of(parts, window.offset.saturating_add(window.limit), all)
+            && let Some(ids) = self.ids_by_month(&time, sort.descending, after, window)?
         {
             let rows: Statement<'_, clips::SqlType> = statement(format!(
                 "SELECT clips.* FROM clips WHERE clips.id IN (SELECT value FROM json_each(?)) ORDER BY {}",
@@ -162,8 +212,7 @@ impl Reader {
             _ if parts.iter().any(|it| it.size == 0) => return Ok((0, false)),
             _ => {}
         }
-        let count = Plan::of_count(parts).count(COUNT_LIMIT + 1);
-        let (looked_at, counted): (i64, i64) = count.get_result(&mut self.conn).or_fail()?;
+        let (looked_at, counted) = self.count_of_clips(Plan::of_count(parts).count(COUNT_LIMIT + 1))?;
         Ok((counted.min(COUNT_LIMIT), looked_at > COUNT_LIMIT))
     }
 }

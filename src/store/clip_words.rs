@@ -15,6 +15,10 @@ const SHORT: usize = 3;
 /// Words with the same beginning that are looked for one by one.
 const MAX_WORDS: usize = 48;
 
+/// So many words, and bytes of text, are looked for in the clips themselves.
+const MAX_PATTERNS: usize = 8;
+const MAX_LETTERS: usize = 200;
+
 impl Reader {
     /// What the words' index is asked for a user's text: every word of it as a beginning. None when no clip can have them:
     /// text without a single letter or digit is in no index.
@@ -61,6 +65,20 @@ impl Reader {
             found.push(word);
         }
     }
+}
+
+/// What ASCII text is matched with for each word of a user's text as a beginning: patterns of GLOB. None where a word is not
+/// ASCII, or there are too many.
+pub(super) fn patterns_of(text: &str) -> Vec<String> {
+    let words = words_of(text);
+    if !text.is_ascii() || words.len() > MAX_PATTERNS || text.len() > MAX_LETTERS {
+        return Vec::new();
+    }
+    let letter = |it: char| match it.is_ascii_alphabetic() {
+        true => format!("[{}{}]", it.to_ascii_lowercase(), it.to_ascii_uppercase()),
+        false => it.to_string(),
+    };
+    words.iter().map(|it| format!("*[^0-9A-Za-z]{}*", it.chars().map(letter).collect::<String>())).collect()
 }
 
 fn is_short(beginning: &str) -> bool {

@@ -1,6 +1,8 @@
 //! Clips, their ids and their totals; lists are in `clip_query.rs`.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -16,6 +18,7 @@ use super::connection::Reader;
 use super::counters;
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
+use super::new_words::Words;
 use super::schema::clips;
 use super::statement::{prepared, statement};
 use super::tx::Tx;
@@ -57,9 +60,10 @@ impl Store {
 
 /// What of a new clip is written out as text, off the writer's thread.
 pub struct NewClip {
-    tags: String,
-    metadata: String,
-    provenance: String,
+    text: Arc<str>,
+    tags: Range<usize>,
+    metadata: Range<usize>,
+    provenance: Range<usize>,
 }
 
 impl NewClip {
@@ -68,11 +72,21 @@ impl NewClip {
     /// # Errors
     /// It cannot be told as JSON.
     pub fn of(clip: &Clip) -> Result<Self> {
-        Ok(NewClip {
-            tags: to_text(&clip.tags)?,
-            metadata: to_text(&clip.metadata)?,
-            provenance: to_text(&clip.provenance)?,
-        })
+        let (tags, metadata) = (to_text(&clip.tags)?, to_text(&clip.metadata)?);
+        let ends = (tags.len(), tags.len() + metadata.len());
+        let text: Arc<str> = [tags, metadata, to_text(&clip.provenance)?].concat().into();
+        let provenance = ends.1..text.len();
+        Ok(NewClip { text, tags: 0..ends.0, metadata: ends.0..ends.1, provenance })
+    }
+
+    /// Pieces of a text in which they stand written out.
+    pub fn of_text(
+        text: Arc<str>,
+        tags: Range<usize>,
+        metadata: Range<usize>,
+        provenance: Range<usize>,
+    ) -> Self {
+        NewClip { text, tags, metadata, provenance }
     }
 }
 
@@ -113,8 +127,8 @@ impl Tx {
         .bind(clip.description.as_deref())
         .bind(clip.game_name.as_deref())
         .bind(clip.game_id.as_deref())
-        .bind(&*new.tags)
-        .bind(&*new.metadata)
+        .bind(&new.text[new.tags.clone()])
+        .bind(&new.text[new.metadata.clone()])
         .bind(clip.file_size)
         .bind(clip.duration)
         .bind(clip.resolution.as_deref())
@@ -123,20 +137,19 @@ impl Tx {
         .bind(clip.recorded_at.map(|it| it.0))
         .bind(clip.processed)
         .bind(clip.processing_status.as_str())
-        .bind(&*new.provenance)
+        .bind(&new.text[new.provenance.clone()])
         .bind(clip.created_at.0)
         .bind(clip.updated_at.0)
         .bind(clip.owns_file)
         .bind(clip.version)
         .execute(&mut self.conn)
         .or_fail()?;
-        prepared!("INSERT INTO clips_fts (rowid, title, description, tags) VALUES (?, ?, ?, ?)")
-            .bind(clip.id)
-            .bind(&*clip.title)
-            .bind(clip.description.as_deref())
-            .bind(&*new.tags)
-            .execute(&mut self.conn)
-            .or_fail()?;
+        self.new_words(Words {
+            id: clip.id,
+            title: clip.title.clone(),
+            description: clip.description.clone(),
+            tags: new.text[new.tags.clone()].to_owned(),
+        })?;
         let share = share_of(clip);
         for tag in &share.tags {
             prepared!("INSERT INTO clip_tags (tag, clip_id) VALUES (?, ?)")
@@ -154,6 +167,7 @@ impl Tx {
     /// # Errors
     /// `ClipNotFound`.
     pub fn update_clip(&mut self, clip: &Clip) -> Result<i64> {
+        self.settle_words()?;
         let row = clips::table.find(clip.id);
         let (old, version) = self
             .clip_share(clip.id)?
@@ -172,6 +186,7 @@ impl Tx {
     /// # Errors
     /// The database's.
     pub fn delete_clip(&mut self, id: i64) -> Result<bool> {
+        self.settle_words()?;
         let Some((share, _)) = self.clip_share(id)? else { return Ok(false) };
         diesel::delete(clips::table.find(id)).execute(&mut self.conn).or_fail()?;
         self.count_clip(&share, -1);
@@ -201,6 +216,7 @@ impl Tx {
         // Bounded, so that absurd values cannot make the sums overflow.
         const MAX: i64 = 1 << 50;
         let duration_us = (share.duration.unwrap_or_default() * 1e6).round() as i64;
+        self.changes_clips();
         self.count(counters::CLIPS, sign);
         self.count(counters::CLIPS_PROCESSED, sign * i64::from(share.processed));
         self.count(counters::CLIPS_DURATION_US, sign * duration_us.clamp(0, MAX));

@@ -7,20 +7,23 @@ use diesel::{Connection, SqliteConnection};
 
 use crate::error::{Error, Result};
 
+use super::clip_totals::ClipTotals;
 use super::failure::OrFail;
 
 /// A connection that reads. No type of the database's driver leaves the store.
 pub struct Reader {
     pub(super) conn: SqliteConnection,
+    /// Where what it counts is remembered, unless it may see what is not committed.
+    pub(super) clip_totals: Option<ClipTotals>,
 }
 
 /// `busy_timeout` comes first: the statements after it may already meet a lock.
 const EVERYWHERE: &str = "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; \
      PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;";
-/// An answer to a client is a promise that survives a power cut: hence FULL. The log is folded in every 16 MB: a page that
-/// is written again and again is folded in once.
+/// An answer to a client is a promise that survives a power cut: hence FULL. The log is worked into the file beside the
+/// writer (`checkpoint.rs`); where that does not keep up, and to begin the log anew, the writer does the rest every 48 MiB.
 const WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; \
-     PRAGMA wal_autocheckpoint = 4000;";
+     PRAGMA wal_autocheckpoint = 12000;";
 const READER: &str = "PRAGMA query_only = ON;";
 
 impl Reader {
@@ -44,7 +47,7 @@ impl Reader {
         let mut conn = SqliteConnection::establish(path).map_err(Error::internal)?;
         conn.batch_execute(EVERYWHERE).or_fail()?;
         conn.batch_execute(own).or_fail()?;
-        Ok(Reader { conn })
+        Ok(Reader { conn, clip_totals: None })
     }
 }
 

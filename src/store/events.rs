@@ -7,6 +7,7 @@ use diesel::dsl::SqlTypeOf;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::Sqlite;
+use serde_json::Value;
 
 use crate::error::Result;
 use crate::model::event::{Event, Priority};
@@ -46,7 +47,7 @@ type Columns = SqlTypeOf<<Row as Selectable<Sqlite>>::SelectExpression>;
 impl Row {
     fn into_event(self) -> Result<Event> {
         Ok(Event {
-            data: Arc::new(from_text(&self.data)?),
+            data: from_text::<Value>(&self.data)?.into(),
             id: self.id,
             kind: self.kind,
             source: self.source,
@@ -69,17 +70,9 @@ impl Tx {
     /// # Errors
     /// `Conflict` when the id is taken.
     pub fn insert_event(&mut self, event: &Event) -> Result<i64> {
-        self.insert_told_event(event, None)
-    }
-
-    /// As [`Tx::insert_event`], with its data as text, if that was written out already.
-    ///
-    /// # Errors
-    /// `Conflict` when the id is taken.
-    pub fn insert_told_event(&mut self, event: &Event, text: Option<&str>) -> Result<i64> {
-        let data = match text {
-            Some(text) => Cow::from(text),
-            None => Cow::from(to_text(&*event.data)?),
+        let data = match event.data.text() {
+            Some(text) => Cow::from(&**text),
+            None => Cow::from(to_text(event.data.value())?),
         };
         self.count(format!("{EVENTS}{}", event.kind), 1);
         self.count(EVENTS_COUNT, 1);

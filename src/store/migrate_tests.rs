@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 
 use super::Store;
@@ -85,4 +85,35 @@ fn a_database_with_data_is_copied_before_it_is_migrated_and_a_failed_one_changes
     let copy = migrate(&mut reader, &path, source()).unwrap().unwrap();
     assert!(copy.ends_with("test.db.before-20200102000000"), "{}", copy.display());
     assert_eq!(kept(&mut Reader::open_reader(&copy).unwrap()), 42);
+}
+
+#[test]
+fn no_row_that_is_stored_needs_a_table_of_its_own_to_be_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut reader = Reader::open_writer(&folder.path().join("test.db")).unwrap();
+    migrate(&mut reader, &folder.path().join("test.db"), MIGRATIONS).unwrap();
+    for table in [
+        "clips",
+        "recordings",
+        "tracks",
+        "events",
+        "deliveries",
+        "clip_tags",
+        "counters",
+        "plugin_tasks",
+        "webhook_attempts",
+    ] {
+        let columns: Vec<String> = statement::<Text>("SELECT name FROM pragma_table_info(?)")
+            .bind(table)
+            .load(&mut reader.conn)
+            .unwrap();
+        let marks = vec!["?"; columns.len()].join(", ");
+        type Step = (BigInt, Text, BigInt, BigInt, BigInt, Nullable<Text>, BigInt, Nullable<Text>);
+        let explain = format!("EXPLAIN INSERT INTO {table} ({}) VALUES ({marks})", columns.join(", "));
+        type Told = (i64, String, i64, i64, i64, Option<String>, i64, Option<String>);
+        let steps: Vec<Told> = statement::<Step>(explain).load(&mut reader.conn).unwrap();
+        let steps: Vec<_> = steps.into_iter().map(|it| it.1).collect();
+        assert!(steps.iter().any(|it| it == "Insert" || it == "IdxInsert"), "{table}: {steps:?}");
+        assert!(!steps.iter().any(|it| it.contains("Ephemeral")), "{table}: {steps:?}");
+    }
 }

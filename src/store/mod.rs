@@ -8,6 +8,7 @@ mod backup;
 mod ballast;
 mod call_traces;
 mod causes;
+mod checkpoint;
 #[cfg(test)]
 mod clip_list_tests;
 mod clip_months;
@@ -16,6 +17,9 @@ mod clip_query;
 mod clip_row;
 #[cfg(test)]
 mod clip_tests;
+#[cfg(test)]
+mod clip_total_tests;
+mod clip_totals;
 mod clip_words;
 mod clips;
 mod connection;
@@ -34,6 +38,7 @@ mod look;
 mod migrate;
 #[cfg(test)]
 mod migrate_tests;
+mod new_words;
 mod plugin_assets;
 mod plugin_configurations;
 pub mod plugin_db;
@@ -74,6 +79,8 @@ use crate::error::Result;
 use crate::model::asked::Asked;
 
 use ballast::Ballast;
+use checkpoint::Checkpointer;
+use clip_totals::ClipTotals;
 use clips::ClipIds;
 use readers::Readers;
 use writer::{Again, Writer, once};
@@ -159,8 +166,10 @@ impl Store {
         let clip_ids = ClipIds::after_last(&mut connection)?;
         let mut ballast = Ballast::beside(&options.path, options.ballast_bytes);
         ballast.restore();
-        let readers = Readers::open(options.path.clone(), options.readers)?;
-        let writer = Writer::start(Tx::new(connection), ballast, options.queue)?;
+        let clip_totals = ClipTotals::default();
+        let readers = Readers::open(options.path.clone(), options.readers, clip_totals.clone())?;
+        let checkpointer = Checkpointer::start(&options.path, options.durable)?;
+        let writer = Writer::start(Tx::new(connection, clip_totals), ballast, checkpointer, options.queue)?;
         Ok(Store { inner: Arc::new(Inner { writer, readers, clip_ids }) })
     }
 

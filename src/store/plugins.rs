@@ -1,6 +1,9 @@
 //! Plugins as they are registered.
 
+use diesel::dsl::SqlTypeOf;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::Sqlite;
 
 use crate::error::{Code, Error, Result};
 use crate::model::plugin::PluginRow;
@@ -10,10 +13,11 @@ use super::connection::Reader;
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
 use super::schema::plugins;
+use super::statement::prepared;
 use super::tx::Tx;
 
-#[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = plugins, treat_none_as_null = true)]
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = plugins)]
 struct Row {
     name: String,
     display_name: Option<String>,
@@ -29,6 +33,8 @@ struct Row {
     created_at: i64,
     updated_at: i64,
 }
+
+type Columns = SqlTypeOf<<Row as Selectable<Sqlite>>::SelectExpression>;
 
 impl Row {
     fn of(plugin: &PluginRow) -> Result<Self> {
@@ -91,9 +97,29 @@ impl Tx {
     /// # Errors
     /// `PluginNotFound`.
     pub fn update_plugin(&mut self, plugin: &PluginRow) -> Result<PluginRow> {
-        diesel::update(plugins::table.find(plugin.id))
-            .set((Row::of(plugin)?, plugins::version_count.eq(plugins::version_count + 1)))
-            .returning((plugins::id, plugins::version_count, Row::as_returning()))
+        let row = Row::of(plugin)?;
+        // A start writes this for each new plugin: it is prepared once.
+        let update = prepared!((BigInt, BigInt, Columns) =>
+            "UPDATE plugins SET name = ?, display_name = ?, description = ?, version = ?, author = ?, plugin_type = ?, \
+             entry_point = ?, install_path = ?, enabled = ?, registered = ?, metadata = ?, created_at = ?, \
+             updated_at = ?, version_count = version_count + 1 WHERE id = ? \
+             RETURNING id, version_count, name, display_name, description, version, author, plugin_type, entry_point, \
+             install_path, enabled, registered, metadata, created_at, updated_at");
+        update
+            .bind(row.name)
+            .bind(row.display_name)
+            .bind(row.description)
+            .bind(row.version)
+            .bind(row.author)
+            .bind(row.plugin_type)
+            .bind(row.entry_point)
+            .bind(row.install_path)
+            .bind(row.enabled.map(i64::from))
+            .bind(row.registered)
+            .bind(row.metadata)
+            .bind(row.created_at)
+            .bind(row.updated_at)
+            .bind(plugin.id)
             .get_result(&mut self.conn)
             .optional()
             .or_fail()?

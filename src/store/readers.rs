@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Code, Error, Result};
 
+use super::clip_totals::ClipTotals;
 use super::connection::Reader;
 
 /// How long a read waits for a connection.
@@ -23,6 +24,7 @@ pub(super) struct Readers {
 
 struct Opener {
     path: PathBuf,
+    clip_totals: ClipTotals,
 }
 
 impl ManageConnection for Opener {
@@ -30,7 +32,8 @@ impl ManageConnection for Opener {
     type Error = Error;
 
     fn connect(&self) -> Result<Reader> {
-        Reader::open_reader(&self.path)
+        let reader = Reader::open_reader(&self.path)?;
+        Ok(Reader { clip_totals: Some(self.clip_totals.clone()), ..reader })
     }
 
     fn is_valid(&self, _: &mut Reader) -> Result<()> {
@@ -43,14 +46,16 @@ impl ManageConnection for Opener {
 }
 
 impl Readers {
-    pub(super) fn open(path: PathBuf, size: u32) -> Result<Self> {
+    pub(super) fn open(path: PathBuf, size: u32, clip_totals: ClipTotals) -> Result<Self> {
         let pool = Pool::builder()
             .max_size(size.max(2))
+            // Each reads the whole schema when it is opened: one is enough to begin with.
+            .min_idle(Some(1))
             .test_on_check_out(false)
             .connection_timeout(CHECKOUT)
             .idle_timeout(None)
             .max_lifetime(None)
-            .build(Opener { path })
+            .build(Opener { path, clip_totals })
             .map_err(Error::internal)?;
         // Half of the connections stay free for point reads, which run where the request is.
         let long_reads = Arc::new(Semaphore::new((size as usize / 2).max(1)));

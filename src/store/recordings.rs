@@ -163,6 +163,8 @@ impl Tx {
     pub fn delete_recording(&mut self, id: &str) -> Result<bool> {
         let deleted = diesel::delete(recordings::table.find(id)).execute(&mut self.conn).or_fail()? == 1;
         self.count(counters::RECORDINGS, -i64::from(deleted));
+        // Those that were cut from it are not any more.
+        self.changes_clips();
         Ok(deleted)
     }
 }

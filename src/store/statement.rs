@@ -101,6 +101,11 @@ impl<'a, ST, K> Statement<'a, ST, K> {
         self
     }
 
+    /// What says which values it asks for of which rows.
+    pub(super) fn to_key(&self) -> String {
+        format!("{} {:?}", self.sql, self.binds)
+    }
+
     /// The values of the next `?`s.
     pub(super) fn binds(mut self, values: impl IntoIterator<Item = Bind<'a>>) -> Self {
         self.binds.extend(values);

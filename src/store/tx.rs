@@ -10,9 +10,11 @@ use crate::error::Result;
 use crate::model::asked::Asked;
 use crate::model::call::Hold;
 
+use super::clip_totals::ClipTotals;
 use super::connection::Reader;
 use super::counters::Differences;
 use super::failure::OrFail;
+use super::new_words::{NewWords, Words};
 use super::statement::{prepared, statement};
 
 /// The writing side of a job: its changes become visible together, when the group commits, or not at all.
@@ -24,12 +26,17 @@ pub struct Tx {
     job: Differences,
     /// Of the jobs of this group that succeeded.
     group: Differences,
+    /// Of clips that were stored in this transaction.
+    words: NewWords,
     /// Let go of when the group has been committed, or is lost.
     holds: Vec<Hold>,
     /// Done when the group has been committed, by the jobs that succeeded.
     afterwards: Vec<Afterwards>,
     /// The request that the job works for.
     asked: Option<Asked>,
+    clip_totals: ClipTotals,
+    /// Some job of this group changed clips, or tried to.
+    changed_clips: bool,
     /// No job and no part of one has a savepoint; what fails spoils the whole.
     together: bool,
     spoiled: bool,
@@ -58,14 +65,18 @@ impl DerefMut for Tx {
 }
 
 impl Tx {
-    pub(super) fn new(reader: Reader) -> Self {
+    /// Over the connection that writes; `clip_totals` hears of changes of clips.
+    pub(super) fn new(reader: Reader, clip_totals: ClipTotals) -> Self {
         Tx {
             reader,
             job: Differences::default(),
             group: Differences::default(),
+            words: NewWords::default(),
             holds: Vec::new(),
             afterwards: Vec::new(),
             asked: None,
+            clip_totals,
+            changed_clips: false,
             together: false,
             spoiled: false,
         }
@@ -74,6 +85,11 @@ impl Tx {
     /// Notes that the counter `name` changes by `by` if the job succeeds.
     pub(super) fn count(&mut self, name: impl Into<std::borrow::Cow<'static, str>>, by: i64) {
         self.job.add(name, by);
+    }
+
+    /// Notes that totals of clips that were counted before are worthless once the group has been committed.
+    pub(super) fn changes_clips(&mut self) {
+        self.changed_clips = true;
     }
 
     /// The job works for this request.
@@ -97,6 +113,18 @@ impl Tx {
         self.afterwards.push(Afterwards(Box::new(act)));
     }
 
+    /// The words of a clip that was stored: in the index when the transaction ends, or at once where a job may still fail
+    /// alone.
+    pub(super) fn new_words(&mut self, words: Words) -> Result<()> {
+        self.words.add(words);
+        if self.together { Ok(()) } else { self.settle_words() }
+    }
+
+    /// Puts words into the index before they change there.
+    pub(super) fn settle_words(&mut self) -> Result<()> {
+        self.words.write(&mut self.reader)
+    }
+
     /// The counter as it will be if the job succeeds.
     pub(super) fn counter_now(&mut self, name: &str) -> Result<i64> {
         Ok(self.reader.counter(name)? + self.group.get(name) + self.job.get(name))
@@ -115,6 +143,7 @@ impl Tx {
     fn open(&mut self, together: bool) -> Result<()> {
         (self.together, self.spoiled) = (together, false);
         self.asked = None;
+        self.words.clear();
         self.job = Differences::default();
         self.group = Differences::default();
         self.run("BEGIN IMMEDIATE")
@@ -176,7 +205,11 @@ impl Tx {
         let last = std::mem::take(&mut self.job);
         self.group.merge(last);
         std::mem::take(&mut self.group).write(&mut self.reader)?;
+        self.settle_words()?;
         self.run("COMMIT")?;
+        if std::mem::take(&mut self.changed_clips) {
+            self.clip_totals.changed();
+        }
         self.holds.clear();
         for Afterwards(act) in self.afterwards.drain(..) {
             act();

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use crate::error::{Code, Error, Result};
 
 use super::ballast::Ballast;
+use super::checkpoint::Checkpointer;
 use super::failure::disk_full;
 use super::queue::{Queue, Taken, Work};
 use super::tx::Tx;
@@ -34,10 +35,11 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread; at most `bound` jobs may wait for it.
-    pub(super) fn start(tx: Tx, ballast: Ballast, bound: usize) -> Result<Self> {
+    pub(super) fn start(tx: Tx, ballast: Ballast, checkpointer: Checkpointer, bound: usize) -> Result<Self> {
         let queue = Arc::new(Queue::new(bound));
         let commits = Arc::new(AtomicU64::new(0));
-        let mut thread = WriterThread { tx, ballast, queue: queue.clone(), commits: commits.clone() };
+        let mut thread =
+            WriterThread { tx, ballast, checkpointer, queue: queue.clone(), commits: commits.clone() };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || thread.run())
@@ -126,6 +128,7 @@ fn lost_writer() -> Error {
 struct WriterThread {
     tx: Tx,
     ballast: Ballast,
+    checkpointer: Checkpointer,
     queue: Arc<Queue>,
     commits: Arc<AtomicU64>,
 }
@@ -134,11 +137,15 @@ impl WriterThread {
     fn run(&mut self) {
         loop {
             match self.queue.take(GROUP_MAX, self.ballast.patience()) {
-                Taken::Jobs(jobs) => self.group(jobs),
+                Taken::Jobs(jobs) => {
+                    self.group(jobs);
+                    self.checkpointer.committed();
+                }
                 Taken::Nothing => self.ballast.restore(),
                 Taken::Closed => break,
             }
         }
+        self.checkpointer.stop();
         if let Err(error) = self.tx.execute("PRAGMA wal_checkpoint(TRUNCATE)") {
             log::warn!("database: the log was not folded in at the end: {:?}", error.source);
         }

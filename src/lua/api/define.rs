@@ -13,7 +13,7 @@ use parking_lot::RwLock;
 use crate::error::Error;
 use crate::lua::context::{ApiContext, CallState, Mark};
 use crate::lua::convert::{Shapes, record_to_lua, to_lua};
-use crate::lua::prelude;
+use crate::lua::prelude::Part;
 use crate::lua::recorder::{Class, Note, class_of};
 
 use super::args::Args;
@@ -22,7 +22,7 @@ use super::recorded;
 use super::stubs::{Entry, ModuleDoc, find_similar};
 use super::tested;
 
-const GLUE: &str = include_str!("../../../scripts/prelude/api.luau");
+static GLUE: Part = Part::new("panotti", include_str!("../../../scripts/prelude/api.luau"));
 
 /// Puts a value together in the VM.
 pub type Make = Box<dyn FnOnce(&Lua) -> mlua::Result<Value> + Send>;
@@ -117,7 +117,7 @@ type Waiting = Arc<dyn Fn(&Lua, MultiValue) -> BoxFuture<'static, mlua::Result<M
 impl<'a> Build<'a> {
     /// Ready to build modules into `lua`.
     pub fn new(lua: &'a Lua, ctx: &'a Arc<ApiContext>, shapes: &'a Arc<Shapes>) -> mlua::Result<Self> {
-        let (wrap, wrap_waiting, strict, printer) = prelude::run(lua, "panotti", GLUE, ())?;
+        let (wrap, wrap_waiting, strict, printer) = GLUE.run(lua, ())?;
         let waiting = Arc::<RwLock<Vec<Waiting>>>::default();
         let known = Arc::clone(&waiting);
         let wait = lua.create_async_function(move |lua, mut values: MultiValue| {

@@ -5,14 +5,14 @@ use mlua::Function;
 use crate::hooks::{ExportOffer, Offer};
 use crate::lua::context::{ApiContext, CallKind, Mark};
 use crate::lua::exports::Exported;
-use crate::lua::prelude;
+use crate::lua::prelude::Part;
 use crate::model::call::MAX_CALL_DEPTH;
 
 use super::args::Args;
 use super::define::{Build, Outcome, Raise, Reply};
 use super::stubs::find_similar;
 
-const GLUE: &str = include_str!("../../../scripts/prelude/import.luau");
+static GLUE: Part = Part::new("panotti", include_str!("../../../scripts/prelude/import.luau"));
 
 /// Bytes of a name.
 const MAX_NAME_BYTES: usize = 64;
@@ -35,7 +35,7 @@ pub(super) fn import(build: &Build) -> mlua::Result<Function> {
     })?;
     host.raw_set("check", check)?;
     host.raw_set("call", build.waiting("panotti.import", call)?)?;
-    prelude::run(build.lua, "panotti", GLUE, host)
+    GLUE.run(build.lua, host)
 }
 
 fn register(ctx: &ApiContext, args: &mut Args) -> Outcome {

@@ -7,14 +7,14 @@ use mlua::{Function, Value};
 
 use crate::lua::context::{ApiContext, CallKind};
 use crate::lua::convert::to_lua;
-use crate::lua::prelude;
+use crate::lua::prelude::Part;
 use crate::lua::quota::Quota;
 use crate::services::once::{self, Once};
 
 use super::args::Args;
 use super::define::{Build, Raise, Reply};
 
-const GLUE: &str = include_str!("../../../scripts/prelude/once.luau");
+static GLUE: Part = Part::new("panotti", include_str!("../../../scripts/prelude/once.luau"));
 
 /// Bytes of an id.
 const MAX_ID_BYTES: usize = 256;
@@ -75,7 +75,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Function> {
     })?;
     host.raw_set("leave", leave)?;
     host.raw_set("finish", build.waiting("panotti.once", finish)?)?;
-    prelude::run(build.lua, "panotti", GLUE, host)
+    GLUE.run(build.lua, host)
 }
 
 fn id(args: &mut Args) -> Result<String, Raise> {

@@ -22,7 +22,8 @@ use super::args::Args;
 use super::define::{Build, Outcome, Raise, Reply};
 use super::top::door;
 
-const GLUE: &str = include_str!("../../../scripts/prelude/task.luau");
+static GLUE: prelude::Part =
+    prelude::Part::new("panotti", include_str!("../../../scripts/prelude/task.luau"));
 
 /// Functions that one gather runs at once.
 const MAX_PARTS: usize = 1_000;
@@ -83,7 +84,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     )?;
     host.raw_set("run", build.waiting("panotti.task.run", move |ctx, args| run(&home, ctx, args))?)?;
     locks(build, &host)?;
-    prelude::run(build.lua, "panotti", GLUE, host)
+    GLUE.run(build.lua, host)
 }
 
 fn actor(home: &Weak<Actor>) -> Result<Arc<Actor>, Raise> {

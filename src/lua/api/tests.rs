@@ -87,7 +87,7 @@ impl Vm {
         ctx.services.settings = Arc::new(settings);
         let ctx = Arc::new(ctx);
         let mut call = CallState::new(CallKind::Fact, CallContext::new("event", Caller::server()));
-        call.payload = Some(Arc::new(payload(&world)));
+        call.payload = Some(payload(&world).into());
         let call = Arc::new(call);
         ctx.current.enter(Some(call.clone()));
         lua.set_app_data(ctx.clone());

@@ -11,7 +11,7 @@ use crate::lua::context::{ApiContext, CallKind};
 use crate::lua::convert::{Budget, Shapes, from_lua, to_lua};
 use crate::lua::declared;
 use crate::lua::effects::{Door, LiveDoor};
-use crate::lua::prelude;
+use crate::lua::prelude::Part;
 use crate::lua::recorder::Senses;
 use crate::lua::vm::Home;
 use crate::model::call::ROUTE;
@@ -24,12 +24,15 @@ use super::handle::Handles;
 const CONFIG: &str = "panotti.config";
 
 /// `panotti.on(name, …)` beside `panotti.on.<name>(…)`.
-const ON: &str = "local entries, call, missing = ...
+static ON: Part = Part::new(
+    "panotti",
+    "local entries, call, missing = ...
 return setmetatable(entries, {
 	__call = call,
 	__index = function(_, name) error(missing(name), 2) end,
 	__metatable = 'locked',
-})";
+})",
+);
 
 pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let module = build.lua.create_table()?;
@@ -124,7 +127,7 @@ fn on(build: &Build) -> mlua::Result<Table> {
             Ok(_) => format!("panotti.on: '{name}' cannot be read"),
         })
     })?;
-    let on: Table = prelude::run(build.lua, "panotti", ON, (entries, call, missing))?;
+    let on: Table = ON.run(build.lua, (entries, call, missing))?;
     on.set_readonly(true);
     Ok(on)
 }

@@ -1,59 +1,100 @@
 //! Fields of the server into Lua, without any JSON between.
 
-use mlua::{Either, Lua, Table};
+use mlua::{Either, Lua, Table, Value};
 
 use crate::hooks::{Field, Fields};
+use crate::model::time::TimeText;
 
+use super::Shapes;
+use super::to_lua::{integer_to_lua, object_to_lua};
 use super::words::{Word, Words};
 
-/// What a field becomes; each kind goes to the VM's stack directly.
-type Made<'a> = Either<&'a str, Either<f64, Table>>;
+/// What a field becomes; texts and numbers go to the VM's stack directly.
+type Made<'a> = Either<&'a str, Either<f64, Value>>;
 
 /// Makes the table of `fields`; one that is not there is nil.
 ///
 /// # Errors
-/// When the VM's memory is full.
-pub fn fields_to_lua(lua: &Lua, words: &Words, fields: &dyn Fields) -> mlua::Result<Table> {
+/// When the VM's memory is full, or JSON among them nests too deep.
+pub fn fields_to_lua(lua: &Lua, shapes: &Shapes, words: &Words, fields: &dyn Fields) -> mlua::Result<Table> {
     let fields = fields.fields();
+    let times: Vec<TimeText> = fields.iter().filter_map(|(_, field)| time_of(field)).collect();
+    let mut times = times.iter();
     let mut made: Vec<(Word<'_>, Made<'_>)> = Vec::with_capacity(fields.len());
-    for (name, field) in fields {
-        let table = match field {
+    for (name, field) in &fields {
+        let text = match *field {
             Field::Null => continue,
-            Field::Text(text) => {
-                made.push((words.get(lua, name), Either::Left(text)));
-                continue;
-            }
-            Field::Whole(number) => Either::Left(number.into()),
-            Field::Number(number) => Either::Left(number),
-            Field::Texts(texts) => {
-                let texts = texts.iter().map(|(name, text)| (words.get(lua, name), text));
-                Either::Right(lua.create_table_from(texts)?)
-            }
-            Field::Fields(fields) => Either::Right(fields_to_lua(lua, words, fields)?),
+            Field::Text(text) => Some(text),
+            Field::Time(_) => times.next().map(TimeText::as_str),
+            _ => None,
         };
-        made.push((words.get(lua, name), Either::Right(table)));
+        let value = match text {
+            Some(text) => Either::Left(text),
+            None => Either::Right(other(lua, shapes, words, *field)?),
+        };
+        made.push((words.get(lua, name), value));
     }
     lua.create_table_from(made)
 }
 
+fn time_of(field: &Field<'_>) -> Option<TimeText> {
+    match field {
+        Field::Time(time) => Some(time.text()),
+        _ => None,
+    }
+}
+
+/// What is not text.
+fn other(lua: &Lua, shapes: &Shapes, words: &Words, field: Field<'_>) -> mlua::Result<Either<f64, Value>> {
+    let table = match field {
+        Field::Number(number) => return Ok(Either::Left(number)),
+        Field::Whole(number) => return Ok(Either::Right(integer_to_lua(lua, number)?)),
+        Field::Flag(flag) => return Ok(Either::Right(Value::Boolean(flag))),
+        Field::Null | Field::Text(_) | Field::Time(_) => return Ok(Either::Right(Value::Nil)),
+        Field::Texts(texts) => {
+            lua.create_table_from(texts.iter().map(|(name, text)| (words.get(lua, name), text)))?
+        }
+        Field::List(items) => {
+            let table = lua.create_sequence_from(items.iter().map(String::as_str))?;
+            shapes.mark_array(&table)?;
+            table
+        }
+        Field::Json(json) => object_to_lua(lua, shapes, json)?,
+        Field::Fields(fields) => fields_to_lua(lua, shapes, words, fields)?,
+    };
+    Ok(Either::Right(Value::Table(table)))
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::{Map, json};
+
     use super::*;
     use crate::hooks::Texts;
-    use crate::lua::convert::{Budget, Shapes, from_lua};
+    use crate::hooks::fields::to_json;
+    use crate::lua::convert::{Budget, from_lua, record_to_lua};
+    use crate::model::time::Timestamp;
 
-    struct Thing(Texts);
+    struct Thing {
+        headers: Texts,
+        labels: Vec<String>,
+        free: Map<String, serde_json::Value>,
+    }
 
     impl Fields for Thing {
-        fn fields(&self) -> Vec<(&'static str, Field<'_>)> {
-            let (status, duration) = (Field::Whole(200), Field::Number(0.5));
-            let (path, none) = (Field::Text("/a"), Field::Null);
+        fn fields(&self) -> Vec<(&str, Field<'_>)> {
             vec![
-                ("status", status),
-                ("duration", duration),
-                ("path", path),
-                ("none", none),
-                ("headers", Field::Texts(&self.0)),
+                ("id", Field::Whole(i64::MAX)),
+                ("size", Field::Whole(200)),
+                ("duration", Field::Number(0.5)),
+                ("done", Field::Flag(false)),
+                ("path", Field::Text("/a")),
+                ("none", Field::Null),
+                ("began", Field::Time(Timestamp(1_500_000))),
+                ("ended", Field::Time(Timestamp(2_000_000))),
+                ("headers", Field::Texts(&self.headers)),
+                ("labels", Field::List(&self.labels)),
+                ("metadata", Field::Json(&self.free)),
             ]
         }
     }
@@ -61,7 +102,7 @@ mod tests {
     struct Outer(Thing);
 
     impl Fields for Outer {
-        fn fields(&self) -> Vec<(&'static str, Field<'_>)> {
+        fn fields(&self) -> Vec<(&str, Field<'_>)> {
             vec![("request", Field::Fields(&self.0))]
         }
     }
@@ -70,14 +111,18 @@ mod tests {
     fn fields_become_the_tables_that_their_json_would() {
         let (lua, words) = (Lua::new(), Words::default());
         let shapes = Shapes::install(&lua).unwrap();
-        let outer = Outer(Thing(Texts::from_iter([("host", "h"), ("x-\u{e4}", "\u{fc}")])));
-        for _ in 0..2 {
-            let made = fields_to_lua(&lua, &words, &outer).unwrap();
-            let back = from_lua(&shapes, &mlua::Value::Table(made), Budget::default()).unwrap();
-            let headers = serde_json::json!({"host": "h", "x-\u{e4}": "\u{fc}"});
-            let request =
-                serde_json::json!({"status": 200, "duration": 0.5, "path": "/a", "headers": headers});
-            assert_eq!(back, serde_json::json!({ "request": request }));
+        let free = json!({"kept": null, "list": [null, {}], "deep": {"n": 1.5}}).as_object().unwrap().clone();
+        for labels in [vec![], vec!["a".to_owned(), "\u{fc}".to_owned()]] {
+            let headers = Texts::from_iter([("host", "h"), ("x-\u{e4}", "\u{fc}")]);
+            let outer = Outer(Thing { headers, labels, free: free.clone() });
+            let expected = serde_json::Value::Object(to_json(&outer));
+            let expected = record_to_lua(&lua, &shapes, &expected, "metadata").unwrap();
+            let expected = from_lua(&shapes, &expected, Budget::default()).unwrap();
+            assert_eq!(expected["request"]["began"], "1970-01-01T00:00:01.500Z");
+            for _ in 0..2 {
+                let made = Value::Table(fields_to_lua(&lua, &shapes, &words, &outer).unwrap());
+                assert_eq!(from_lua(&shapes, &made, Budget::default()).unwrap(), expected);
+            }
         }
     }
 }

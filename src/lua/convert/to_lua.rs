@@ -25,6 +25,25 @@ pub fn record_to_lua(lua: &Lua, shapes: &Shapes, value: &Value, free: &str) -> m
     Maker { lua, shapes, free: Some(free) }.value(value)
 }
 
+/// Makes the table of an object; every null in it is `panotti.json.null`.
+///
+/// # Errors
+/// As [`to_lua`].
+pub(super) fn object_to_lua(lua: &Lua, shapes: &Shapes, map: &Map<String, Value>) -> mlua::Result<Table> {
+    Maker { lua, shapes, free: None }.object(map, 1)
+}
+
+/// A whole number: a number if a double holds it, else its digits.
+///
+/// # Errors
+/// When the VM's memory is full.
+pub(super) fn integer_to_lua(lua: &Lua, number: i64) -> mlua::Result<mlua::Value> {
+    match (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(&number) {
+        true => Ok(mlua::Value::Number(number as f64)),
+        false => Ok(mlua::Value::String(lua.create_string(number.to_string())?)),
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Maker<'a> {
     lua: &'a Lua,

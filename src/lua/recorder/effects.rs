@@ -23,15 +23,30 @@ impl Mark {
         Mark { kv: effects.kv.len(), events: effects.events.len(), marks: call.marks() }
     }
 
-    /// What has come since: marks, and effects (null = none).
-    pub fn since(self, call: &CallState) -> (u8, Value) {
+    /// What has come since: marks, and effects.
+    pub fn since(self, call: &CallState) -> (u8, Option<Left>) {
         let effects = call.effects.lock();
         let marks = call.marks() & !self.marks;
         if effects.kv.len() <= self.kv && effects.events.len() <= self.events {
-            return (marks, Value::Null);
+            return (marks, None);
         }
-        let kv = effects.kv.get(self.kv..).unwrap_or_default();
-        (marks, write(kv, effects.events.get(self.events..).unwrap_or_default()))
+        let kv = effects.kv.get(self.kv..).unwrap_or_default().to_vec();
+        let events = effects.events.get(self.events..).unwrap_or_default().to_vec();
+        (marks, Some(Left { kv, events }))
+    }
+}
+
+/// What a function left on its call; it is written down when somebody looks at the record.
+#[derive(Debug)]
+pub struct Left {
+    kv: Vec<KvOp>,
+    events: Vec<Emitted>,
+}
+
+impl Left {
+    /// `{kv, events}`.
+    pub fn write(&self) -> Value {
+        write(&self.kv, &self.events)
     }
 }
 

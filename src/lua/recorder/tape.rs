@@ -22,7 +22,9 @@ const STEP_BYTES: usize = 96;
 #[derive(Debug)]
 pub struct Tape {
     /// In the order in which they began.
-    pub steps: Vec<Step>,
+    steps: Vec<Step>,
+    /// What steps left on the call, by their places.
+    left: Vec<(usize, effects::Left)>,
     /// What was left out, when something was.
     pub cut: Option<String>,
     room: usize,
@@ -34,12 +36,18 @@ pub struct Tape {
 impl Tape {
     /// An empty one with room for so many bytes.
     pub fn new(room: usize) -> Self {
-        Tape { steps: Vec::new(), cut: None, room, ended: 0, parts: Vec::new() }
+        Tape { steps: Vec::new(), left: Vec::new(), cut: None, room, ended: 0, parts: Vec::new() }
     }
 
     /// The steps and what was cut, for whoever writes the call out.
     pub fn read(&self) -> (Vec<Step>, Option<String>) {
-        (self.steps.clone(), self.cut.clone())
+        let mut steps = self.steps.clone();
+        for (at, left) in &self.left {
+            if let Some(Step::Call(step)) = steps.get_mut(*at) {
+                effects::join(&mut step.effects, left.write());
+            }
+        }
+        (steps, self.cut.clone())
     }
 
     /// About how many bytes it holds.
@@ -186,12 +194,14 @@ impl Note {
         let before = effects::Mark::of(&self.call);
         let done = work();
         let (marks, left) = before.since(&self.call);
-        if (marks != 0 || !left.is_null())
+        if (marks != 0 || left.is_some())
             && let Some(record) = &self.call.record
-            && let Some(Step::Call(step)) = record.tape.lock().steps.get_mut(self.at)
         {
-            step.marks |= marks;
-            effects::join(&mut step.effects, left);
+            let mut tape = record.tape.lock();
+            if let Some(Step::Call(step)) = tape.steps.get_mut(self.at) {
+                step.marks |= marks;
+            }
+            tape.left.extend(left.map(|it| (self.at, it)));
         }
         done
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::hooks::{Answer, Field, Fields, Given};
 use crate::lua::context::{CallKind, CallState};
@@ -172,7 +172,7 @@ pub fn write_answer(answer: &Answer) -> Value {
         Answer::Patch(patch) => json!({"kind": "patch", "patch": patch}),
         Answer::Deny { reason, status } => json!({"kind": "deny", "reason": reason, "status": status}),
         Answer::Respond { status, headers, body } => {
-            let headers: serde_json::Map<String, Value> =
+            let headers: Map<String, Value> =
                 headers.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
             let body = match std::str::from_utf8(body) {
                 Ok(text) => Value::from(text),
@@ -207,17 +207,22 @@ fn subject_of(ctx: &crate::model::call::CallContext, input: &Value) -> Option<St
 
 fn weigh(given: &Given, left: &mut usize) -> usize {
     match given.plain_fields() {
-        Some(fields) => weight_of_fields(fields),
+        Some(fields) => weight_of_fields(fields, left),
         None => weight(given.json(), left),
     }
 }
 
-fn weight_of_fields(fields: &dyn Fields) -> usize {
-    let weigh = |(name, field): (&str, Field<'_>)| match field {
-        Field::Text(text) => name.len() + text.len(),
-        Field::Texts(texts) => name.len() + texts.bytes(),
-        Field::Fields(fields) => name.len() + weight_of_fields(fields),
-        Field::Null | Field::Whole(_) | Field::Number(_) => name.len(),
+fn weight_of_fields(fields: &dyn Fields, left: &mut usize) -> usize {
+    let weigh = |(name, field): (&str, Field<'_>)| {
+        name.len()
+            + match field {
+                Field::Text(text) => text.len(),
+                Field::Texts(texts) => texts.bytes(),
+                Field::List(items) => items.iter().map(String::len).sum(),
+                Field::Json(json) => weight_of_map(json, left),
+                Field::Fields(fields) => weight_of_fields(fields, left),
+                Field::Null | Field::Flag(_) | Field::Whole(_) | Field::Number(_) | Field::Time(_) => 0,
+            }
     };
     fields.fields().into_iter().map(weigh).sum()
 }
@@ -232,7 +237,11 @@ fn weight(value: &Value, left: &mut usize) -> usize {
     SLOT + match value {
         Value::String(it) => it.len(),
         Value::Array(items) => items.iter().map(|it| weight(it, left)).sum(),
-        Value::Object(map) => map.iter().map(|(key, it)| key.len() + weight(it, left)).sum(),
+        Value::Object(map) => weight_of_map(map, left),
         _ => 0,
     }
+}
+
+fn weight_of_map(map: &Map<String, Value>, left: &mut usize) -> usize {
+    map.iter().map(|(key, it)| key.len() + weight(it, left)).sum()
 }

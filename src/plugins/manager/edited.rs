@@ -97,7 +97,7 @@ impl Manager {
     }
 
     /// Nothing when the plugin does not run or its folder is as it was; else what the folder holds now.
-    async fn edit_of(&self, slot: &Slot) -> Option<Result<Prepared, LoadFault>> {
+    async fn edit_of(&self, slot: &Arc<Slot>) -> Option<Result<Prepared, LoadFault>> {
         let (live, folder): (_, PathBuf) = (slot.live()?, slot.read(|it| it.folder.clone())?);
         match self.prepare(slot, folder.clone()).await {
             Ok(prepared) if prepared.snapshot.hash == live.prepared.snapshot.hash => {

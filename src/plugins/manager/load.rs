@@ -76,7 +76,8 @@ impl Manager {
                 },
             }
         }
-        self.keep_started(&started).await;
+        // That they run is told before that they were loaded; both are on their way to the disk at the same time.
+        tokio::join!(self.keep_started(&started), self.0.moves.told());
         self.publish();
         if !started.is_empty() {
             let told = started.iter().map(|it| draft("plugin.loaded", &it.name, told_of(it)));

@@ -1,11 +1,11 @@
 //! From folders to rows: what is there, what is new, what is gone.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::future::ready;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::Map;
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::config::LimitRules;
 use crate::error::{Error, Result};
+use crate::model::call::Outcome;
 use crate::model::plugin::{PluginRow, PluginState};
 use crate::model::time::Timestamp;
 use crate::plugins::discovery::{self, Rejected, Snapshot};
@@ -25,8 +26,9 @@ use crate::plugins::settings::Layers;
 use super::Manager;
 use super::slot::{Prepared, Slot};
 
-/// Folders that are read at the same time.
-const READ_AT_ONCE: usize = 64;
+/// Folders that one thread reads, and threads that read at the same time: a thread is dearer than a small folder.
+const READ_BY_ONE: usize = 8;
+const READ_AT_ONCE: usize = 32;
 /// Why a plugin is missing.
 const GONE: &str = "its folder is gone";
 
@@ -145,8 +147,8 @@ impl Manager {
             }
         }
         let reads =
-            wanted.into_iter().map(|slot| async move { self.read_folder(&slot).await.map(|it| (slot, it)) });
-        let read = stream::iter(reads).buffered(READ_AT_ONCE).filter_map(ready).collect::<Vec<_>>().await;
+            wanted.chunks(READ_BY_ONE).map(|slots| self.read_folders(slots.to_vec())).collect::<Vec<_>>();
+        let read = stream::iter(reads).buffered(READ_AT_ONCE).collect::<Vec<_>>().await.concat();
         self.sync_rows(&read.iter().map(|(slot, _)| &**slot).collect::<Vec<_>>()).await;
         let mut candidates = Vec::new();
         for (slot, fault) in read {
@@ -171,29 +173,34 @@ impl Manager {
 
     /// Reads the folder of a plugin that does not run and settles its state; true when it should be loaded.
     pub(super) async fn look_at(&self, slot: &Arc<Slot>) -> bool {
-        let Some(fault) = self.read_folder(slot).await else { return false };
+        let read = self.read_folders(vec![Arc::clone(slot)]).await;
+        let Some((_, fault)) = read.into_iter().next() else { return false };
         self.sync_row(slot).await;
         self.is_to_be_loaded(slot, fault).await
     }
 
-    /// Reads the folder of a plugin that does not run, and answers what is wrong with it; none when there is nothing
-    /// to read.
-    async fn read_folder(&self, slot: &Arc<Slot>) -> Option<Option<LoadFault>> {
-        let (folder, is_live) = slot.read(|it| (it.folder.clone(), it.live.is_some()));
-        if is_live {
-            return None;
+    /// Reads the folders of the plugins that do not run, one after another, and answers what is wrong with each; those
+    /// of which there is nothing to read are not among them.
+    async fn read_folders(&self, slots: Vec<Arc<Slot>>) -> Vec<(Arc<Slot>, Option<LoadFault>)> {
+        let mut wanted = Vec::new();
+        for slot in slots {
+            let (folder, is_live) = slot.read(|it| (it.folder.clone(), it.live.is_some()));
+            match folder {
+                _ if is_live => {}
+                Some(folder) => wanted.push((slot, folder)),
+                None => slot.change(|it| {
+                    it.prepared = None;
+                    it.enter(PluginState::Missing, GONE);
+                }),
+            }
         }
-        let Some(folder) = folder else {
-            slot.change(|it| {
-                it.prepared = None;
-                it.enter(PluginState::Missing, GONE);
-            });
-            return None;
-        };
-        let prepared = self.prepare(slot, folder).await;
-        let fault = prepared.as_ref().err().cloned();
-        slot.change(|it| it.prepared = prepared.ok());
-        Some(fault)
+        let mut read = Vec::new();
+        for (slot, prepared) in self.prepare_all(wanted).await {
+            let fault = prepared.as_ref().err().cloned();
+            slot.change(|it| it.prepared = prepared.ok());
+            read.push((slot, fault));
+        }
+        read
     }
 
     /// Settles the state of a plugin whose folder was read.
@@ -219,30 +226,50 @@ impl Manager {
         false
     }
 
-    pub(super) async fn prepare(&self, slot: &Slot, folder: PathBuf) -> Result<Prepared, LoadFault> {
-        let (name, env, limits) = (Arc::clone(&slot.name), self.0.env.clone(), self.0.settings.limit_rules());
-        let held = slot.read(|it| it.held.clone());
+    pub(super) async fn prepare(&self, slot: &Arc<Slot>, folder: PathBuf) -> Result<Prepared, LoadFault> {
+        let prepared = self.prepare_all(vec![(Arc::clone(slot), folder)]).await;
+        prepared.into_iter().next().map_or_else(|| Err(unread()), |(_, it)| it)
+    }
+
+    /// Reads folders one after another on one thread, and what is in each; it fails for itself alone.
+    async fn prepare_all(
+        &self,
+        wanted: Vec<(Arc<Slot>, PathBuf)>,
+    ) -> Vec<(Arc<Slot>, Result<Prepared, LoadFault>)> {
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        let slots: Vec<Arc<Slot>> = wanted.iter().map(|(slot, _)| Arc::clone(slot)).collect();
+        let (env, limits) = (self.0.env.clone(), self.0.settings.limit_rules());
         let read = blocking(move || {
-            let found = discovery::snapshot(&folder)?;
-            let (snapshot, is_held) = match held {
-                Some(held) => held.in_place_of(found),
-                None => (found, false),
+            let one = |(slot, folder): (Arc<Slot>, PathBuf)| {
+                let held = slot.read(|it| it.held.clone());
+                catch_unwind(AssertUnwindSafe(|| {
+                    let found = discovery::snapshot(&folder)?;
+                    let (snapshot, is_held) = match held {
+                        Some(held) => held.in_place_of(found),
+                        None => (found, false),
+                    };
+                    read_snapshot(&slot.name, snapshot, &env, &limits).map(|it| (it, is_held))
+                }))
             };
-            read_snapshot(&name, snapshot, &env, &limits).map(|it| (it, is_held))
+            wanted.into_iter().map(one).collect::<Vec<_>>()
         });
-        let read = read.await.map(|read| {
-            let (prepared, is_held) = read?;
-            self.note_held(slot, is_held);
-            Ok(prepared)
+        // A panic was logged where it was raised.
+        let read = read.await.unwrap_or_default().into_iter().map(Result::ok);
+        let read = read.chain(std::iter::repeat_with(|| None));
+        let settled = slots.into_iter().zip(read).map(|(slot, read)| {
+            let prepared = read.unwrap_or_else(|| {
+                log::error!(plugin = &*slot.name; "reading the folder failed");
+                Err(unread())
+            });
+            let prepared = prepared.map(|(prepared, is_held)| {
+                self.note_held(&slot, is_held);
+                prepared
+            });
+            (slot, prepared)
         });
-        read.unwrap_or_else(|fault| {
-            log::error!(plugin = &*slot.name; "reading the folder failed: {fault}");
-            Err(LoadFault::of_folder(
-                crate::model::call::Outcome::Skipped,
-                "reading the folder failed",
-                "The log has the cause.",
-            ))
-        })
+        settled.collect()
     }
 
     /// Lets the row say what the folder says.
@@ -296,6 +323,11 @@ impl Manager {
         }
         *known = rejected.to_vec();
     }
+}
+
+/// Why a plugin is not there whose folder brought its reader down.
+fn unread() -> LoadFault {
+    LoadFault::of_folder(Outcome::Skipped, "reading the folder failed", "The log has the cause.")
 }
 
 /// The row of a plugin by what its folder says, if that is another than the stored one.

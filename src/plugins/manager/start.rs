@@ -27,6 +27,7 @@ impl Manager {
         let deadline = self.load_deadline();
         let _changing = self.0.changing.lock().await;
         self.tell_moves();
+        self.0.moves.gather(true);
         for (row, stored) in self.0.registry.all().await? {
             self.adopt(row, stored);
         }
@@ -46,6 +47,7 @@ impl Manager {
             self.spawn(super::database::watch(Arc::downgrade(&self.0), damaged));
         }
         self.bring_up_first(candidates, deadline).await;
+        self.0.moves.gather(false);
         self.0.moves.told().await;
         let every = Duration::from_secs(self.0.settings.health.every_s);
         self.spawn(health::keep_asking(Arc::downgrade(&self.0), every));

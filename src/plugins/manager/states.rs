@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::json;
@@ -20,6 +21,9 @@ const EVENT: &str = "plugin.state_changed";
 
 /// So many are one transaction.
 const BATCH: usize = 256;
+
+/// While all plugins start, what is said is written when nothing more has come for so long, or somebody waits for it.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// A plugin has come into another state.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +55,8 @@ struct Inner {
     receiver: Mutex<Option<UnboundedReceiver<Note>>>,
     /// Whether something was said that may not be written yet.
     is_due: AtomicBool,
+    /// Whether much is said at once.
+    gathers: Arc<AtomicBool>,
 }
 
 enum Note {
@@ -66,6 +72,7 @@ impl Default for Moves {
             sender,
             receiver: Mutex::new(Some(receiver)),
             is_due: AtomicBool::new(false),
+            gathers: Arc::default(),
         }))
     }
 }
@@ -76,6 +83,11 @@ impl Moves {
         self.0.is_due.store(true, Ordering::Release);
         // Nobody listens any more when the server ends.
         let _ = self.0.sender.send(Note::Moved(moved));
+    }
+
+    /// Says whether much will be said from now on: many small transactions would cost the others their time.
+    pub(super) fn gather(&self, gathers: bool) {
+        self.0.gathers.store(gathers, Ordering::Release);
     }
 
     /// Waits until all that was said before is on the journal.
@@ -94,15 +106,25 @@ impl Manager {
     /// Begins to write what is said.
     pub(super) fn tell_moves(&self) {
         if let Some(notes) = self.0.moves.0.receiver.lock().take() {
-            self.spawn(write(self.0.registry.clone(), notes));
+            self.spawn(write(self.0.registry.clone(), notes, Arc::clone(&self.0.moves.0.gathers)));
         }
     }
 }
 
 /// Writes what is said, many at a time, until nobody can say anything any more.
-async fn write(registry: Registry, mut notes: UnboundedReceiver<Note>) {
+async fn write(registry: Registry, mut notes: UnboundedReceiver<Note>, gathers: Arc<AtomicBool>) {
     let mut batch = Vec::new();
     while notes.recv_many(&mut batch, BATCH).await > 0 {
+        while gathers.load(Ordering::Acquire)
+            && batch.len() < BATCH
+            && !batch.iter().any(|it| matches!(it, Note::Mark(_)))
+        {
+            let room = BATCH - batch.len();
+            match tokio::time::timeout(GATHER, notes.recv_many(&mut batch, room)).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
         let (mut drafts, mut marks) = (Vec::new(), Vec::new());
         for note in batch.drain(..) {
             match note {

@@ -1,5 +1,6 @@
 //! What a change that was cut off left behind: it is taken back, and its hidden folder goes.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
@@ -19,7 +20,10 @@ pub const STAGE_PREFIX: &str = ".panotti-";
 /// # Errors
 /// The folder cannot be read.
 pub fn sweep(folder: &Path) -> Result<usize> {
-    sweep_dir(&tree::open(folder)?)
+    let is_ours = |it: std::fs::DirEntry| is_stage(&it.file_name());
+    // Most have none, and opening one so that nothing leads out of it costs several times this look.
+    let has_none = std::fs::read_dir(folder).is_ok_and(|mut all| !all.any(|it| it.map_or(true, is_ours)));
+    if has_none { Ok(0) } else { sweep_dir(&tree::open(folder)?) }
 }
 
 /// Removes the hidden folders of plugins that were on their way into a plugin root; answers how many there were.
@@ -54,12 +58,15 @@ fn sweep_dir(dir: &Dir) -> Result<usize> {
     let mut swept = 0;
     for entry in entries.map_err(|fault| io_error("", fault))? {
         let name = entry.file_name();
-        let is_ours = name.to_str().is_some_and(|it| it.starts_with(STAGE_PREFIX));
-        if is_ours && entry.file_type().is_ok_and(|it| it.is_dir()) {
+        if is_stage(&name) && entry.file_type().is_ok_and(|it| it.is_dir()) {
             Plan::take_back(dir, Path::new(&name)).map_err(|fault| io_error("", fault))?;
             dir.remove_dir_all(&name).map_err(|fault| io_error("", fault))?;
             swept += 1;
         }
     }
     Ok(swept)
+}
+
+fn is_stage(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|it| it.starts_with(STAGE_PREFIX))
 }

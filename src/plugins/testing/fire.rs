@@ -37,8 +37,7 @@ pub(super) async fn fire(bench: &mut Bench, hook: &str, payload: Value) -> Resul
             let draft = EventDraft {
                 kind: kind.to_owned(),
                 subject,
-                data: Arc::new(payload),
-                text: None,
+                data: payload.into(),
                 priority: Priority::Normal,
                 ttl: None,
             };
@@ -75,14 +74,8 @@ pub(super) async fn emit(bench: &mut Bench, event: &Value) -> Result<(), Refusal
             .map_err(|_| Refusal::new("host:emit: priority must be low, normal, high or critical"))?,
     };
     let source = text("source").or_else(|| (!is_reserved_type(&kind)).then(|| "test".to_owned()));
-    let data = Arc::new(fields.get("data").cloned().unwrap_or_default());
-    tell(
-        bench,
-        EventDraft { kind, subject: text("subject"), data, text: None, priority, ttl: None },
-        source,
-        true,
-    )
-    .await
+    let data = fields.get("data").cloned().unwrap_or_default().into();
+    tell(bench, EventDraft { kind, subject: text("subject"), data, priority, ttl: None }, source, true).await
 }
 
 async fn tell(

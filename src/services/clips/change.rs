@@ -105,9 +105,9 @@ fn forget_provenance(clip: &mut Clip, sent: &Checked) {
     if clip.provenance.is_empty() {
         return;
     }
-    for pointer in pointers(sent.as_map()) {
+    for pointer in pointers(&sent.to_map()) {
         let below = format!("{pointer}/");
         let above = |known: &str| pointer.starts_with(&format!("{known}/"));
-        clip.provenance.retain(|known, _| *known != pointer && !known.starts_with(&below) && !above(known));
+        clip.provenance.retain(|known| known != pointer && !known.starts_with(&below) && !above(known));
     }
 }

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::events::EventDraft;
 use crate::hooks::Hook;
 use crate::model::call::Caller;
 use crate::model::clip::{Clip, ProcessingStatus};
+use crate::model::event_data::EventData;
 use crate::model::time::Timestamp;
 use crate::services::fields;
 use crate::services::idempotency::{self, Idempotency};
 use crate::services::{Services, news};
-use crate::store::NewClip;
 
 use super::change::{advance, apply};
 use super::pipeline::{self, Pipeline};
 use super::rules::{CUT, FIELDS};
-use super::{cut, reading, subject, to_json};
+use super::written::written;
+use super::{cut, reading, subject};
 
 /// Makes a clip. Asks `on_clip_captured`; tells `clip.created`.
 ///
@@ -49,7 +49,7 @@ pub async fn create(
             None
         }
     };
-    let asked = pipeline::ask(services, caller, Hook::OnClipCaptured, &clip).await?;
+    let (clip, asked) = pipeline::ask(services, caller, Hook::OnClipCaptured, clip).await?;
     let made = store(services, caller, clip, asked, once).await?;
     if let Some(file) = file {
         file.keep();
@@ -66,7 +66,8 @@ pub struct Made {
     pub text: Arc<str>,
 }
 
-fn draft(id: i64, created_at: Timestamp) -> Clip {
+/// A clip of which nothing is known.
+pub(super) fn draft(id: i64, created_at: Timestamp) -> Clip {
     Clip {
         id,
         title: String::new(),
@@ -85,7 +86,7 @@ fn draft(id: i64, created_at: Timestamp) -> Clip {
         recorded_at: None,
         processed: false,
         processing_status: ProcessingStatus::Pending,
-        provenance: Map::new(),
+        provenance: Default::default(),
         created_at,
         updated_at: created_at,
         owns_file: false,
@@ -103,13 +104,11 @@ async fn store(
 ) -> Result<Made> {
     let now = services.now();
     if let Some(asked) = &asked {
-        asked.apply(&mut clip, now)?;
+        asked.note(&mut clip, now);
     }
-    let text: Arc<str> = serde_json::to_string(&clip).map_err(Error::internal)?.into();
-    let data = Arc::new(Value::Object(to_json(&clip)?));
-    let told = EventDraft { text: Some(Arc::clone(&text)), ..news("clip.created", subject(clip.id), data) };
+    let (text, row) = written(&clip)?;
+    let told = news("clip.created", subject(clip.id), EventData::of_text(Arc::clone(&text)));
     let (journal, caller, once) = (services.journal.clone(), caller.clone(), once.cloned());
-    let row = NewClip::of(&clip)?;
     let clip = Arc::new(clip);
     let own = Arc::clone(&clip);
     services

@@ -143,7 +143,7 @@ impl Late {
 /// Whether a field is no longer what the event told, and no plugin changed it: a plugin's change is noted.
 fn changed_by_client(clip: &Clip, fields: &Map<String, Value>, told: &Value, pointer: &str) -> bool {
     let told = told.as_object().and_then(|it| pointed(it, pointer));
-    pointed(fields, pointer) != told && !clip.provenance.contains_key(pointer)
+    pointed(fields, pointer) != told && clip.provenance.of(pointer).is_none()
 }
 
 /// The host itself failed: the delivery is tried again.

@@ -9,7 +9,9 @@ mod delete;
 mod pipeline;
 mod read;
 mod rules;
+mod shown;
 mod update;
+mod written;
 
 use serde_json::{Map, Value};
 

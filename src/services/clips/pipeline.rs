@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::hooks::{Asked, Given, Hook};
 use crate::model::call::Caller;
 use crate::model::clip::Clip;
+use crate::model::provenance::Change;
 use crate::model::time::Timestamp;
 use crate::services::Services;
 use crate::services::fields::check_patched;
 
 use super::rules::FIELDS;
+use super::shown::ShownClip;
 use super::{reading, to_json};
 
 /// What the plugins were shown, and what they made of it.
@@ -22,7 +24,8 @@ pub(super) struct Pipeline {
     pub(super) asked: Asked,
 }
 
-/// Asks everybody who listens, in order; each sees the former's result.
+/// Asks everybody who listens, in order; each sees the former's result. The clip comes back as they want it, which
+/// [`Pipeline::note`] puts down.
 ///
 /// # Errors
 /// `Conflict` when hooks started this too deep, `Overloaded` when more wait than a plugin can answer soon. A plugin's failure is none: it changes nothing.
@@ -30,49 +33,45 @@ pub(super) async fn ask(
     services: &Services,
     caller: &Caller,
     hook: Hook,
-    clip: &Clip,
-) -> Result<Option<Pipeline>> {
+    clip: Clip,
+) -> Result<(Clip, Option<Pipeline>)> {
     if !services.hooks.listens(hook) {
-        return Ok(None);
+        return Ok((clip, None));
     }
     services.check_depth(caller)?;
-    let shown = Given::from(shown(clip)?);
+    let shown = Given::fields(Arc::new(ShownClip { clip, how: reading(services, false) }));
     services.hooks.make_sure_of_room(hook, Some(&shown))?;
-    let check = |payload: &Map<String, Value>| check_payload(services, hook, payload);
-    let asked = services.hooks.ask(hook, shown.clone(), caller, &check).await?;
-    Ok(Some(Pipeline { hook, shown, asked }))
+    // What they change is checked as it is taken.
+    let mut asked = services.hooks.ask(hook, shown.clone(), caller, &|_| Ok(())).await?;
+    let made = std::mem::take(&mut asked.payload).into_fields_of::<ShownClip>();
+    let made = made.ok_or_else(|| Error::internal("a clip was shown and something else came back"))?;
+    Ok((Arc::unwrap_or_clone(made).clip, Some(Pipeline { hook, shown, asked })))
 }
 
 impl Pipeline {
-    /// Puts what the plugins changed into the clip, which nobody else has changed since they were asked, and notes who did.
-    pub(super) fn apply(&self, clip: &mut Clip, now: Timestamp) -> Result<()> {
-        if self.asked.changes.is_empty() {
-            return Ok(());
-        }
+    /// Notes in a clip which plugin changed what.
+    pub(super) fn note(&self, clip: &mut Clip, now: Timestamp) {
         for (pointer, plugin) in &self.asked.changes {
             note(clip, pointer, plugin, self.hook, now);
         }
-        take_fields(clip, self.asked.payload.clone().into_map())
     }
 
-    /// The same for a clip as it is now: what others have changed meanwhile stays as they want it.
-    pub(super) fn apply_late(&self, clip: &mut Clip, now: Timestamp) -> Result<()> {
+    /// Puts what the plugins changed into a clip as it is now, and notes who did: what others have changed meanwhile stays
+    /// as they want it. `made` is the clip as the plugins wanted it.
+    pub(super) fn apply_late(&self, made: &Clip, clip: &mut Clip, now: Timestamp) -> Result<()> {
         if self.asked.changes.is_empty() {
             return Ok(());
         }
-        let mut fields = shown(clip)?;
-        let (Some(before), Some(patched)) =
-            (self.shown.json().as_object(), self.asked.payload.json().as_object())
-        else {
-            return Ok(());
-        };
+        let (mut fields, patched) = (shown(clip)?, shown(made)?);
+        let Some(before) = self.shown.json().as_object() else { return Ok(()) };
         if fields == *before {
-            return self.apply(clip, now);
+            self.note(clip, now);
+            return take_fields(clip, patched);
         }
         for (pointer, plugin) in &self.asked.changes {
             // Only where nobody changed meanwhile what the plugins were shown.
             if pointed(&fields, pointer) == pointed(before, pointer) {
-                put(&mut fields, pointer, pointed(patched, pointer));
+                put(&mut fields, pointer, pointed(&patched, pointer));
                 note(clip, pointer, plugin, self.hook, now);
             }
         }
@@ -98,8 +97,8 @@ pub(super) fn check_payload(
 
 /// Notes who changed a field.
 pub(super) fn note(clip: &mut Clip, pointer: &str, plugin: &Arc<str>, hook: Hook, now: Timestamp) {
-    let entry = json!({"plugin": &**plugin, "hook": hook.name(), "at": now});
-    clip.provenance.insert(pointer.to_owned(), entry);
+    let change = Change { plugin: Arc::clone(plugin), hook: hook.name().into(), at: now };
+    clip.provenance.note(pointer, change);
 }
 
 /// The value at a pointer, none when there is none.
@@ -159,6 +158,8 @@ pub(super) fn take_fields(clip: &mut Clip, mut fields: Map<String, Value>) -> Re
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

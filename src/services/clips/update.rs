@@ -55,7 +55,7 @@ async fn ask_processed(
     id: i64,
     sent: &Checked,
     if_version: Option<i64>,
-) -> Result<Option<Pipeline>> {
+) -> Result<Option<(Clip, Pipeline)>> {
     let before = services.store.read(|r| r.clip(id))?.ok_or_else(|| not_found(id))?;
     check_version(if_version, before.version)?;
     let mut after = before.clone();
@@ -64,7 +64,8 @@ async fn ask_processed(
     if before.processed || !after.processed {
         return Ok(None);
     }
-    pipeline::ask(services, caller, Hook::OnClipProcessed, &after).await
+    let (made, asked) = pipeline::ask(services, caller, Hook::OnClipProcessed, after).await?;
+    Ok(asked.map(|it| (made, it)))
 }
 
 /// Row, events, deliveries and the hooks' effects, in one transaction.
@@ -75,7 +76,7 @@ fn store(
     id: i64,
     sent: &Checked,
     if_version: Option<i64>,
-    asked: Option<Pipeline>,
+    asked: Option<(Clip, Pipeline)>,
 ) -> Result<Clip> {
     let before = tx.clip(id)?.ok_or_else(|| not_found(id))?;
     check_version(if_version, before.version)?;
@@ -91,10 +92,10 @@ fn store(
     }
     let becomes_processed = after.processed && !before.processed;
     let asked = asked.filter(|_| becomes_processed);
-    if let Some(asked) = &asked {
-        asked.apply_late(&mut after, now)?;
+    if let Some((made, asked)) = &asked {
+        asked.apply_late(made, &mut after, now)?;
     }
-    let effects = asked.as_ref().is_some_and(|it| !it.asked.effects.is_empty());
+    let effects = asked.as_ref().is_some_and(|(_, it)| !it.asked.effects.is_empty());
     if after == before && !effects {
         return Ok(before);
     }
@@ -104,7 +105,7 @@ fn store(
     services.journal.publish(tx, news("clip.updated", subject(id), Arc::clone(&data)), caller)?;
     if becomes_processed {
         let event = services.journal.publish(tx, news("clip.processed", subject(id), data), caller)?;
-        if let Some(Pipeline { asked, .. }) = asked {
+        if let Some((_, Pipeline { asked, .. })) = asked {
             services.journal.commit_effects(tx, &asked.effects, caller)?;
             services.journal.defer(tx, &event, &asked.unasked, Hook::OnClipProcessed)?;
         }

@@ -1,7 +1,5 @@
 //! What clients send as an event, in the product's own shape or as CloudEvents 1.0.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
 use crate::config::did_you_mean;
@@ -33,12 +31,12 @@ pub(super) fn plain(body: Map<String, Value>) -> Result<EventDraft> {
             reading.checked("ttl", seconds.and_then(ttl_of_seconds))
         }
     };
-    let data = Arc::new(reading.body.shift_remove("data").unwrap_or_default());
+    let data = reading.body.shift_remove("data").unwrap_or_default().into();
     for key in reading.body.keys().cloned().collect::<Vec<_>>() {
         let guess = did_you_mean(&key, FIELDS.iter().copied());
         reading.fault(&escape(&key), format!("is not a field here; known are {}{guess}", FIELDS.join(", ")));
     }
-    reading.done(EventDraft { kind, subject, data, text: None, priority, ttl })
+    reading.done(EventDraft { kind, subject, data, priority, ttl })
 }
 
 /// Reads a CloudEvent that stands at `at` in the body; also its source and id, which name it.
@@ -75,8 +73,8 @@ pub(super) fn cloud_event(
     {
         reading.fault("datacontenttype", "must be a media type of JSON, such as application/json".to_owned());
     }
-    let data = Arc::new(reading.body.shift_remove("data").unwrap_or_default());
-    reading.done((EventDraft { kind, subject, data, text: None, priority, ttl }, (source, id)))
+    let data = reading.body.shift_remove("data").unwrap_or_default().into();
+    reading.done((EventDraft { kind, subject, data, priority, ttl }, (source, id)))
 }
 
 /// Whether a media type is JSON.

@@ -73,29 +73,47 @@ impl Kind {
     /// # Errors
     /// All that is wrong with it.
     pub fn canonical(self, value: Value, how: Reading) -> Result<Value, Wrong> {
-        let here = |why: String| vec![(String::new(), why)];
         match self {
-            Kind::Text { min, max } => check_text(value.as_str(), min, max).map_err(here)?,
-            Kind::Id => text_that(&value, check_id).map_err(here)?,
-            Kind::TrackName => text_that(&value, check_track_name).map_err(here)?,
-            Kind::Integer { min } => return integer(&value, min).map_err(here),
-            Kind::Number { or_zero } => number(&value, or_zero).map_err(here)?,
-            Kind::Flag if value.is_boolean() => {}
-            Kind::Flag => return Err(here("must be true or false".to_owned())),
+            Kind::Integer { min } => integer(&value, min).map_err(here),
             Kind::Time => {
                 let at = Timestamp::from_json(&value, how.offset).map_err(here)?;
-                return Ok(Value::String(at.to_string()));
+                Ok(Value::String(at.to_string()))
             }
-            Kind::Choice(words) => one_of(&value, words).map_err(here)?,
-            Kind::Tags => check_tags(&value)?,
-            Kind::Patterns => check_patterns(&value)?,
-            Kind::Metadata => check_metadata(&value, how.metadata_max_bytes).map_err(here)?,
-            Kind::Rate => check_rate(&value)?,
-            Kind::TrackPaths => return track_paths(value),
-            Kind::Choices(words) => check_list(&value, |it| one_of(it, words))?,
+            Kind::TrackPaths => track_paths(value),
+            _ => self.judge(&value, how).map(|()| value),
         }
-        Ok(value)
     }
+
+    /// Whether the field takes the value.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn judge(self, value: &Value, how: Reading) -> Result<(), Wrong> {
+        match self {
+            Kind::Text { min, max } => check_text(value.as_str(), min, max).map_err(here),
+            Kind::Id => text_that(value, check_id).map_err(here),
+            Kind::TrackName => text_that(value, check_track_name).map_err(here),
+            Kind::Number { or_zero } => number(value, or_zero).map_err(here),
+            Kind::Flag if value.is_boolean() => Ok(()),
+            Kind::Flag => Err(here("must be true or false".to_owned())),
+            Kind::Choice(words) => one_of(value, words).map_err(here),
+            Kind::Tags => check_tags(value),
+            Kind::Patterns => check_patterns(value),
+            Kind::Metadata => match value {
+                Value::Object(map) => check_metadata(map, how.metadata_max_bytes).map_err(here),
+                _ => Err(here("must be an object".to_owned())),
+            },
+            Kind::Rate => check_rate(value),
+            Kind::Choices(words) => check_list(value, |it| one_of(it, words)),
+            Kind::Integer { .. } | Kind::Time | Kind::TrackPaths => {
+                self.canonical(value.clone(), how).map(drop)
+            }
+        }
+    }
+}
+
+fn here(why: String) -> Wrong {
+    vec![(String::new(), why)]
 }
 
 fn check_text(text: Option<&str>, min: usize, max: usize) -> Result<(), String> {
@@ -190,19 +208,41 @@ fn check_patterns(value: &Value) -> Result<(), Wrong> {
     }
 }
 
-fn check_metadata(value: &Value, max_bytes: u64) -> Result<(), String> {
-    if !value.is_object() {
-        return Err("must be an object".to_owned());
+/// Refuses more metadata than `max_bytes` of JSON.
+///
+/// # Errors
+/// A sentence that tells both.
+pub fn check_metadata(metadata: &Map<String, Value>, max_bytes: u64) -> Result<(), String> {
+    if at_most_bytes(metadata) as u64 <= max_bytes {
+        return Ok(());
     }
     let mut counter = Counter(0);
     // Counting cannot fail; a value that could not be written would be refused by the store.
-    serde_json::to_writer(&mut counter, value).ok();
+    serde_json::to_writer(&mut counter, metadata).ok();
     match counter.0 {
         bytes if bytes <= max_bytes => Ok(()),
         bytes => {
             Err(format!("is {bytes} bytes of JSON, more than {max_bytes} (setting `metadata_max_bytes`)"))
         }
     }
+}
+
+/// No less than what an object takes as JSON, seen without writing it.
+fn at_most_bytes(object: &Map<String, Value>) -> usize {
+    /// A byte becomes six at most: `\u0000`.
+    const ESCAPED: usize = 6;
+    /// No number is longer.
+    const NUMBER: usize = 32;
+    fn of(value: &Value) -> usize {
+        match value {
+            Value::Null | Value::Bool(_) => 5,
+            Value::Number(_) => NUMBER,
+            Value::String(text) => ESCAPED * text.len() + 2,
+            Value::Array(items) => items.iter().map(|it| of(it) + 1).sum::<usize>() + 2,
+            Value::Object(object) => at_most_bytes(object),
+        }
+    }
+    object.iter().map(|(key, value)| ESCAPED * key.len() + 4 + of(value)).sum::<usize>() + 2
 }
 
 /// Counts what is written into it.

@@ -3,6 +3,7 @@
 
 mod checked;
 mod kind;
+mod patched;
 mod schema;
 
 use serde_json::{Map, Value};
@@ -12,7 +13,8 @@ use crate::model::spelling::find_similar;
 use crate::model::time::MissingOffset;
 
 pub use checked::Checked;
-pub use kind::Kind;
+pub use kind::{Kind, check_metadata};
+pub use patched::{into_text, set_metadata};
 pub use schema::{Purpose, schema};
 
 /// One field of a body.
@@ -47,41 +49,54 @@ pub struct Reading {
 ///
 /// # Errors
 /// All faults of the body at once, each with its JSON pointer.
-pub fn check(rules: &[Rule], mut body: Map<String, Value>, how: Reading) -> Result<Checked> {
-    let mut faults = Vec::new();
-    let mut values = Map::new();
-    for rule in rules {
-        let mut given = Vec::new();
-        for name in std::iter::once(&rule.name).chain(rule.aliases) {
-            given.extend(body.shift_remove(*name).map(|value| (*name, value)));
+pub fn check(rules: &'static [Rule], body: Map<String, Value>, how: Reading) -> Result<Checked> {
+    let (mut faults, mut others) = (Vec::new(), Vec::new());
+    let mut values = Vec::with_capacity(body.len());
+    let mut sent = Vec::with_capacity(body.len());
+    for (key, value) in body {
+        match place_of(rules, &key) {
+            Some((place, name)) => sent.push((place, name, value)),
+            None => others.push(key),
         }
-        if let [(first, _), (second, _), ..] = given.as_slice()
+    }
+    sent.sort_unstable_by_key(|(place, ..)| *place);
+    let mut left = sent.as_mut_slice();
+    for (index, rule) in rules.iter().enumerate() {
+        let count = left.iter().take_while(|((rule, _), ..)| *rule == index).count();
+        let (given, later) = left.split_at_mut(count);
+        left = later;
+        if let [(_, first, _), (_, second, _), ..] = &*given
             && !how.ignores_unknown
         {
             faults.push(fault(second, format!("means the same as `{first}`: send one of them")));
         }
-        match given.into_iter().find(|(_, value)| !value.is_null() || !how.creates) {
+        let found = given.iter_mut().find(|(.., value)| !value.is_null() || !how.creates);
+        match found.map(|(_, name, value)| (*name, value.take())) {
             None if rule.required && how.creates => faults.push(fault(rule.name, "is required".to_owned())),
             None => {}
             Some((name, Value::Null)) if rule.required => {
                 faults.push(fault(name, "cannot be removed".to_owned()));
             }
-            Some((_, Value::Null)) => {
-                values.insert(rule.name.to_owned(), Value::Null);
-            }
+            Some((_, Value::Null)) => values.push((rule.name, Value::Null)),
             Some((name, value)) => match rule.kind.canonical(value, how) {
-                Ok(value) => {
-                    values.insert(rule.name.to_owned(), value);
-                }
+                Ok(value) => values.push((rule.name, value)),
                 Err(wrong) => faults
                     .extend(wrong.into_iter().map(|(at, why)| fault(&format!("{}{at}", escape(name)), why))),
             },
         }
     }
     if !how.ignores_unknown {
-        faults.extend(body.keys().map(|key| fault(&escape(key), unknown(key, rules))));
+        faults.extend(others.iter().map(|key| fault(&escape(key), unknown(key, rules))));
     }
     if faults.is_empty() { Ok(Checked(values)) } else { Err(Error::fields(faults)) }
+}
+
+/// Where a key stands among the rules and the names of its rule, and that name.
+fn place_of(rules: &'static [Rule], key: &str) -> Option<((usize, usize), &'static str)> {
+    rules.iter().enumerate().find_map(|(index, rule)| {
+        let mut names = std::iter::once(&rule.name).chain(rule.aliases).enumerate();
+        names.find(|(_, name)| **name == key).map(|(at, name)| ((index, at), *name))
+    })
 }
 
 /// Checks what a plugin's patch made of some fields: nothing is converted, only judged.
@@ -101,14 +116,44 @@ pub fn check_patched(
             }
             None | Some(Value::Null) => {}
             Some(value) => {
-                if let Err(wrong) = rule.kind.canonical(value.clone(), how) {
-                    let told = wrong.iter().map(|(at, why)| format!("/{}{at}: {why}", rule.name));
-                    return Err(told.collect::<Vec<_>>().join("; "));
-                }
+                rule.kind.judge(value, how).map_err(|wrong| told(rule.name, wrong))?;
             }
         }
     }
     Ok(())
+}
+
+/// Checks a plugin's patch of something that is changed field by field: those fields alone, in the order of the rules.
+/// `set` takes a value that is right, and none for a field that goes; what is wrong with the field then, it may still say.
+///
+/// # Errors
+/// The first fault, in a sentence.
+pub fn take_patch(
+    rules: &[Rule],
+    patch: &mut Map<String, Value>,
+    how: Reading,
+    mut set: impl FnMut(&'static str, Option<Value>) -> Result<(), String>,
+) -> Result<(), String> {
+    for rule in rules {
+        let Some((_, value)) = patch.iter_mut().find(|(key, _)| *key == rule.name) else { continue };
+        let wanted = match value {
+            Value::Null if rule.required => return Err(format!("/{}: cannot be removed", rule.name)),
+            Value::Null => None,
+            // A patch of metadata is no metadata: `set` sees what becomes of them.
+            Value::Object(_) if matches!(rule.kind, Kind::Metadata) => Some(value.take()),
+            value => {
+                rule.kind.judge(value, how).map_err(|wrong| told(rule.name, wrong))?;
+                Some(value.take())
+            }
+        };
+        set(rule.name, wanted).map_err(|why| format!("/{}: {why}", rule.name))?;
+    }
+    Ok(())
+}
+
+fn told(name: &str, wrong: kind::Wrong) -> String {
+    let told = wrong.iter().map(|(at, why)| format!("/{name}{at}: {why}"));
+    told.collect::<Vec<_>>().join("; ")
 }
 
 /// A key as it stands in a JSON pointer.

@@ -17,7 +17,7 @@ use crate::services::tracks::{Closing, close_live, named_by_client, stored_news}
 use crate::services::{Services, news};
 
 use super::rules::{END, OLDER_END, older_body};
-use super::{Dialect, Told, check_metadata_size, contradicts, not_found, subject, to_json};
+use super::{Dialect, Told, as_told, check_metadata_size, contradicts, not_found, subject};
 
 /// Ends a recording. Tells `recording.ended`, from which `after_recording_end` is told.
 ///
@@ -139,14 +139,14 @@ async fn store(
         // Title, metadata and other tracks may have changed since it was read.
         let mut recording = tx.recording(&id)?.ok_or_else(|| not_found(&id))?;
         complete(&own, &mut recording, &ending);
-        recording.version = tx.end_recording(&recording, ending.sent.as_map())?;
+        recording.version = tx.end_recording(&recording, &ending.sent.to_map())?;
         for (name, track) in &recording.tracks {
             tx.put_track(&id, name, track)?;
         }
         for (name, track) in ending.closing.tracks() {
             own.journal.publish(tx, stored_news(&id, name, track), &caller)?;
         }
-        let data = Arc::new(Value::Object(to_json(&recording)?));
+        let data = as_told(&recording)?;
         let event = own.journal.publish(tx, news("recording.ended", subject(&id), data), &caller)?;
         let told = Told { recording, duplicate: false, event_id: Some(event.id) };
         idempotency::remember(tx, once.as_ref(), 200, &told, own.now())?;

@@ -4,6 +4,7 @@ mod change;
 mod end;
 mod read;
 mod rules;
+mod shown;
 mod start;
 
 use serde::Serialize;
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::error::{Code, Error, Result};
+use crate::model::event_data::EventData;
 use crate::model::recording::Recording;
 use crate::model::time::MissingOffset;
 
@@ -80,6 +82,12 @@ pub fn to_json(recording: &Recording) -> Result<Map<String, Value>> {
         Value::Object(map) => Ok(map),
         _ => Err(Error::internal("a recording is an object")),
     }
+}
+
+/// What an event tells of the recording.
+fn as_told(recording: &Recording) -> Result<EventData> {
+    let text = serde_json::to_string(recording).map_err(Error::internal)?;
+    Ok(EventData::of_text(text.into()))
 }
 
 /// There is no recording of this id.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::hooks::{Asked, Hook};
+use crate::hooks::{Asked, Given, Hook};
 use crate::model::call::Caller;
 use crate::model::id::new_recording_id;
 use crate::model::recording::{Recording, RecordingStatus};
@@ -15,7 +15,8 @@ use crate::services::idempotency::{self, Idempotency};
 use crate::services::{Services, news};
 
 use super::rules::{OLDER_START, START, older_body};
-use super::{Dialect, Told, contradicts, subject, to_json};
+use super::shown::ShownRecording;
+use super::{Dialect, Told, as_told, contradicts, subject};
 
 /// Generated ids are 32 random bits a second: more clashes than this are not chance.
 const TRIES: usize = 8;
@@ -56,7 +57,6 @@ pub async fn start(
     Err(Error::internal("no free recording id was found"))
 }
 
-/// The recording as the client wants it.
 /// Judges what a plugin made of a recording that is about to start.
 ///
 /// # Errors
@@ -66,6 +66,7 @@ pub fn check_patch(services: &Services, recording: &Map<String, Value>) -> std::
     check_patched(START, Hook::BeforeRecordingStart.info().may_patch, recording, how)
 }
 
+/// The recording as the client wants it.
 fn draft(sent: &Checked, id: String, now: Timestamp) -> Recording {
     Recording {
         id,
@@ -87,7 +88,7 @@ fn draft(sent: &Checked, id: String, now: Timestamp) -> Recording {
 async fn ask(
     services: &Services,
     caller: &Caller,
-    mut recording: Recording,
+    recording: Recording,
     how: Reading,
 ) -> Result<(Recording, Asked)> {
     let hook = Hook::BeforeRecordingStart;
@@ -95,16 +96,12 @@ async fn ask(
         return Ok((recording, Asked::default()));
     }
     services.check_depth(caller)?;
-    let check = |payload: &Map<String, Value>| check_patched(START, hook.info().may_patch, payload, how);
-    let mut asked = services.hooks.ask(hook, to_json(&recording)?, caller, &check).await?;
-    if !asked.changes.is_empty() {
-        let mut patched = std::mem::take(&mut asked.payload).into_map();
-        recording.title = patched.get("title").and_then(Value::as_str).map(str::to_owned);
-        if let Some(Value::Object(metadata)) = patched.shift_remove("metadata") {
-            recording.metadata = metadata;
-        }
-    }
-    Ok((recording, asked))
+    // What they change is checked as it is taken.
+    let shown = Given::fields(Arc::new(ShownRecording { recording, how }));
+    let mut asked = services.hooks.ask(hook, shown, caller, &|_| Ok(())).await?;
+    let made = std::mem::take(&mut asked.payload).into_fields_of::<ShownRecording>();
+    let made = made.ok_or_else(|| Error::internal("a recording was shown and something else came back"))?;
+    Ok((Arc::unwrap_or_clone(made).recording, asked))
 }
 
 /// Row, event, deliveries and the hooks' effects, in one transaction.
@@ -117,13 +114,12 @@ async fn store(
     once: Option<&Idempotency>,
 ) -> Result<Told> {
     let (journal, caller, once) = (services.journal.clone(), caller.clone(), once.cloned());
-    let now = services.now();
-    let data = Arc::new(Value::Object(to_json(&recording)?));
-    let draft = news("recording.started", subject(&recording.id), data).written_out()?;
+    let (now, sent) = (services.now(), sent.to_map());
+    let draft = news("recording.started", subject(&recording.id), as_told(&recording)?);
     let told = services
         .store
         .write_again(move |tx| {
-            tx.insert_recording(&recording, sent.as_map())?;
+            tx.insert_recording(&recording, &sent)?;
             let event = journal.publish(tx, draft.clone(), &caller)?;
             journal.commit_effects(tx, &asked.effects, &caller)?;
             let told = Told { recording: recording.clone(), duplicate: false, event_id: Some(event.id) };

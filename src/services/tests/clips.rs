@@ -41,7 +41,7 @@ async fn plugins_are_asked_in_order_and_what_they_change_is_stored_with_who_did(
     let clip = create(&rig, ace()).await.unwrap();
     assert_eq!((clip.title.as_str(), clip.tags.len()), ("Ace b", 2));
     assert_eq!(Value::Object(clip.metadata.clone()), json!({"map": "mirage", "n": {"x": 1}}));
-    let by = |pointer: &str| clip.provenance[pointer]["plugin"].as_str().unwrap().to_owned();
+    let by = |pointer: &str| clip.provenance.of(pointer).unwrap().plugin.to_string();
     assert_eq!(
         (by("/tags"), by("/metadata/n/x"), by("/title")),
         ("first".into(), "first".into(), "second".into())
@@ -100,7 +100,7 @@ async fn a_change_merges_and_takes_a_field_back_from_the_plugin_that_set_it() {
     assert_eq!(changed.description, None);
     assert_eq!(Value::Object(changed.metadata.clone()), json!({"n": 1}));
     assert!(
-        !changed.provenance.contains_key("/description") && changed.provenance.contains_key("/metadata/n")
+        changed.provenance.of("/description").is_none() && changed.provenance.of("/metadata/n").is_some()
     );
     let stale = Some(clip.version);
     let late = clips::update(&rig.services, &http(), clip.id, body(json!({"title": "x"})), stale).await;
@@ -171,7 +171,7 @@ async fn a_client_that_changes_a_field_while_plugins_are_asked_keeps_its_word() 
     let id = create(&rig, ace()).await.unwrap().id;
     let done = update(&rig, id, json!({"processed": true})).await.unwrap();
     assert_eq!((done.title.as_str(), done.description.as_deref()), ("Mine", Some("theirs")));
-    assert!(!done.provenance.contains_key("/title"));
+    assert!(done.provenance.of("/title").is_none());
 }
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn who_was_not_asked_in_time_is_asked_later_and_gives_way_to_clients() {
     let after = clips::get(&rig.services, clip.id).unwrap();
     assert_eq!((after.title.as_str(), after.description.as_deref()), ("Mine", Some("late")));
     assert_eq!(Value::Object(after.metadata.clone()), json!({"map": "inferno", "late": "Mine"}));
-    assert_eq!(after.provenance["/description"]["plugin"], "late");
+    assert_eq!(&*after.provenance.of("/description").unwrap().plugin, "late");
     run().await;
     assert_eq!(clips::get(&rig.services, clip.id).unwrap().metadata, after.metadata);
     clips::delete(&rig.services, &http(), clip.id, false, None).await.unwrap();

@@ -42,7 +42,7 @@ pub async fn test(services: &Services, id: &str) -> Result<WebhookAttempt> {
         source: OWN_SOURCE.to_owned(),
         subject: Some(subscriber(id)),
         time: services.now(),
-        data: Arc::new(json!({ "webhook": webhook.id, "name": webhook.name })),
+        data: json!({ "webhook": webhook.id, "name": webhook.name }).into(),
         correlation_id: event_id.clone(),
         causation_id: None,
         priority: Priority::Normal,

@@ -219,10 +219,15 @@ fn rust_files(root: &Path, folders: &[&str]) -> Vec<(PathBuf, String)> {
 }
 
 #[test]
-fn the_luau_with_small_pages_is_the_one_that_is_built() {
+fn the_luau_with_small_pages_and_without_its_asserts_is_the_one_that_is_built() {
     let lock = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();
     let entries: Vec<&str> =
         lock.split("[[package]]").filter(|it| it.contains("name = \"luau0-src\"")).collect();
     assert_eq!(entries.len(), 1);
     assert!(!entries[0].contains("source = "), "not the one in vendor/, see vendor/README.md:{}", entries[0]);
+    let vendored = |path: &str| {
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("vendor/luau0-src").join(path)).unwrap()
+    };
+    assert!(vendored("luau/VM/src/lmem.cpp").contains("kSmallPageSize = 4 * 1024"), "vendor/pages.patch");
+    assert!(vendored("src/lib.rs").contains("config.define(\"NDEBUG\", None)"), "vendor/asserts.patch");
 }

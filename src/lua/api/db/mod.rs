@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use mlua::{Table, Value};
 
 use crate::lua::context::{ApiContext, CallState, Mark};
-use crate::lua::prelude;
+use crate::lua::prelude::Part;
 use crate::lua::quota::{Quota, Quotas};
 use crate::services::databases::{Answer, DbFault, DbFaultKind, DbLimits, Request, Session};
 
 use super::args::Args;
 use super::define::{Build, Outcome, Raise, Reply};
 
-const GLUE: &str = include_str!("../../../../scripts/prelude/db.luau");
+static GLUE: Part = Part::new("panotti", include_str!("../../../../scripts/prelude/db.luau"));
 
 pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     let host = build.lua.create_table()?;
@@ -30,7 +30,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     host.raw_set("begin", build.waiting_for_database(TRANSACTION, |ctx, _| begin(ctx))?)?;
     host.raw_set("commit", build.waiting_for_database(TRANSACTION, commit)?)?;
     host.raw_set("rollback", build.waiting_for_database(TRANSACTION, rollback)?)?;
-    prelude::run(build.lua, "panotti", GLUE, host)
+    GLUE.run(build.lua, host)
 }
 
 const TRANSACTION: &str = "panotti.db.transaction";

@@ -81,7 +81,7 @@ pub(in crate::lua::api) fn check_clip(
 
 fn why(ctx: &ApiContext, args: &Args, path: &str) -> Result<Why, Raise> {
     let call = ctx.call()?;
-    let own = call.payload.as_deref().and_then(|payload| named_by(&ctx.services, payload, path));
+    let own = call.payload.as_ref().and_then(|payload| named_by(&ctx.services, payload.json(), path));
     Ok(match own {
         Some(why) => why,
         None if cut_name(&ctx.services, &ctx.plugin, path).is_some() => Why::Cut,

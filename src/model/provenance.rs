@@ -1,0 +1,116 @@
+//! Which plugin changed which field.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::time::Timestamp;
+
+/// Changes by the JSON pointer of what was changed, in the order in which they were first made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Provenance(IndexMap<String, Change>);
+
+/// A plugin's change of a field.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// Who made it.
+    pub plugin: Arc<str>,
+    /// In which hook.
+    pub hook: Cow<'static, str>,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Provenance {
+    /// Notes a change; the one before it of the same field is forgotten.
+    pub fn note(&mut self, pointer: &str, change: Change) {
+        self.0.insert(pointer.to_owned(), change);
+    }
+
+    /// The last change of what `pointer` points at.
+    pub fn of(&self, pointer: &str) -> Option<&Change> {
+        self.0.get(pointer)
+    }
+
+    /// Whether no plugin changed anything.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets all changes but those of fields for which `keep` is true.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|pointer, _| keep(pointer));
+    }
+}
+
+impl Serialize for Provenance {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Provenance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Change {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Kept {
+            plugin: String,
+            hook: String,
+            at: Timestamp,
+        }
+        let Kept { plugin, hook, at } = Kept::deserialize(deserializer)?;
+        Ok(Change { plugin: plugin.into(), hook: hook.into(), at })
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Provenance;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "changes by JSON pointers")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Provenance, A::Error> {
+        let mut changes = IndexMap::new();
+        while let Some((pointer, change)) = map.next_entry()? {
+            changes.insert(pointer, change);
+        }
+        Ok(Provenance(changes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_come_back_from_their_text_in_their_order() {
+        let mut changes = Provenance::default();
+        for (pointer, plugin) in [("/tags", "a"), ("/metadata/x", "b"), ("/tags", "c")] {
+            let (hook, at) = ("on_clip_captured".into(), Timestamp(1_500_000));
+            changes.note(pointer, Change { plugin: plugin.into(), hook, at });
+        }
+        let text = serde_json::to_string(&changes).unwrap();
+        assert!(
+            text.starts_with(
+                r#"{"/tags":{"plugin":"c","hook":"on_clip_captured","at":"1970-01-01T00:00:01.500Z"},"/m"#
+            ),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<Provenance>(&text).unwrap(), changes);
+        changes.retain(|pointer| pointer != "/tags");
+        assert!(changes.of("/tags").is_none() && !changes.is_empty());
+        assert!(serde_json::from_str::<Provenance>("{}").unwrap().is_empty());
+    }
+}
