@@ -100,8 +100,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Stores the recording's own fields (not its tracks) over those that were read in the same transaction, and answers
-    /// the new version.
+    /// Stores the recording's own fields (not its tracks, nor what it began with: its start never changes) over those that were
+    /// read in the same transaction, and answers the new version.
     ///
     /// # Errors
     /// `RecordingNotFound`.
@@ -120,18 +120,14 @@ impl Tx {
     fn update(&mut self, recording: &Recording, sent_end: Option<String>) -> Result<i64> {
         let version = recording.version + 1;
         let updated = prepared!(
-            "UPDATE recordings SET title = ?, status = ?, started_at = ?, ended_at = ?, duration = ?, \
-             start_missing = ?, metadata = ?, created_at = ?, updated_at = ?, version = ?, \
-             sent_end = coalesce(?, sent_end) WHERE id = ?"
+            "UPDATE recordings SET title = ?, status = ?, ended_at = ?, duration = ?, metadata = ?, \
+             updated_at = ?, version = ?, sent_end = coalesce(?, sent_end) WHERE id = ?"
         )
         .bind(recording.title.as_deref())
         .bind(recording.status.as_str())
-        .bind(recording.started_at.0)
         .bind(recording.ended_at.map(|it| it.0))
         .bind(recording.duration)
-        .bind(recording.start_missing)
         .bind(to_text(&recording.metadata)?)
-        .bind(recording.created_at.0)
         .bind(recording.updated_at.0)
         .bind(version)
         .bind(sent_end)
