@@ -173,7 +173,7 @@ fn a_quarantined_plugin_that_is_enabled_is_tried_again_and_a_start_that_ends_mak
     drop(in_folder(&folder).start());
     fs::write(&evil, &whole).unwrap();
     (0..3).for_each(|_| drop(start_and_die(&folder)));
-    let server = in_folder(&folder).env("PANOTTI_LIMITS_LOAD_CPU_MS", 100).start();
+    let server = in_folder(&folder).env("PANOTTI_LIMITS_LOAD_CPU_MS", 1000).start();
     assert_eq!(state(&server, "evil"), "quarantined");
     // Enabling tries it, whatever comes of it.
     let problem = server.post("/api/v1/plugins/evil/enable", json!({})).problem(422, "plugin_load_failed");
