@@ -41,11 +41,13 @@ pub fn is_plugin_name(name: &str) -> bool {
     check_track_name(name).is_ok() && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
 }
 
-/// A new recording id such as `20250125100000_4AFEA8B6`: the UTC second and 32 random bits.
+/// A new recording id such as `20250125100000_4AFEA8B6`: the UTC second, 20 bits for the microsecond in it, and 12 random
+/// ones. So ids are in the order of their time: what is looked up by them lies together, and is written together.
 pub fn new_recording_id(at: Timestamp, random: u32) -> String {
+    let within = (at.0.rem_euclid(1_000_000) as u32) << 12 | random & 0xFFF;
     let at = at.to_datetime();
     format!(
-        "{:04}{:02}{:02}{:02}{:02}{:02}_{random:08X}",
+        "{:04}{:02}{:02}{:02}{:02}{:02}_{within:08X}",
         at.year(),
         u8::from(at.month()),
         at.day(),
@@ -63,26 +65,26 @@ pub fn new_event_id() -> String {
 /// A new id of a request or a trace: 32 hexadecimal digits, unique, in the order of their milliseconds.
 pub fn new_request_id() -> uuid::fmt::Simple {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let id = random().map_or_else(Uuid::now_v7, |it| {
+    let id = random_bytes().map_or_else(Uuid::now_v7, |it| {
         Builder::from_unix_timestamp_millis(now.as_millis() as u64, &it).into_uuid()
     });
     id.simple()
 }
 
 /// Bytes nobody can guess, of a store of the thread: asking the system for each id is a system call. None when it has none.
-fn random() -> Option<[u8; 10]> {
+pub fn random_bytes<const COUNT: usize>() -> Option<[u8; COUNT]> {
     thread_local! {
         static STORE: RefCell<(usize, [u8; 1000])> = const { RefCell::new((1000, [0; 1000])) };
     }
     STORE.with_borrow_mut(|(used, store)| {
-        if *used == store.len() {
+        if store.len() - *used < COUNT {
             getrandom::fill(store).ok()?;
             *used = 0;
         }
-        let part = store[*used..].first_chunk_mut::<10>()?;
-        *used += part.len();
+        let part = store[*used..].first_chunk_mut::<COUNT>()?;
+        *used += COUNT;
         // What was given is not kept.
-        Some(std::mem::take(part))
+        Some(std::mem::replace(part, [0; COUNT]))
     })
 }
 
@@ -102,9 +104,23 @@ mod tests {
 
     #[test]
     fn generated_ids_carry_the_second_and_are_valid() {
-        let id = new_recording_id(Timestamp(1_737_799_200_000_000), 0x4AFE_A8B6);
+        let id = new_recording_id(Timestamp(1_737_799_200_307_178), 0x9999_98B6);
         assert_eq!(id, "20250125100000_4AFEA8B6");
         assert!(check_id(&id).is_ok());
+    }
+
+    #[test]
+    fn generated_ids_are_in_the_order_of_their_microseconds() {
+        let at = |us: i64| new_recording_id(Timestamp(1_737_799_200_000_000 + us), (us * 77) as u32);
+        let ids: Vec<String> = [0, 1, 2, 999, 500_000, 999_999, 1_000_000, 60_000_000].map(at).into();
+        assert!(ids.is_sorted_by(|before, after| before < after), "{ids:?}");
+    }
+
+    #[test]
+    fn random_bytes_are_not_given_twice() {
+        let all: std::collections::HashSet<[u8; 12]> = (0..1_000).filter_map(|_| random_bytes()).collect();
+        assert_eq!(all.len(), 1_000);
+        assert!(!all.contains(&[0; 12]));
     }
 
     #[test]

@@ -40,6 +40,7 @@ use crate::hooks::{Dispatcher, Hook};
 use crate::model::call::{Caller, MAX_CALL_DEPTH, PluginEffects};
 use crate::model::event::{Event, Priority};
 use crate::model::event_data::EventData;
+use crate::model::id::random_bytes;
 use crate::model::time::Timestamp;
 use crate::store::{Reader, Store};
 
@@ -163,7 +164,8 @@ impl Services {
 
     /// Random bits for an id.
     pub(crate) fn random(&self) -> Result<u32> {
-        getrandom::u32().map_err(|error| Error::internal(error.to_string()))
+        let bytes = random_bytes().ok_or_else(|| Error::internal("the system gives no random bytes"))?;
+        Ok(u32::from_ne_bytes(bytes))
     }
 
     /// Waits until nobody else works on `name`.

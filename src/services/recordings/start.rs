@@ -18,7 +18,7 @@ use super::rules::{OLDER_START, START, older_body};
 use super::shown::ShownRecording;
 use super::{Dialect, Told, as_told, contradicts, subject};
 
-/// Generated ids are 32 random bits a second: more clashes than this are not chance.
+/// Generated ids are 12 random bits a microsecond: more clashes than this are not chance.
 const TRIES: usize = 8;
 
 /// Starts a recording. Asks `before_recording_start`; tells `recording.started`.
