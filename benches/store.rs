@@ -86,7 +86,7 @@ fn insert(store: &Store, callers: u64, count: u64, with_event: bool) -> Duration
                         let stored = store.write(move |tx| {
                             tx.insert_clip(&clip)?;
                             if let Some(event) = event {
-                                let seq = tx.insert_event(&event)?;
+                                let seq = tx.insert_event(&event)?.seq;
                                 tx.insert_deliveries(seq, &event, &plugins, None)?;
                             }
                             Ok(())

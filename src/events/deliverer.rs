@@ -21,6 +21,7 @@ use crate::model::time::Timestamp;
 use crate::store::{Claimed, Most, Ran, Room, Store, Tx};
 
 use super::Journal;
+use super::ahead::Taker;
 use super::lanes::Lanes;
 use super::settle::{self, Settled, Verdict};
 use super::wall::Wall;
@@ -102,11 +103,14 @@ impl Deliverer {
             );
         }
         let (ended, settling) = unbounded_channel();
+        let lanes = Lanes::default();
+        let taker = Taker { lanes: lanes.clone(), epoch, per_plugin: options.per_plugin };
+        options.journal.hand_to(taker);
         Ok(Deliverer(Arc::new(Inner {
             options,
             epoch,
             stopping: AtomicBool::new(false),
-            lanes: Lanes::default(),
+            lanes,
             ended,
             settling: Mutex::new(Some(settling)),
             changed: Notify::new(),
@@ -145,8 +149,12 @@ impl Deliverer {
         let inner = &self.0;
         inner.stopping.store(true, Ordering::Release);
         inner.changed.notify_one();
-        let queued = inner.lanes.drain(|_| false);
-        inner.logged("given back", inner.options.store.write(move |tx| tx.unclaim(&queued)).await);
+        inner.options.journal.hand_to_nobody();
+        // Twice: what was handed on by changes that were under way is there when the first job has been done.
+        for _ in 0..2 {
+            let queued = inner.lanes.drain(|_| false);
+            inner.logged("given back", inner.options.store.write(move |tx| tx.unclaim(&queued)).await);
+        }
         while inner.lanes.busy() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -203,22 +211,19 @@ impl Inner {
             .collect();
         let mut count = 0;
         if !room.is_empty() {
-            let (epoch, now, asked) = (self.epoch, Timestamp(self.options.clock.now_us()), room.clone());
+            let (epoch, now, lanes) =
+                (self.epoch, Timestamp(self.options.clock.now_us()), self.lanes.clone());
             let most = Most { count: CLAIM_AT_ONCE, bytes: self.lanes.free_bytes().min(CLAIM_BYTES) };
-            let claimed =
-                self.options.store.write_again(move |tx| tx.claim(epoch, &asked, most, now)).await?;
+            let claimed = self.options.store.write_again(move |tx| {
+                let claimed = tx.claim(epoch, &room, most, now)?;
+                let left = Left::of(&room, &claimed, most);
+                // Now, not after the commit: a job behind this one may leave something ready.
+                left.none_live.iter().for_each(|it| lanes.catch_up(it));
+                Ok((claimed, left.nothing))
+            });
+            let (claimed, nothing) = claimed.await?;
             count = claimed.len();
-            // What was too much to hold has been given back.
-            let was_short = claimed.iter().map(|it| it.bytes).sum::<usize>() * 2 >= most.bytes;
-            for Room { subscriber, ready, replayed, .. } in &room {
-                let got = |replay| {
-                    claimed.iter().filter(|it| it.replay == replay && it.subscriber == *subscriber).count()
-                };
-                // More may be left for whom everything asked for was there, or not asked for.
-                if got(false) < *ready && got(true) < *replayed && count < CLAIM_AT_ONCE && !was_short {
-                    wanted.remove(subscriber);
-                }
-            }
+            wanted.retain(|it| !nothing.contains(it));
             claimed.into_iter().for_each(|it| self.lanes.push(it));
         }
         self.begin();
@@ -307,6 +312,38 @@ impl Inner {
 
     fn logged<T>(&self, what: &str, result: Result<T>) -> Option<T> {
         result.inspect_err(|err| log::error!("deliveries cannot be {what}: {err}")).ok()
+    }
+}
+
+/// Those for whom a claim has left nothing.
+struct Left {
+    /// No live one.
+    none_live: Vec<Arc<str>>,
+    /// And none that is told again.
+    nothing: Vec<Arc<str>>,
+}
+
+impl Left {
+    fn of(room: &[Room], claimed: &[Claimed], most: Most) -> Self {
+        let mut left = Left { none_live: Vec::new(), nothing: Vec::new() };
+        // What was too much to hold has been given back.
+        let was_short = claimed.iter().map(|it| it.bytes).sum::<usize>() * 2 >= most.bytes;
+        if was_short || claimed.len() >= most.count {
+            return left;
+        }
+        for Room { subscriber, ready, replayed, .. } in room {
+            let got = |replay| {
+                claimed.iter().filter(|it| it.replay == replay && it.subscriber == *subscriber).count()
+            };
+            // More may be left for whom everything asked for was there, or not asked for.
+            if got(false) < *ready {
+                left.none_live.push(Arc::clone(subscriber));
+                if got(true) < *replayed {
+                    left.nothing.push(Arc::clone(subscriber));
+                }
+            }
+        }
+        left
     }
 }
 

@@ -15,11 +15,12 @@ use crate::hooks::{Dispatcher, Hook};
 use crate::model::call::{Caller, Emitted, PluginEffects};
 use crate::model::event::{Event, OWN_SOURCE, Priority};
 use crate::model::event_data::EventData;
-use crate::model::id::new_event_id;
+use crate::model::id::{new_event_id, random_bytes};
 use crate::model::tally::NamedCounts;
 use crate::model::time::Timestamp;
 use crate::store::{Reader, Store, Tx};
 
+use super::ahead::{Ahead, Taker};
 use super::sabotage::{Promise, Sabotage};
 use super::told::Told;
 use super::waiting::Waiting;
@@ -60,6 +61,7 @@ pub struct Journal {
     clock: SharedClock,
     max_depth: i16,
     told: Told,
+    ahead: Ahead,
     waiting: Waiting,
     committed: Arc<watch::Sender<i64>>,
     counts: Arc<Counts>,
@@ -100,6 +102,7 @@ impl Journal {
             clock,
             max_depth,
             told: Told::default(),
+            ahead: Ahead::default(),
             waiting: Waiting::default(),
             committed: Arc::default(),
             schemas: EventSchemas::default(),
@@ -255,6 +258,7 @@ impl Journal {
 
     /// Has the deliverer look after `subscribers` when the transaction is committed: something is due for them.
     pub fn told(&self, tx: &mut Tx, subscribers: Vec<Arc<str>>) {
+        subscribers.iter().for_each(|it| self.ahead.fall_behind(it));
         let told = self.told.clone();
         tx.after_commit(move || told.note(subscribers));
     }
@@ -264,6 +268,16 @@ impl Journal {
         if !subscribers.is_empty() {
             self.told.note(subscribers);
         }
+    }
+
+    /// From now on `taker` is handed what can begin at once.
+    pub(super) fn hand_to(&self, taker: Taker) {
+        self.ahead.open(taker);
+    }
+
+    /// From now on nobody is.
+    pub(super) fn hand_to_nobody(&self) {
+        self.ahead.close();
     }
 
     /// Moves those for whom something was committed to `wanted`.
@@ -304,21 +318,30 @@ impl Journal {
             expires_at,
             plugins: Arc::clone(&caller.plugins),
             // Without random numbers the event goes untraced.
-            traceparent: caller.trace.as_ref().and_then(|it| Some(it.child(getrandom::u64().ok()?))),
+            traceparent: caller
+                .trace
+                .as_ref()
+                .and_then(|it| Some(it.child(u64::from_ne_bytes(random_bytes()?)))),
             id,
         };
-        let seq = tx.insert_event(&event)?;
+        let stored = tx.insert_event(&event)?;
         let (counts, kind) = (Arc::clone(&self.counts), event.kind.clone());
         let committed = Arc::clone(&self.committed);
         tx.after_commit(move || {
             counts.published.count(&kind);
-            committed.send_replace(seq);
+            committed.send_replace(stored.seq);
         });
         let subscribers = self.subscribers.of(&event);
         if !subscribers.is_empty() {
             let unordered = self.breaks(Promise::Order).then(|| Event { subject: None, ..event.clone() });
-            tx.insert_deliveries(seq, unordered.as_ref().unwrap_or(&event), &subscribers, None)?;
-            self.told(tx, subscribers);
+            let later = match &unordered {
+                Some(_) => subscribers,
+                None => self.ahead.claim(tx, stored, &event, subscribers, (&self.subscribers, &self.told))?,
+            };
+            if !later.is_empty() {
+                tx.insert_deliveries(stored.seq, unordered.as_ref().unwrap_or(&event), &later, None)?;
+                self.told(tx, later);
+            }
         }
         Ok(event)
     }

@@ -22,9 +22,9 @@ const HELD_BYTES: usize = 64 << 20;
 /// How long nothing is tried with a subscriber that could not take a delivery (it restarts, its breaker is open).
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// The queues of all subscribers.
-#[derive(Default)]
-pub(super) struct Lanes(Mutex<Inner>);
+/// The queues of all subscribers. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Lanes(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
@@ -36,6 +36,8 @@ struct Inner {
 struct Lane {
     at_once: usize,
     queued: BinaryHeap<Queued>,
+    /// Places kept for deliveries whose transactions have not ended.
+    reserved: usize,
     running: usize,
     /// Ended, and not yet written down.
     settling: usize,
@@ -43,6 +45,8 @@ struct Lane {
     replayed: usize,
     /// Claimed and not yet written down, from a process that died.
     suspects: usize,
+    /// No live one lies ready that is not claimed.
+    caught_up: bool,
     paused_until: Option<Instant>,
 }
 
@@ -81,7 +85,7 @@ impl Lanes {
         let is_full = inner.held_bytes >= HELD_BYTES;
         let lane = inner.lanes.entry(Arc::clone(subscriber)).or_default();
         lane.at_once = at_once;
-        let taken = lane.queued.len() + lane.running + lane.settling;
+        let taken = lane.taken();
         let free = |most: usize, taken: usize| match taken {
             0 if is_full => 1,
             _ if is_full || taken > most / 2 => 0,
@@ -94,6 +98,44 @@ impl Lanes {
             suspect: usize::from(lane.suspects == 0),
         };
         (!lane.is_paused() && room.ready + room.replayed > 0).then_some(room)
+    }
+
+    /// Keeps a place for a delivery that is not committed yet: for a subscriber that has claimed all that lies ready for it
+    /// and has less to do than it would claim at once. More is left to [`Lanes::room`].
+    pub(super) fn reserve(&self, subscriber: &Arc<str>, at_once: usize, bytes: usize) -> bool {
+        let mut inner = self.0.lock();
+        let is_full = inner.held_bytes + bytes > HELD_BYTES;
+        let Some(lane) = inner.lanes.get_mut(subscriber) else { return false };
+        if is_full || !lane.caught_up || lane.is_paused() || lane.taken() - lane.replayed >= AHEAD / 2 {
+            return false;
+        }
+        lane.at_once = at_once;
+        lane.reserved += 1;
+        inner.held_bytes += bytes;
+        true
+    }
+
+    /// Gives up a place that was kept.
+    pub(super) fn free(&self, subscriber: &str, bytes: usize) {
+        let mut inner = self.0.lock();
+        inner.held_bytes -= bytes.min(inner.held_bytes);
+        if let Some(lane) = inner.lanes.get_mut(subscriber) {
+            lane.reserved -= 1.min(lane.reserved);
+        }
+    }
+
+    /// A live delivery lies ready for `subscriber` and is not claimed.
+    pub(super) fn fall_behind(&self, subscriber: &str) {
+        if let Some(lane) = self.0.lock().lanes.get_mut(subscriber) {
+            lane.caught_up = false;
+        }
+    }
+
+    /// All live ones that lay ready for `subscriber` are claimed.
+    pub(super) fn catch_up(&self, subscriber: &str) {
+        if let Some(lane) = self.0.lock().lanes.get_mut(subscriber) {
+            lane.caught_up = true;
+        }
     }
 
     /// Bytes that may still be taken in.
@@ -170,7 +212,7 @@ impl Lanes {
                 bytes += delivery.bytes;
                 ids.push(delivery.id);
             }
-            lane.running + lane.settling > 0
+            lane.running + lane.settling + lane.reserved > 0
         });
         inner.held_bytes -= bytes.min(inner.held_bytes);
         ids
@@ -183,6 +225,11 @@ impl Lanes {
 }
 
 impl Lane {
+    /// Deliveries that it has, or has room kept for.
+    fn taken(&self) -> usize {
+        self.queued.len() + self.reserved + self.running + self.settling
+    }
+
     fn is_paused(&self) -> bool {
         self.paused_until.is_some_and(|until| Instant::now() < until)
     }

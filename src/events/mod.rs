@@ -1,12 +1,14 @@
 //! The journal: events are written with the change they tell, and delivered after the commit.
 //!
-//! `journal` publishes inside a transaction, `deliverer` claims what is due and calls the handlers,
+//! `journal` publishes inside a transaction, `deliverer` claims what is due and calls the handlers, `ahead` claims what
+//! can begin at once as it is noted,
 //! `expiry` says what is told no more, `retry` when a failed delivery comes again, `subscribers` who is told beside
 //! the plugins, `retention` what is removed, `schemas` what data must be like, `stream` follows the journal for
 //! clients; `sabotage` breaks promises in tests of the tests.
 
 pub mod deliverer;
 pub mod journal;
+mod ahead;
 mod cycle;
 mod done;
 mod replay;

@@ -64,12 +64,21 @@ impl Row {
     }
 }
 
+/// An event that was put on the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// Its place there.
+    pub seq: i64,
+    /// Bytes of its data as they are stored.
+    pub bytes: usize,
+}
+
 impl Tx {
-    /// Puts an event on the journal and answers its place there.
+    /// Puts an event on the journal.
     ///
     /// # Errors
     /// `Conflict` when the id is taken.
-    pub fn insert_event(&mut self, event: &Event) -> Result<i64> {
+    pub fn insert_event(&mut self, event: &Event) -> Result<Stored> {
         let data = match event.data.text() {
             Some(text) => Cow::from(&**text),
             None => Cow::from(to_text(event.data.value())?),
@@ -97,7 +106,7 @@ impl Tx {
         .bind(event.traceparent.as_deref())
         .execute(&mut self.conn)
         .or_fail()?;
-        self.last_row()
+        Ok(Stored { seq: self.last_row()?, bytes: data.len() })
     }
 }
 

@@ -99,6 +99,7 @@ pub use deliveries::{
     Claimed, DeliveryCounts, DeliveryRow, DeliveryStates, Freed, GivenUp, Most, Ran, Room, WantedGivenUp,
 };
 pub use event_pages::{EventFilter, EventPage, EventWindow};
+pub use events::Stored;
 pub use idempotency::KeptAnswer;
 pub use kv::KvUsage;
 pub use look::{DatabaseLook, damage_of_database, look_at_database, sqlite_version};

@@ -11,12 +11,14 @@ mod tests;
 
 use std::sync::Arc;
 
-use diesel::RunQueryDsl;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 use crate::error::Result;
 use crate::model::event::Event;
 use crate::model::time::Timestamp;
 
+use super::events::Stored;
 use super::failure::OrFail;
 use super::statement::prepared;
 use super::tx::Tx;
@@ -93,9 +95,43 @@ impl Tx {
         hook: Option<&str>,
     ) -> Result<()> {
         for subscriber in subscribers {
-            self.insert_delivery(seq, event, subscriber, hook, None, event.time)?;
+            let state = self.state_of_new(event, subscriber, false)?;
+            self.insert_delivery((seq, event, subscriber), hook, None, event.time, state)?;
         }
         Ok(())
+    }
+
+    /// Notes that `subscriber` is to be told of the event that was just `stored`, and claims that; none, and it waits for
+    /// its turn, behind what is still to be told about its subject.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn insert_claimed(
+        &mut self,
+        epoch: i64,
+        stored: Stored,
+        event: &Event,
+        subscriber: &Arc<str>,
+    ) -> Result<Option<Claimed>> {
+        let state = match self.state_of_new(event, subscriber, false)? {
+            State::Ready => State::Claimed(epoch),
+            waits => waits,
+        };
+        self.insert_delivery((stored.seq, event, subscriber), None, None, event.time, state)?;
+        if state == State::Waiting {
+            return Ok(None);
+        }
+        Ok(Some(Claimed {
+            id: self.last_row()?,
+            subscriber: Arc::clone(subscriber),
+            event_seq: stored.seq,
+            event: event.clone(),
+            bytes: stored.bytes,
+            hook: None,
+            attempts: 1,
+            replay: false,
+            is_suspect: false,
+        }))
     }
 
     /// Notes that `subscriber` is told again of the event at `seq`, after everything live; not of one that has been
@@ -112,45 +148,68 @@ impl Tx {
         now: Timestamp,
     ) -> Result<()> {
         match self.event_seq(&event.id)? == Some(seq) {
-            true => self.insert_delivery(seq, event, subscriber, None, Some(replay_id), now),
+            true => {
+                let state = self.state_of_new(event, subscriber, true)?;
+                self.insert_delivery((seq, event, subscriber), None, Some(replay_id), now, state)
+            }
             false => Ok(()),
         }
     }
 
+    /// What a new delivery is: it waits behind what is still to be told about its subject.
+    fn state_of_new(&mut self, event: &Event, subscriber: &str, replay: bool) -> Result<State> {
+        let Some(subject) = event.subject.as_deref() else { return Ok(State::Ready) };
+        let earlier = prepared!(BigInt => concat!(
+            "SELECT 1 FROM deliveries WHERE subscriber = ? AND subject = ? AND replay = ? AND ",
+            open!(),
+            " LIMIT 1"
+        ));
+        let earlier = earlier.bind(subscriber).bind(subject).bind(i64::from(replay));
+        let found: Option<i64> = earlier.get_result(&mut self.conn).optional().or_fail()?;
+        Ok(if found.is_some() { State::Waiting } else { State::Ready })
+    }
+
     fn insert_delivery(
         &mut self,
-        seq: i64,
-        event: &Event,
-        subscriber: &str,
+        (seq, event, subscriber): (i64, &Event, &str),
         hook: Option<&str>,
         replay_id: Option<i64>,
         now: Timestamp,
+        state: State,
     ) -> Result<()> {
-        let subject = event.subject.as_deref();
-        let insert = prepared!(concat!(
-            "INSERT INTO deliveries (event_seq, subscriber, hook, subject, rank, replay, replay_id, next_at, ",
-            "created_at, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, CASE WHEN EXISTS (SELECT 1 FROM deliveries ",
-            "WHERE subscriber = ? AND subject = ? AND replay = ? AND ",
-            open!(),
-            ") THEN 'waiting' ELSE 'ready' END)"
-        ));
-        let replay = i64::from(replay_id.is_some());
-        let rank = replay_id.map_or(i64::from(event.priority.rank()), |_| REPLAY_RANK);
+        let insert = prepared!(
+            "INSERT INTO deliveries (event_seq, subscriber, hook, subject, rank, replay, replay_id, next_at, \
+             created_at, state, epoch, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        );
+        let (state, epoch) = match state {
+            State::Waiting => ("waiting", None),
+            State::Ready => ("ready", None),
+            State::Claimed(epoch) => ("claimed", Some(epoch)),
+        };
         insert
             .bind(seq)
             .bind(subscriber)
             .bind(hook)
-            .bind(subject)
-            .bind(rank)
-            .bind(replay)
+            .bind(event.subject.as_deref())
+            .bind(replay_id.map_or(i64::from(event.priority.rank()), |_| REPLAY_RANK))
+            .bind(replay_id.is_some())
             .bind(replay_id)
             .bind(now.0)
             .bind(now.0)
-            .bind(subscriber)
-            .bind(subject)
-            .bind(replay)
+            .bind(state)
+            .bind(epoch)
+            .bind(i64::from(epoch.is_some()))
             .execute(&mut self.conn)
             .or_fail()?;
         Ok(())
     }
+}
+
+/// What a new row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Ready,
+    /// By the process of this epoch, which counts as an attempt.
+    Claimed(i64),
 }

@@ -12,7 +12,7 @@ fn publish(store: &Store, id: &str, subject: Option<&str>, plugins: &[&str]) {
     let plugins: Vec<Arc<str>> = plugins.iter().map(|it| Arc::from(*it)).collect();
     store
         .write_blocking(move |tx| {
-            let seq = tx.insert_event(&event)?;
+            let seq = tx.insert_event(&event)?.seq;
             tx.insert_deliveries(seq, &event, &plugins, None)
         })
         .unwrap();
@@ -125,7 +125,7 @@ fn what_is_told_again_waits_for_nothing_live_and_is_claimed_last() {
     low.priority = crate::model::event::Priority::Low;
     store
         .write_blocking(move |tx| {
-            let seq = tx.insert_event(&low)?;
+            let seq = tx.insert_event(&low)?.seq;
             tx.insert_deliveries(seq, &low, &["one".into()], None)
         })
         .unwrap();
@@ -142,7 +142,7 @@ fn the_highest_priority_is_claimed_first_and_no_more_than_there_is_room() {
         event.priority = crate::model::event::Priority::from_rank(rank);
         store
             .write_blocking(move |tx| {
-                let seq = tx.insert_event(&event)?;
+                let seq = tx.insert_event(&event)?.seq;
                 tx.insert_deliveries(seq, &event, &[Arc::from("one")], Some("on_clip_captured"))
             })
             .unwrap();

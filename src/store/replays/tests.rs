@@ -112,7 +112,7 @@ fn what_was_given_up_is_tried_anew_in_order_or_given_up_again_when_it_is_taken_b
         .write_blocking(|tx| {
             for id in ["a1", "a2", "a3"] {
                 let event = event(id, Some("clip/a"));
-                let seq = tx.insert_event(&event)?;
+                let seq = tx.insert_event(&event)?.seq;
                 tx.insert_deliveries(seq, &event, &["one".into()], None)?;
             }
             Ok(())
