@@ -197,6 +197,7 @@ impl Inner {
                 reader.subscribers_due(&names, now)
             })
             .await?;
+        due.iter().for_each(|it| self.lanes.fall_behind(it));
         wanted.extend(due.into_iter().map(Arc::from));
         Ok(wanted.len())
     }
@@ -218,7 +219,8 @@ impl Inner {
                 let claimed = tx.claim(epoch, &room, most, now)?;
                 let left = Left::of(&room, &claimed, most);
                 // Now, not after the commit: a job behind this one may leave something ready.
-                left.none_live.iter().for_each(|it| lanes.catch_up(it));
+                room.iter()
+                    .for_each(|it| lanes.claimed(&it.subscriber, left.none_live.contains(&it.subscriber)));
                 Ok((claimed, left.nothing))
             });
             let (claimed, nothing) = claimed.await?;

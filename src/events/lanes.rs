@@ -131,10 +131,10 @@ impl Lanes {
         }
     }
 
-    /// All live ones that lay ready for `subscriber` are claimed.
-    pub(super) fn catch_up(&self, subscriber: &str) {
+    /// A claim for `subscriber` has left none of the live ones that lay ready, or some.
+    pub(super) fn claimed(&self, subscriber: &str, all: bool) {
         if let Some(lane) = self.0.lock().lanes.get_mut(subscriber) {
-            lane.caught_up = true;
+            lane.caught_up = all;
         }
     }
 
@@ -212,6 +212,8 @@ impl Lanes {
                 bytes += delivery.bytes;
                 ids.push(delivery.id);
             }
+            // What is given back lies ready again.
+            lane.caught_up = false;
             lane.running + lane.settling + lane.reserved > 0
         });
         inner.held_bytes -= bytes.min(inner.held_bytes);
@@ -266,6 +268,27 @@ mod tests {
         assert_eq!((room.ready, room.replayed), (AHEAD, 0));
         lanes.push(claimed(99, false, 1));
         assert_eq!(lanes.next("one").unwrap().id, 99, "live ones go first");
+    }
+
+    #[test]
+    fn a_place_is_kept_only_where_nothing_older_lies_ready() {
+        let lanes = Lanes::default();
+        let name: Arc<str> = "one".into();
+        assert!(!lanes.reserve(&name, 4, 1), "nobody has looked yet");
+        lanes.room(&name, 4).unwrap();
+        lanes.claimed("one", true);
+        assert!(lanes.reserve(&name, 4, 1));
+        lanes.free("one", 1);
+        lanes.fall_behind("one");
+        assert!(!lanes.reserve(&name, 4, 1));
+        lanes.claimed("one", true);
+        lanes.push(claimed(1, false, 1));
+        lanes.push(claimed(2, false, 1));
+        lanes.next("one").unwrap();
+        assert_eq!(lanes.drain(|_| false), [2]);
+        assert!(!lanes.reserve(&name, 4, 1), "one was given back");
+        lanes.claimed("one", false);
+        assert!(!lanes.reserve(&name, 4, 1), "a claim has left some");
     }
 
     #[test]
