@@ -188,7 +188,7 @@ impl Parts {
                 let until_cut = Duration::from_secs(settings.shutdown_s) / 2;
                 let cut = async {
                     tokio::time::sleep(until_cut).await;
-                    if self.services.streams.open() == 0 {
+                    if self.services.streams.connections() == 0 {
                         std::future::pending::<()>().await;
                     }
                     log::warn!("cut off: clients that do not read their streams of events");

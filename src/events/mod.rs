@@ -31,5 +31,5 @@ pub use replay::{Preview, Replays};
 pub use retention::Retention;
 pub use sabotage::{Promise, Sabotage};
 pub use schemas::{EventSchema, EventSchemas};
-pub use stream::{EventStream, StreamPlace, Streamed, Streams};
+pub use stream::{EventStream, StreamConnection, StreamPlace, Streamed, Streams};
 pub use subscribers::{Subscriber, Subscribers, TellFuture};

@@ -31,18 +31,31 @@ pub struct Streams(Arc<Inner>);
 struct Inner {
     max: usize,
     open: AtomicUsize,
+    connections: AtomicUsize,
     ended: watch::Sender<bool>,
 }
 
 impl Streams {
     /// Room for `max` of them.
     pub fn new(max: usize) -> Self {
-        Streams(Arc::new(Inner { max, open: AtomicUsize::new(0), ended: watch::Sender::new(false) }))
+        let ended = watch::Sender::new(false);
+        Streams(Arc::new(Inner { max, open: AtomicUsize::new(0), connections: AtomicUsize::new(0), ended }))
     }
 
     /// How many are open.
     pub fn open(&self) -> usize {
         self.0.open.load(Ordering::Relaxed)
+    }
+
+    /// How many connections are open that have carried one: a stream may have ended before its client has read it.
+    pub fn connections(&self) -> usize {
+        self.0.connections.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection that carries one.
+    pub fn connection(&self) -> StreamConnection {
+        self.0.connections.fetch_add(1, Ordering::Relaxed);
+        StreamConnection(Arc::clone(&self.0))
     }
 
     /// A place for one more.
@@ -90,6 +103,15 @@ impl StreamPlace {
 impl Drop for StreamPlace {
     fn drop(&mut self) {
         self.all.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection that has carried a stream; counted until it is dropped.
+pub struct StreamConnection(Arc<Inner>);
+
+impl Drop for StreamConnection {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -129,3 +129,13 @@ fn places_are_counted_and_given_back_and_none_is_given_once_all_are_to_end() {
     streams.end();
     assert!(place.has_ended() && streams.enter().is_err_and(|it| it.code == Code::Stopping));
 }
+
+#[test]
+fn a_connection_counts_until_it_ends_whatever_became_of_its_streams() {
+    let streams = Streams::new(1);
+    let connection = streams.connection();
+    drop(streams.enter().unwrap());
+    assert_eq!((streams.open(), streams.connections()), (0, 1));
+    drop(connection);
+    assert_eq!(streams.connections(), 0);
+}

@@ -13,6 +13,7 @@ use actix_web::{App, HttpServer};
 use crate::config::Tls;
 
 use super::router::Router;
+use super::sse::Carried;
 use super::state::HttpState;
 use super::{middleware, routes};
 
@@ -50,6 +51,7 @@ pub fn serve(state: HttpState, listener: TcpListener, tls: Option<Tls>) -> io::R
             }))
     });
     let server = server
+        .on_connect(|_, kept| _ = kept.insert(Carried::default()))
         .workers(workers)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_TIMEOUT)

@@ -1,5 +1,6 @@
 //! What all streams of server-sent events share: where a client goes on, how one is answered, and whether it goes on.
 
+use std::cell::OnceCell;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 
 use crate::error::{Code, Error, Result};
-use crate::events::StreamPlace;
+use crate::events::{StreamConnection, StreamPlace};
 use crate::services::{Services, tokens};
 
 use super::call::{Access, Call};
@@ -21,6 +22,10 @@ pub(super) const CHECK: Duration = Duration::from_secs(2);
 pub(super) const RETRY_MS: u64 = 2000;
 /// A stream with nothing to tell says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// What a connection keeps until it ends: whether it has carried a stream, which its client may have yet to read.
+#[derive(Default)]
+pub(super) struct Carried(OnceCell<StreamConnection>);
 
 /// One client that listens.
 pub(super) struct Listener {
@@ -41,7 +46,11 @@ impl Listener {
         let services = call.state.services.clone();
         let token = call.token.as_ref().map(|it| it.id.clone()).unwrap_or_default();
         let now = Instant::now();
-        Ok(Listener { place: services.streams.enter()?, services, token, spoke: now, checked: now })
+        let place = services.streams.enter()?;
+        if let Some(Carried(connection)) = call.req.conn_data() {
+            connection.get_or_init(|| services.streams.connection());
+        }
+        Ok(Listener { place, services, token, spoke: now, checked: now })
     }
 
     /// What is sent to it.
