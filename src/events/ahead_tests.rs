@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -17,6 +17,7 @@ use crate::store::{Reader, Store, StoreOptions};
 /// A subscriber that notes subjects, one after the other, and takes its time while it is held.
 struct Noting {
     name: Arc<str>,
+    begun: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<String>>>,
     held: Arc<AtomicBool>,
 }
@@ -37,6 +38,7 @@ impl Subscriber for Noting {
     fn tell(&self, event: &Event, _: i32, _: bool) -> TellFuture {
         let (seen, held) = (Arc::clone(&self.seen), Arc::clone(&self.held));
         let subject = event.subject.clone().unwrap_or_default();
+        self.begun.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             while held.load(Ordering::SeqCst) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -60,6 +62,7 @@ struct Rig {
     store: Store,
     journal: Journal,
     deliverer: Deliverer,
+    begun: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<String>>>,
     held: Arc<AtomicBool>,
 }
@@ -69,8 +72,9 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&StoreOptions::at(folder.path().join("t.db"))).unwrap();
         let journal = Journal::new(Dispatcher::new(Duration::from_secs(1)), Arc::new(SystemClock), 8);
-        let (seen, held) = Default::default();
-        let noting = Noting { name: "test/noting".into(), seen: Arc::clone(&seen), held: Arc::clone(&held) };
+        let (begun, seen, held): (Arc<AtomicUsize>, Arc<Mutex<Vec<_>>>, Arc<AtomicBool>) = Default::default();
+        let (name, all) = ("test/noting".into(), (Arc::clone(&begun), Arc::clone(&seen), Arc::clone(&held)));
+        let noting = Noting { name, begun: all.0, seen: all.1, held: all.2 };
         journal.subscribers().replace_others(vec![Arc::new(noting)]);
         let options = DelivererOptions {
             store: store.clone(),
@@ -82,7 +86,7 @@ impl Rig {
         let deliverer = Deliverer::new(options).await.unwrap();
         let running = deliverer.clone();
         tokio::spawn(async move { running.run().await });
-        let rig = Rig { _folder: folder, store, journal, deliverer, seen, held };
+        let rig = Rig { _folder: folder, store, journal, deliverer, begun, seen, held };
         // Nobody knows at first whether something lies ready.
         rig.publish("first", true).await;
         rig.until_seen(1).await;
@@ -177,6 +181,7 @@ async fn what_was_handed_on_and_has_not_begun_is_given_back_at_the_end() {
     it.held.store(true, Ordering::SeqCst);
     for subject in ["begun", "not begun"] {
         it.publish(subject, true).await;
+        it.until(|_| it.begun.load(Ordering::SeqCst) == 2).await;
     }
     let stopping = it.deliverer.clone();
     let stopping = tokio::spawn(async move { stopping.stop(Instant::now() + Duration::from_secs(10)).await });
