@@ -90,6 +90,9 @@ pub struct TraceWorld {
     /// Whether its time slice ended in the middle of what it did: which of its parts went on then is not recorded.
     #[serde(default)]
     pub sliced: bool,
+    /// Whether parts of it ran side by side, whatever they asked for.
+    #[serde(default)]
+    pub in_parts: bool,
     /// Whether it was asked as a question, with the smaller budget.
     pub is_question: bool,
     /// Whether the host itself made the payload, so that its files may be heard.
@@ -219,13 +222,7 @@ impl Trace {
 
     /// Whether parts of it may have gone on in an order that is not recorded.
     pub fn order_is_unknown(&self) -> bool {
-        let has_parts = self.steps.iter().any(|it| match it {
-            Step::Call(CallStep { part, .. })
-            | Step::Now { part, .. }
-            | Step::Monotonic { part, .. }
-            | Step::Chance { part, .. } => *part > 0,
-        });
-        self.world.sliced && has_parts
+        self.world.sliced && self.world.in_parts
     }
 
     /// Why it cannot be run again; none = it can.

@@ -101,6 +101,9 @@ fn begin_parts(home: &Weak<Actor>, ctx: &ApiContext, args: &mut Args) -> Result<
     if functions.len() > MAX_PARTS {
         return Err(Raise::Limit(format!("takes at most {MAX_PARTS} functions, got {}", functions.len())));
     }
+    if let Some(record) = call.record.as_ref().filter(|_| !functions.is_empty()) {
+        record.note_part();
+    }
     let parts = functions.into_iter().map(|function| {
         let (waiting, part) = oneshot::channel();
         actor.start(Job::Part { function, call: Arc::clone(&call), waiting });

@@ -130,6 +130,8 @@ pub struct Record {
     pub tape: Mutex<Tape>,
     /// Whether it had to give way in the middle of what it did.
     pub sliced: AtomicBool,
+    /// Whether parts of it ran side by side.
+    pub in_parts: AtomicBool,
     /// `ctx.deadline` as the script saw it; the bits of a number, 0 = it did not look.
     pub deadline: AtomicU64,
     /// What it came to.
@@ -163,6 +165,7 @@ impl Record {
             random,
             tape: Mutex::new(Tape::new(origin.call_bytes)),
             sliced: AtomicBool::new(false),
+            in_parts: AtomicBool::new(false),
             deadline: AtomicU64::new(0),
             ended: OnceLock::new(),
             origin: Arc::clone(origin),
@@ -172,6 +175,11 @@ impl Record {
     /// The call had to give way in the middle of what it did: other parts of it may have gone on meanwhile.
     pub fn note_cut(&self) {
         self.sliced.store(true, Ordering::Relaxed);
+    }
+
+    /// A part of the call begins beside the rest of it.
+    pub fn note_part(&self) {
+        self.in_parts.store(true, Ordering::Relaxed);
     }
 
     /// Notes the deadline that the script was shown.

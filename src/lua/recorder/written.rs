@@ -131,6 +131,7 @@ fn write(call: &CallState, record: &Record) -> Trace {
             deadline: (deadline != 0.0).then_some(deadline),
             config: origin.config.lock().clone(),
             sliced: record.sliced.load(Ordering::Relaxed),
+            in_parts: record.in_parts.load(Ordering::Relaxed),
             is_question: call.kind == CallKind::Question,
             hears: call.payload.is_some(),
         },

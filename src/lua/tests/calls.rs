@@ -188,10 +188,8 @@ fn hooks_of_one_plugin_interleave_while_they_wait() {
         "local now = 0
         panotti.on.on_clip_captured(function(clip)
             now += 1
-            panotti.sleep(0.05)
-            local seen = now
-            panotti.sleep(0.05)
-            return { metadata = { seen = seen } }
+            while now < 200 do panotti.sleep(0.01) end
+            return { metadata = { seen = now } }
         end)",
     );
     let calls = (0..200).map(|id| plugin.call(call(&plugin, Hook::OnClipCaptured, json!({ "id": id }))));

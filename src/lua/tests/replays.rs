@@ -335,6 +335,16 @@ fn random_script(seed: &mut u64, length: usize) -> String {
 }
 
 #[test]
+fn that_a_call_had_parts_is_known_when_they_asked_for_nothing() {
+    let bench = Bench::new();
+    for (body, in_parts) in [("panotti.task.gather(function() end)", true), ("panotti.uuid()", false)] {
+        let source = format!("panotti.on.on_clip_captured(function(clip) {body} end)");
+        let (trace, _) = twice(&bench, &source, &source);
+        assert_eq!(trace.world.in_parts, in_parts, "{body}");
+    }
+}
+
+#[test]
 fn whatever_a_script_asks_of_the_host_its_record_comes_to_the_same() {
     let bench = Bench::new();
     let mut seed = 20_260_310;
