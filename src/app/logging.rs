@@ -2,19 +2,20 @@
 //!
 //! Whatever a client or a script says stays on its line: control characters are escaped before they are written.
 
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
-use env_logger::Target;
 use log::Record;
 use log::kv::{self, Key, Value, VisitSource};
 use serde_json::Map;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{LogFormat, Settings};
+use crate::http::ACCESS;
 use crate::model::time::{TimeText, Timestamp};
 use crate::services::plugin_logs::PluginLogs;
 
+use super::lines::Lines;
 use super::tee::Tee;
 use super::text_line::{escape_into, text_line};
 
@@ -22,7 +23,7 @@ use super::text_line::{escape_into, text_line};
 pub fn init(settings: &Settings, plugins: PluginLogs) {
     let format = settings.log_format;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let log = env_logger::Builder::new()
+    let filter = env_logger::Builder::new()
         // Its own start and stop are told twice over by ours; `actix_server=info` brings it back.
         .filter_module("actix_server", log::LevelFilter::Warn)
         // What cannot be decoded stands in the track's `probe_error`; a head that cannot be read is its client's fault.
@@ -31,17 +32,21 @@ pub fn init(settings: &Settings, plugins: PluginLogs) {
         // A folder that is gone cannot be let go of any more; that is as it should be.
         .filter_module("notify", log::LevelFilter::Off)
         .parse_filters(&settings.log)
-        .target(Target::Stderr)
-        .format(move |out, record| {
-            let line = match format {
-                LogFormat::Text => text_line(now().as_str(), record, colours),
-                LogFormat::Json => json_line(now().as_str(), record),
-            };
-            out.write_all(line.as_bytes())
-        })
         .build();
-    let most = log.filter();
-    match log::set_boxed_logger(Box::new(Tee { log, plugins })) {
+    let most = filter.filter();
+    let lines = Lines::to(Box::new(std::io::stderr()));
+    let write = move |record: &Record<'_>| {
+        let line = match format {
+            LogFormat::Text => text_line(now().as_str(), record, colours),
+            LogFormat::Json => json_line(now().as_str(), record),
+        };
+        // What is not said of every request may be the last that is said: the server may be about to die of it.
+        match record.target() == ACCESS {
+            true => lines.gather(&line),
+            false => lines.write(&line),
+        }
+    };
+    match log::set_boxed_logger(Box::new(Tee { filter, write: Box::new(write), plugins })) {
         Ok(()) => {
             log::set_max_level(most);
             std::panic::set_hook(Box::new(log_panic));

@@ -2,6 +2,7 @@
 
 pub mod banner;
 mod denials;
+mod lines;
 pub mod lock;
 pub mod logging;
 mod serve;

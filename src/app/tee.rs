@@ -14,17 +14,19 @@ const TEXT_CHARS: usize = 8192;
 
 /// The server's log, and beside it the lines of plugins.
 pub(super) struct Tee {
-    pub(super) log: env_logger::Logger,
+    /// What is said at all.
+    pub(super) filter: env_logger::Logger,
+    pub(super) write: Box<dyn Fn(&Record<'_>) + Send + Sync>,
     pub(super) plugins: PluginLogs,
 }
 
 impl Log for Tee {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.log.enabled(metadata)
+        self.filter.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.log.matches(record) {
+        if !self.filter.matches(record) {
             return;
         }
         // What a plugin says itself is kept where it says it.
@@ -38,12 +40,11 @@ impl Log for Tee {
             }
             plugin.say(LogSource::Server, record.level().into(), said(record));
         }
-        self.log.log(record);
+        (self.write)(record);
     }
 
-    fn flush(&self) {
-        self.log.flush();
-    }
+    /// Nothing is held back for longer than it takes to gather some lines.
+    fn flush(&self) {}
 }
 
 impl Tee {
@@ -94,15 +95,16 @@ mod tests {
     use crate::config::Settings;
     use crate::services::plugin_logs::WantedLines;
 
+    fn tee(level: log::LevelFilter, plugins: &PluginLogs) -> Tee {
+        let filter = env_logger::Builder::new().filter_level(level).build();
+        Tee { filter, write: Box::new(|_| ()), plugins: plugins.clone() }
+    }
+
     #[test]
     fn tasks_that_fail_in_crowds_hide_nothing_else_that_is_said_of_a_plugin() {
         let plugins = PluginLogs::new(Settings::default().logs, Arc::new(SystemClock));
         plugins.of(&"bomb".into());
-        let log = env_logger::Builder::new()
-            .filter_level(log::LevelFilter::Info)
-            .target(env_logger::Target::Pipe(Box::new(std::io::sink())))
-            .build();
-        let tee = Tee { log, plugins: plugins.clone() };
+        let tee = tee(log::LevelFilter::Info, &plugins);
         let say = |fields: &[(&str, Kv<'_>)], text: &str| {
             let mut record = Record::builder();
             record.level(Level::Warn).target("panotti::lua").key_values(&fields);
@@ -119,13 +121,8 @@ mod tests {
     fn what_is_said_of_a_plugin_is_kept_with_its_fields_and_what_the_plugin_says_is_not_kept_twice() {
         let plugins = PluginLogs::new(Settings::default().logs, Arc::new(SystemClock));
         plugins.of(&"quiet".into());
-        let log = env_logger::Builder::new().filter_level(log::LevelFilter::Off).build();
-        let silent = Tee { log, plugins: plugins.clone() };
-        let log = env_logger::Builder::new()
-            .filter_level(log::LevelFilter::Info)
-            .target(env_logger::Target::Pipe(Box::new(std::io::sink())))
-            .build();
-        let tee = Tee { log, plugins: plugins.clone() };
+        let silent = tee(log::LevelFilter::Off, &plugins);
+        let tee = tee(log::LevelFilter::Info, &plugins);
         let fields = [
             ("plugin", Kv::from("quiet")),
             ("generation", Kv::from(3)),

@@ -58,6 +58,7 @@ mod tus;
 mod uploads;
 mod webhooks;
 
+pub use middleware::ACCESS;
 pub use server::serve;
 pub use state::{HttpState, IsReady};
 

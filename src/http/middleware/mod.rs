@@ -26,6 +26,9 @@ use super::problem;
 use super::state::HttpState;
 use super::uploads::{TUS_RESUMABLE, TUS_VERSION};
 
+/// The target of the lines of requests: the log writes them together when there are many.
+pub const ACCESS: &str = "panotti::access";
+
 /// No script but the server's own, nothing from elsewhere, in no other page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -77,7 +80,7 @@ fn note(state: &HttpState, meta: &Meta, method: &Method, path: &str, status: u16
     let duration_ms = (meta.seconds() * 1e6).round() / 1e3;
     let request_id = &*meta.request_id();
     log::info!(
-        target: "panotti::access",
+        target: ACCESS,
         request_id, w3c_trace_id = meta.trace_id(), method = method.as_str(), path, status, duration_ms;
         "{method} {} {status}", Shown(path)
     );
