@@ -39,6 +39,7 @@ mod migrate;
 #[cfg(test)]
 mod migrate_tests;
 mod new_words;
+mod pin;
 mod plugin_assets;
 mod plugin_configurations;
 pub mod plugin_db;

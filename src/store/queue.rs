@@ -77,7 +77,7 @@ impl Queue {
     }
 
     /// Takes what is there, at most `max`; waits only when there is nothing, at most for `patience`.
-    pub(super) fn take(&self, max: usize, patience: Option<Duration>) -> Taken {
+    pub(super) fn take(&self, max: usize, patience: Duration) -> Taken {
         let mut lanes = self.lanes.lock();
         // Whoever takes more has answered what it took before.
         lanes.taken = 0;
@@ -92,13 +92,8 @@ impl Queue {
             if *closed {
                 return Taken::Closed;
             }
-            match patience {
-                None => self.filled.wait(&mut lanes),
-                Some(patience) => {
-                    if self.filled.wait_for(&mut lanes, patience).timed_out() {
-                        return Taken::Nothing;
-                    }
-                }
+            if self.filled.wait_for(&mut lanes, patience).timed_out() {
+                return Taken::Nothing;
             }
         }
     }

@@ -226,6 +226,22 @@ impl Tx {
         }
     }
 
+    /// From now on the connection reads what there is at this moment, until [`Tx::end_reading`].
+    pub(super) fn begin_reading(&mut self) -> Result<()> {
+        self.run("BEGIN")?;
+        let read =
+            prepared!(BigInt => "SELECT count(*) FROM (SELECT 1 FROM __diesel_schema_migrations LIMIT 1)");
+        let read: Result<i64> = read.get_result(&mut self.reader.conn).or_fail();
+        read.map(drop).inspect_err(|_| self.end_reading())
+    }
+
+    /// Ends what [`Tx::begin_reading`] began.
+    pub(super) fn end_reading(&mut self) {
+        if let Err(error) = self.run("COMMIT") {
+            log::debug!("database: nothing to end: {:?}", error.source);
+        }
+    }
+
     /// The number of the row that was inserted last.
     pub(super) fn last_row(&mut self) -> Result<i64> {
         let row = prepared!(BigInt => "SELECT last_insert_rowid()");

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -20,6 +21,7 @@ use crate::error::{Code, Error, Result};
 use super::ballast::Ballast;
 use super::checkpoint::Checkpointer;
 use super::failure::disk_full;
+use super::pin::Pin;
 use super::queue::{Queue, Taken, Work};
 use super::tx::Tx;
 
@@ -38,8 +40,14 @@ impl Writer {
     pub(super) fn start(tx: Tx, ballast: Ballast, checkpointer: Checkpointer, bound: usize) -> Result<Self> {
         let queue = Arc::new(Queue::new(bound));
         let commits = Arc::new(AtomicU64::new(0));
-        let mut thread =
-            WriterThread { tx, ballast, checkpointer, queue: queue.clone(), commits: commits.clone() };
+        let mut thread = WriterThread {
+            tx,
+            ballast,
+            checkpointer,
+            pin: Pin::new(),
+            queue: queue.clone(),
+            commits: commits.clone(),
+        };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || thread.run())
@@ -129,6 +137,7 @@ struct WriterThread {
     tx: Tx,
     ballast: Ballast,
     checkpointer: Checkpointer,
+    pin: Pin,
     queue: Arc<Queue>,
     commits: Arc<AtomicU64>,
 }
@@ -136,15 +145,22 @@ struct WriterThread {
 impl WriterThread {
     fn run(&mut self) {
         loop {
-            match self.queue.take(GROUP_MAX, self.ballast.patience()) {
+            let patience = self.ballast.patience().unwrap_or(Duration::MAX).min(self.pin.patience());
+            match self.queue.take(GROUP_MAX, patience) {
                 Taken::Jobs(jobs) => {
+                    self.pin.give_up(&mut self.tx);
                     self.group(jobs);
                     self.checkpointer.committed();
+                    self.pin.written();
                 }
-                Taken::Nothing => self.ballast.restore(),
+                Taken::Nothing => {
+                    self.ballast.restore();
+                    self.pin.turn(&mut self.tx);
+                }
                 Taken::Closed => break,
             }
         }
+        self.pin.give_up(&mut self.tx);
         self.checkpointer.stop();
         if let Err(error) = self.tx.execute("PRAGMA wal_checkpoint(TRUNCATE)") {
             log::warn!("database: the log was not folded in at the end: {:?}", error.source);
