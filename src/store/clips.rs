@@ -20,7 +20,7 @@ use super::failure::OrFail;
 use super::json::{from_text, to_text};
 use super::new_words::Words;
 use super::schema::clips;
-use super::statement::{prepared, statement};
+use super::statement::{built_once, prepared, statement};
 use super::tx::Tx;
 
 /// Hands out ids before their rows exist.
@@ -248,8 +248,8 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn clip(&mut self, id: i64) -> Result<Option<Clip>> {
-        let row: Option<ClipRow> =
-            clips::table.find(id).select(ClipRow::as_select()).first(&mut self.conn).optional().or_fail()?;
+        let by_id = built_once!(clips::table.find(0).select(ClipRow::as_select()));
+        let row: Option<ClipRow> = by_id.bind(id).get_result(&mut self.conn).optional().or_fail()?;
         row.map(ClipRow::into_clip).transpose()
     }
 

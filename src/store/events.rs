@@ -20,7 +20,7 @@ use super::json::{from_text, to_text};
 use super::plugin_db::{JournalPage, JournalRow};
 use super::retention;
 use super::schema::events;
-use super::statement::prepared;
+use super::statement::{built_once, prepared};
 use super::tx::Tx;
 
 #[derive(Queryable, Selectable)]
@@ -221,7 +221,8 @@ impl Reader {
 
     fn rows_at(&mut self, seqs: &[i64]) -> Result<Vec<(i64, Row)>> {
         if let [seq] = seqs {
-            let row = events::table.find(seq).select(Row::as_select()).first(&mut self.conn).optional();
+            let by_seq = built_once!(events::table.find(0).select(Row::as_select()));
+            let row = by_seq.bind(*seq).get_result(&mut self.conn).optional();
             return Ok(row.or_fail()?.map(|row| (*seq, row)).into_iter().collect());
         }
         // Not a list of `?`: one of any length cannot be prepared once.

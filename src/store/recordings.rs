@@ -17,7 +17,7 @@ use super::counters;
 use super::failure::OrFail;
 use super::json::{from_text, named, to_text};
 use super::schema::recordings;
-use super::statement::prepared;
+use super::statement::{built_once, prepared};
 use super::tx::Tx;
 
 /// Which recordings a list shows; everything that is set must hold.
@@ -171,12 +171,8 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn recording(&mut self, id: &str) -> Result<Option<Recording>> {
-        let found: Option<(Row, i64)> = recordings::table
-            .find(id)
-            .select((Row::as_select(), recordings::version))
-            .first(&mut self.conn)
-            .optional()
-            .or_fail()?;
+        let by_id = built_once!(recordings::table.find("").select((Row::as_select(), recordings::version)));
+        let found: Option<(Row, i64)> = by_id.bind(id).get_result(&mut self.conn).optional().or_fail()?;
         found.map(|(row, version)| row.into_recording(version, self.tracks_of(id)?)).transpose()
     }
 

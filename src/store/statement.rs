@@ -4,7 +4,9 @@
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 
+use diesel::debug_query;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Double, Nullable, Text};
@@ -86,6 +88,35 @@ macro_rules! prepared {
 }
 
 pub(super) use prepared;
+
+/// What the query builder says, put together once: for what is read with most requests. The builder's own values do not
+/// matter; those of the `?`s follow with [`Statement::bind`].
+macro_rules! built_once {
+    ($query:expr) => {{
+        enum Here {}
+        impl $crate::store::statement::Key for Here {
+            const IS_ENOUGH: bool = true;
+        }
+        static SQL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+        $crate::store::statement::built::<_, Here>(&SQL, || $query)
+    }};
+}
+pub(super) use built_once;
+
+/// For [`built_once`].
+pub(super) fn built<Q, K>(
+    sql: &'static OnceLock<String>,
+    query: impl FnOnce() -> Q,
+) -> Statement<'static, Q::SqlType, K>
+where
+    Q: Query + QueryFragment<Sqlite>,
+{
+    let sql = sql.get_or_init(|| {
+        let told = debug_query::<Sqlite, _>(&query()).to_string();
+        told.split(" -- binds").next().unwrap_or_default().to_owned()
+    });
+    Statement::new(sql.as_str())
+}
 
 impl<'a, ST, K> Statement<'a, ST, K> {
     pub(super) fn new(sql: impl Into<Cow<'static, str>>) -> Self {

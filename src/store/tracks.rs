@@ -12,6 +12,7 @@ use super::connection::Reader;
 use super::failure::OrFail;
 use super::json::named;
 use super::schema::tracks;
+use super::statement::built_once;
 use super::tx::Tx;
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
@@ -132,11 +133,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn tracks_of(&mut self, recording_id: &str) -> Result<BTreeMap<String, Track>> {
-        let rows: Vec<Row> = tracks::table
-            .filter(tracks::recording_id.eq(recording_id))
-            .select(Row::as_select())
-            .load(&mut self.conn)
-            .or_fail()?;
+        let of_recording =
+            built_once!(tracks::table.filter(tracks::recording_id.eq("")).select(Row::as_select()));
+        let rows: Vec<Row> = of_recording.bind(recording_id).load(&mut self.conn).or_fail()?;
         rows.into_iter().map(|row| Ok((row.name.clone(), row.into_track()?))).collect()
     }
 
