@@ -86,11 +86,13 @@ impl Tx {
         self.count(format!("{EVENTS}{}", event.kind), 1);
         self.count(EVENTS_COUNT, 1);
         self.count(EVENTS_BYTES, retention::bytes_of(event, &data));
+        let given = self.last.event.map(|it| it + 1);
         // Not RETURNING: that builds a table of its own for every row.
         prepared!(
-            "INSERT INTO events (id, kind, source, subject, time, data, correlation_id, causation_id, priority, depth, \
-             expires_at, plugins, traceparent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT INTO events (seq, id, kind, source, subject, time, data, correlation_id, causation_id, priority, \
+             depth, expires_at, plugins, traceparent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
+        .bind(given)
         .bind(&*event.id)
         .bind(&*event.kind)
         .bind(&*event.source)
@@ -106,7 +108,9 @@ impl Tx {
         .bind(event.traceparent.as_deref())
         .execute(&mut self.conn)
         .or_fail()?;
-        Ok(Stored { seq: self.last_row()?, bytes: data.len() })
+        let seq = self.number_of_row(given)?;
+        self.last.event = Some(seq);
+        Ok(Stored { seq, bytes: data.len() })
     }
 }
 

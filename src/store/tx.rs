@@ -40,6 +40,15 @@ pub struct Tx {
     /// No job and no part of one has a savepoint; what fails spoils the whole.
     together: bool,
     spoiled: bool,
+    pub(super) last: Last,
+}
+
+/// The numbers that rows of this transaction were given last: the next has one more. None is known where a row may have
+/// been taken back.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Last {
+    pub(super) event: Option<i64>,
+    pub(super) delivery: Option<i64>,
 }
 
 struct Afterwards(Box<dyn FnOnce() + Send>);
@@ -79,6 +88,7 @@ impl Tx {
             changed_clips: false,
             together: false,
             spoiled: false,
+            last: Last::default(),
         }
     }
 
@@ -142,6 +152,7 @@ impl Tx {
 
     fn open(&mut self, together: bool) -> Result<()> {
         (self.together, self.spoiled) = (together, false);
+        self.last = Last::default();
         self.asked = None;
         self.words.clear();
         self.job = Differences::default();
@@ -170,6 +181,7 @@ impl Tx {
         } else {
             self.job = Differences::default();
             self.afterwards.truncate(kept);
+            self.last = Last::default();
             self.run("ROLLBACK TO job")?;
             self.run("RELEASE job")
         }
@@ -194,6 +206,7 @@ impl Tx {
         } else {
             self.job = differences;
             self.afterwards.truncate(kept);
+            self.last = Last::default();
             self.run("ROLLBACK TO part")?;
             self.run("RELEASE part")?;
         }
@@ -242,8 +255,11 @@ impl Tx {
         }
     }
 
-    /// The number of the row that was inserted last.
-    pub(super) fn last_row(&mut self) -> Result<i64> {
+    /// The number of the row that was inserted last: the one it was `given`, or else what the database chose.
+    pub(super) fn number_of_row(&mut self, given: Option<i64>) -> Result<i64> {
+        if let Some(given) = given {
+            return Ok(given);
+        }
         let row = prepared!(BigInt => "SELECT last_insert_rowid()");
         row.get_result(&mut self.reader.conn).or_fail()
     }

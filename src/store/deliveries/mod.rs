@@ -117,12 +117,12 @@ impl Tx {
             State::Ready => State::Claimed(epoch),
             waits => waits,
         };
-        self.insert_delivery((stored.seq, event, subscriber), None, None, event.time, state)?;
+        let id = self.insert_delivery((stored.seq, event, subscriber), None, None, event.time, state)?;
         if state == State::Waiting {
             return Ok(None);
         }
         Ok(Some(Claimed {
-            id: self.last_row()?,
+            id,
             subscriber: Arc::clone(subscriber),
             event_seq: stored.seq,
             event: event.clone(),
@@ -150,7 +150,7 @@ impl Tx {
         match self.event_seq(&event.id)? == Some(seq) {
             true => {
                 let state = self.state_of_new(event, subscriber, true)?;
-                self.insert_delivery((seq, event, subscriber), None, Some(replay_id), now, state)
+                self.insert_delivery((seq, event, subscriber), None, Some(replay_id), now, state).map(drop)
             }
             false => Ok(()),
         }
@@ -176,10 +176,11 @@ impl Tx {
         replay_id: Option<i64>,
         now: Timestamp,
         state: State,
-    ) -> Result<()> {
+    ) -> Result<i64> {
+        let given = self.last.delivery.map(|it| it + 1);
         let insert = prepared!(
-            "INSERT INTO deliveries (event_seq, subscriber, hook, subject, rank, replay, replay_id, next_at, \
-             created_at, state, epoch, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT INTO deliveries (id, event_seq, subscriber, hook, subject, rank, replay, replay_id, next_at, \
+             created_at, state, epoch, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         );
         let (state, epoch) = match state {
             State::Waiting => ("waiting", None),
@@ -187,6 +188,7 @@ impl Tx {
             State::Claimed(epoch) => ("claimed", Some(epoch)),
         };
         insert
+            .bind(given)
             .bind(seq)
             .bind(subscriber)
             .bind(hook)
@@ -201,7 +203,9 @@ impl Tx {
             .bind(i64::from(epoch.is_some()))
             .execute(&mut self.conn)
             .or_fail()?;
-        Ok(())
+        let id = self.number_of_row(given)?;
+        self.last.delivery = Some(id);
+        Ok(id)
     }
 }
 

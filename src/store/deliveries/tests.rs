@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::testing::{event, store};
 use super::super::{Reader, Store, Tx};
 use super::{Claimed, DeliveryCounts, Most, Ran, Room};
+use crate::error::{Code, Error, Result};
 use crate::model::time::Timestamp;
 
 fn publish(store: &Store, id: &str, subject: Option<&str>, plugins: &[&str]) {
@@ -202,4 +203,33 @@ fn what_was_noted_by_another_clock_comes_within_the_longest_delay() {
         .unwrap();
     assert!(claim(&store, "one", year).is_empty());
     assert_eq!(ids(&claim(&store, "one", year + 720_000_000)), ["a"]);
+}
+
+#[test]
+fn rows_of_one_transaction_are_numbered_one_after_another_also_behind_one_that_was_taken_back() {
+    let (_folder, store) = store();
+    let subscriber: Arc<str> = "test/one".into();
+    let put = move |tx: &mut Tx, id: &str| -> Result<(i64, i64)> {
+        let event = event(id, Some(id));
+        let stored = tx.insert_event(&event)?;
+        let claimed = tx.insert_claimed(1, stored, &event, &subscriber)?.unwrap();
+        assert_eq!(claimed.event_seq, stored.seq);
+        Ok((stored.seq, claimed.id))
+    };
+    let numbers = store
+        .write_blocking(move |tx| {
+            let mut numbers = vec![put(tx, "a")?, put(tx, "b")?];
+            let lost = tx.part(|tx| {
+                put(tx, "lost")?;
+                Err::<(), _>(Error::new(Code::Conflict, "no"))
+            })?;
+            assert!(lost.is_err());
+            assert!(tx.insert_event(&event("a", None)).is_err(), "the id is taken");
+            numbers.push(put(tx, "c")?);
+            Ok(numbers)
+        })
+        .unwrap();
+    assert_eq!(numbers, [(1, 1), (2, 2), (3, 3)]);
+    let seen = |id: &str| store.read(|reader| reader.event_seq(id)).unwrap();
+    assert_eq!(["a", "b", "c", "lost"].map(seen), [Some(1), Some(2), Some(3), None]);
 }
