@@ -90,13 +90,17 @@ pub struct TraceWorld {
     /// Whether its time slice ended in the middle of what it did: which of its parts went on then is not recorded.
     #[serde(default)]
     pub sliced: bool,
-    /// Whether parts of it ran side by side, whatever they asked for.
-    #[serde(default)]
+    /// Whether parts of it ran side by side, whatever they asked for. A trace of before this was noted may have had some.
+    #[serde(default = "perhaps")]
     pub in_parts: bool,
     /// Whether it was asked as a question, with the smaller budget.
     pub is_question: bool,
     /// Whether the host itself made the payload, so that its files may be heard.
     pub hears: bool,
+}
+
+fn perhaps() -> bool {
+    true
 }
 
 /// One thing that a call asked of the host.
@@ -257,6 +261,13 @@ pub fn number_of(id: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trace_that_does_not_say_whether_it_had_parts_may_have_had_some() {
+        let mut world = serde_json::to_value(TraceWorld::default()).unwrap();
+        assert!(world.as_object_mut().unwrap().remove("in_parts").is_some());
+        assert!(serde_json::from_value::<TraceWorld>(world).unwrap().in_parts);
+    }
 
     #[test]
     fn an_id_leads_back_to_its_number() {

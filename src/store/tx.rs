@@ -248,10 +248,11 @@ impl Tx {
         read.map(drop).inspect_err(|_| self.end_reading())
     }
 
-    /// Ends what [`Tx::begin_reading`] began.
+    /// Ends what [`Tx::begin_reading`] began: nothing could be written in it.
     pub(super) fn end_reading(&mut self) {
         if let Err(error) = self.run("COMMIT") {
-            log::debug!("database: nothing to end: {:?}", error.source);
+            log::debug!("database: what was read did not end: {:?}", error.source);
+            self.roll_back();
         }
     }
 
