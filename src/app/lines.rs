@@ -57,6 +57,11 @@ impl Lines {
         self.shared.write(line);
     }
 
+    /// Writes what was gathered.
+    pub(super) fn flush(&self) {
+        self.shared.write("");
+    }
+
     /// Writes a line, or keeps it for a moment when it is one of many.
     pub(super) fn gather(&self, line: &str) {
         let mut gathered = self.shared.gathered.lock();
@@ -103,11 +108,12 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
+    /// What was written, and how often something was.
     #[derive(Clone, Default)]
-    struct Seen(Arc<Mutex<(String, usize)>>);
+    pub(in crate::app) struct Seen(pub(in crate::app) Arc<Mutex<(String, usize)>>);
 
     impl Write for Seen {
         fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
@@ -166,7 +172,7 @@ mod tests {
                 });
             }
         });
-        lines.write("");
+        lines.flush();
         let text = seen.0.lock().0.clone();
         assert_eq!(text.lines().count(), 8_000);
         for thread in 0..4 {

@@ -11,7 +11,6 @@ use serde_json::Map;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{LogFormat, Settings};
-use crate::http::ACCESS;
 use crate::model::time::{TimeText, Timestamp};
 use crate::services::plugin_logs::PluginLogs;
 
@@ -34,19 +33,12 @@ pub fn init(settings: &Settings, plugins: PluginLogs) {
         .parse_filters(&settings.log)
         .build();
     let most = filter.filter();
+    let format = Box::new(move |record: &Record<'_>| match format {
+        LogFormat::Text => text_line(now().as_str(), record, colours),
+        LogFormat::Json => json_line(now().as_str(), record),
+    });
     let lines = Lines::to(Box::new(std::io::stderr()));
-    let write = move |record: &Record<'_>| {
-        let line = match format {
-            LogFormat::Text => text_line(now().as_str(), record, colours),
-            LogFormat::Json => json_line(now().as_str(), record),
-        };
-        // What is not said of every request may be the last that is said: the server may be about to die of it.
-        match record.target() == ACCESS {
-            true => lines.gather(&line),
-            false => lines.write(&line),
-        }
-    };
-    match log::set_boxed_logger(Box::new(Tee { filter, write: Box::new(write), plugins })) {
+    match log::set_boxed_logger(Box::new(Tee { filter, format, lines, plugins })) {
         Ok(()) => {
             log::set_max_level(most);
             std::panic::set_hook(Box::new(log_panic));

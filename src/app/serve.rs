@@ -252,6 +252,8 @@ impl Parts {
         within(deadline, "the database", async move { drop(close.await) }).await;
         self.services.plugin_logs.tell_dropped();
         log::info!("stopped");
+        // Lines of requests may be all that is said.
+        log::logger().flush();
     }
 
     #[expect(clippy::print_stdout, reason = "the banner is what a person reads after the start")]

@@ -49,6 +49,7 @@ pub fn listen() -> io::Result<Stop> {
             _ = ask.send(true);
             let name = signals.next().await;
             log::warn!("{name} again: exiting at once");
+            log::logger().flush();
             std::process::exit(EXIT_AT_ONCE);
         })
     })?;

@@ -4,9 +4,11 @@ use log::kv::Key;
 use log::{Level, Log, Metadata, Record};
 use serde_json::{Map, Value};
 
+use crate::http::ACCESS;
 use crate::model::log_line::LogSource;
 use crate::services::plugin_logs::{PluginLog, PluginLogs, Said, TARGET};
 
+use super::lines::Lines;
 use super::logging::fields;
 
 /// The most of a text that is kept.
@@ -16,7 +18,8 @@ const TEXT_CHARS: usize = 8192;
 pub(super) struct Tee {
     /// What is said at all.
     pub(super) filter: env_logger::Logger,
-    pub(super) write: Box<dyn Fn(&Record<'_>) + Send + Sync>,
+    pub(super) format: Box<dyn Fn(&Record<'_>) -> String + Send + Sync>,
+    pub(super) lines: Lines,
     pub(super) plugins: PluginLogs,
 }
 
@@ -40,11 +43,17 @@ impl Log for Tee {
             }
             plugin.say(LogSource::Server, record.level().into(), said(record));
         }
-        (self.write)(record);
+        let line = (self.format)(record);
+        // What is not said of every request may be the last that is said: the server may be about to die of it.
+        match record.target() == ACCESS {
+            true => self.lines.gather(&line),
+            false => self.lines.write(&line),
+        }
     }
 
-    /// Nothing is held back for longer than it takes to gather some lines.
-    fn flush(&self) {}
+    fn flush(&self) {
+        self.lines.flush();
+    }
 }
 
 impl Tee {
@@ -91,13 +100,35 @@ mod tests {
     use log::kv::Value as Kv;
 
     use super::*;
+    use crate::app::lines::tests::Seen;
     use crate::clock::SystemClock;
     use crate::config::Settings;
     use crate::services::plugin_logs::WantedLines;
 
     fn tee(level: log::LevelFilter, plugins: &PluginLogs) -> Tee {
         let filter = env_logger::Builder::new().filter_level(level).build();
-        Tee { filter, write: Box::new(|_| ()), plugins: plugins.clone() }
+        let lines = Lines::to(Box::new(std::io::sink()));
+        Tee { filter, format: Box::new(|_| String::new()), lines, plugins: plugins.clone() }
+    }
+
+    #[test]
+    fn lines_of_requests_are_out_when_the_log_is_flushed_and_before_any_other_line() {
+        let plugins = PluginLogs::new(Settings::default().logs, Arc::new(SystemClock));
+        let seen = Seen::default();
+        let lines = Lines::to(Box::new(seen.clone()));
+        let format = Box::new(|record: &Record<'_>| format!("{}\n", record.args()));
+        let tee = Tee { format, lines, ..tee(log::LevelFilter::Info, &plugins) };
+        let say = |target: &str, text: &str| {
+            let mut record = Record::builder();
+            record.level(Level::Info).target(target);
+            tee.log(&record.args(format_args!("{text}")).build());
+        };
+        ["1", "2", "3"].into_iter().for_each(|it| say(ACCESS, it));
+        say("panotti::app", "other");
+        assert_eq!(seen.0.lock().0, "1\n2\n3\nother\n");
+        say(ACCESS, "4");
+        tee.flush();
+        assert_eq!(seen.0.lock().0, "1\n2\n3\nother\n4\n");
     }
 
     #[test]
