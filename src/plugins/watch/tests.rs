@@ -68,7 +68,8 @@ impl Rig {
         let options = WatchOptions {
             roots: vec![self.folder.path().join("plugins")],
             mode: self.mode,
-            quiet: Duration::from_millis(50),
+            // A write is two changes: a busy machine must not stop for so long between them.
+            quiet: Duration::from_millis(300),
             poll: Duration::from_millis(50),
         };
         let watcher = Watcher::start(options, self.notes.clone()).unwrap().unwrap();
@@ -259,7 +260,8 @@ fn an_edit_from_before_the_first_look_is_told() {
         WatchOptions {
             roots: vec![rig.path("")],
             mode: WatchMode::Auto,
-            quiet: Duration::from_millis(50),
+            // A write is two changes: a busy machine must not stop for so long between them.
+            quiet: Duration::from_millis(300),
             poll: Duration::from_millis(50),
         },
         rig.notes.clone(),
