@@ -1,6 +1,7 @@
 //! Puts the pieces together: start and stop order, signals, what is said at the start.
 
 pub mod banner;
+mod delivery_thread;
 mod denials;
 mod lines;
 pub mod lock;

@@ -27,6 +27,7 @@ use crate::services::{Services, assets, audit, backups, keyring, tokens, tracks,
 use crate::store::{Store, StoreOptions};
 
 use super::banner::{Banner, PluginLine, banner, base_url};
+use super::delivery_thread::DeliveryThread;
 use super::denials;
 use super::lock;
 use super::server_file::ServerFile;
@@ -87,6 +88,7 @@ struct Parts {
     host: LuaHost,
     manager: Manager,
     deliverer: Deliverer,
+    deliveries: DeliveryThread,
 }
 
 impl Parts {
@@ -136,7 +138,13 @@ impl Parts {
             clock,
             per_plugin: settings.limits.max_concurrent_tasks,
         });
-        Ok(Parts { host, manager, deliverer: deliverer.await?, services })
+        Ok(Parts {
+            host,
+            manager,
+            deliverer: deliverer.await?,
+            deliveries: DeliveryThread::start()?,
+            services,
+        })
     }
 
     /// Opens the door and keeps it open until a stop is asked for; answers when the stop must be over.
@@ -218,7 +226,7 @@ impl Parts {
 
     fn deliver(&self) -> JoinHandle<()> {
         let deliverer = self.deliverer.clone();
-        tokio::spawn(async move { deliverer.run().await })
+        self.deliveries.spawn(async move { deliverer.run().await })
     }
 
     fn keep(&self, settings: &Settings) -> JoinHandle<()> {

@@ -174,7 +174,8 @@ fn recordings_are_listed_by_start_with_their_tracks_and_what_was_sent() {
             tx.insert_recording(&recording("50%_off", 20), None)?;
             let mut ended = recording("one", 10);
             ended.status = RecordingStatus::Completed;
-            assert_eq!(tx.end_recording(&ended, &sent)?, 2);
+            assert_eq!(tx.end_recording(&ended, &sent)?, Some(2));
+            assert_eq!(tx.end_recording(&ended, &sent)?, None, "version 1 is not there any more");
             tx.touch_recording("one", Timestamp(30))
         })
         .unwrap();

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
 use parking_lot::Mutex;
 
 use crate::error::{Code, Error, Result};
@@ -20,7 +19,7 @@ use super::failure::OrFail;
 use super::json::{from_text, to_text};
 use super::new_words::Words;
 use super::schema::clips;
-use super::statement::{built_once, prepared, statement};
+use super::statement::{built_once, prepared};
 use super::tx::Tx;
 
 /// Hands out ids before their rows exist.
@@ -29,17 +28,14 @@ pub(super) struct ClipIds(Mutex<(i64, Timestamp)>);
 impl ClipIds {
     /// Goes on after the last id that ever had a row, also when that row is deleted.
     pub(super) fn after_last(reader: &mut Reader) -> Result<Self> {
-        let last: Option<i64> = statement::<BigInt>("SELECT seq FROM sqlite_sequence WHERE name = 'clips'")
-            .get_result(&mut reader.conn)
-            .optional()
-            .or_fail()?;
-        let newest: Option<i64> = clips::table
+        let newest: Option<(i64, i64)> = clips::table
             .order(clips::id.desc())
-            .select(clips::created_at)
+            .select((clips::id, clips::created_at))
             .first(&mut reader.conn)
             .optional()
             .or_fail()?;
-        Ok(ClipIds(Mutex::new((last.unwrap_or_default(), Timestamp(newest.unwrap_or_default())))))
+        let (id, created_at) = newest.unwrap_or_default();
+        Ok(ClipIds(Mutex::new((id.max(reader.counter(counters::CLIPS_LAST)?), Timestamp(created_at)))))
     }
 }
 
@@ -275,6 +271,9 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use diesel_migrations::MigrationHarness;
+
+    use super::super::migrate::MIGRATIONS;
     use super::super::testing::{clip, options, recording, store};
     use super::*;
 
@@ -300,6 +299,13 @@ mod tests {
         store.write_blocking(|tx| (1..=3).try_for_each(|id| tx.insert_clip(&clip(id, "x")))).unwrap();
         assert!(store.write_blocking(|tx| tx.delete_clip(3)).unwrap());
         drop(store);
+        let store = Store::open(&options(&folder)).unwrap();
+        assert_eq!(store.reserve_clip_id(), 4);
+        drop(store);
+        // As a server of before numbered rows: with AUTOINCREMENT.
+        let mut before = Reader::open_writer(&options(&folder).path).unwrap();
+        before.conn.revert_last_migration(MIGRATIONS).unwrap();
+        drop(before);
         let store = Store::open(&options(&folder)).unwrap();
         assert_eq!(store.reserve_clip_id(), 4);
     }

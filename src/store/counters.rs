@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 use crate::error::Result;
 
@@ -26,6 +27,10 @@ pub(super) const TAG: &str = "clips.tag:";
 pub(super) const STATUS: &str = "clips.status:";
 pub(super) const RECORDINGS: &str = "recordings";
 pub(super) const DELIVERED: &str = "deliveries.delivered";
+/// No count: the last number that a delivery was given and that is not among the rows any more; a trigger keeps it.
+pub(super) const DELIVERIES_LAST: &str = "deliveries.last";
+/// The same of clips.
+pub(super) const CLIPS_LAST: &str = "clips.last";
 pub(super) const EVENTS_COUNT: &str = "events.count";
 pub(super) const EVENTS_BYTES: &str = "events.bytes";
 /// No count: the last place of the journal that was removed.
@@ -80,8 +85,8 @@ impl Differences {
 
 impl Reader {
     pub(super) fn counter(&mut self, name: &str) -> Result<i64> {
-        let value: Option<i64> =
-            counters::table.find(name).select(counters::value).first(&mut self.conn).optional().or_fail()?;
+        let of_name = prepared!(BigInt => "SELECT value FROM counters WHERE name = ?");
+        let value: Option<i64> = of_name.bind(name).get_result(&mut self.conn).optional().or_fail()?;
         Ok(value.unwrap_or_default())
     }
 

@@ -14,7 +14,7 @@ use crate::model::event::{Event, Priority};
 use crate::model::time::Timestamp;
 
 use super::connection::Reader;
-use super::counters::{EVENTS, EVENTS_BYTES, EVENTS_COUNT};
+use super::counters::{EVENTS, EVENTS_BYTES, EVENTS_COUNT, EVENTS_REMOVED_THROUGH};
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
 use super::plugin_db::{JournalPage, JournalRow};
@@ -86,13 +86,13 @@ impl Tx {
         self.count(format!("{EVENTS}{}", event.kind), 1);
         self.count(EVENTS_COUNT, 1);
         self.count(EVENTS_BYTES, retention::bytes_of(event, &data));
-        let given = self.last.event.map(|it| it + 1);
+        let seq = self.next_event_seq()?;
         // Not RETURNING: that builds a table of its own for every row.
         prepared!(
             "INSERT INTO events (seq, id, kind, source, subject, time, data, correlation_id, causation_id, priority, \
              depth, expires_at, plugins, traceparent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
-        .bind(given)
+        .bind(seq)
         .bind(&*event.id)
         .bind(&*event.kind)
         .bind(&*event.source)
@@ -108,9 +108,17 @@ impl Tx {
         .bind(event.traceparent.as_deref())
         .execute(&mut self.conn)
         .or_fail()?;
-        let seq = self.number_of_row(given)?;
         self.last.event = Some(seq);
         Ok(Stored { seq, bytes: data.len() })
+    }
+
+    /// No place is given twice, also not that of an event that was removed.
+    fn next_event_seq(&mut self) -> Result<i64> {
+        let last = match self.last.event {
+            Some(last) => last,
+            None => self.newest_event_seq()?.max(self.counter_now(EVENTS_REMOVED_THROUGH)?),
+        };
+        Ok(last + 1)
     }
 }
 
@@ -186,12 +194,13 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn last_event_seq(&mut self) -> Result<i64> {
-        let last: Option<i64> =
-            events::table.select(diesel::dsl::max(events::seq)).first(&mut self.conn).or_fail()?;
-        match last {
-            Some(last) => Ok(last),
-            None => Ok(self.journal_size()?.removed_through),
-        }
+        Ok(self.newest_event_seq()?.max(self.counter(EVENTS_REMOVED_THROUGH)?))
+    }
+
+    /// The place of the newest event that is kept, 0 when there is none.
+    fn newest_event_seq(&mut self) -> Result<i64> {
+        let newest = prepared!(BigInt => "SELECT coalesce(max(seq), 0) FROM events");
+        newest.get_result(&mut self.conn).or_fail()
     }
 
     /// At most `limit` events after `seq`, oldest first, with their data as text; and how far the journal reaches.

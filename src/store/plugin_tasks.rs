@@ -1,6 +1,7 @@
 //! What plugins did for recordings.
 
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -81,17 +82,13 @@ impl Tx {
         .bind(task.finished_at.map(|it| it.0))
         .execute(&mut self.conn)
         .or_fail()?;
-        let own = tasks::table.filter(tasks::recording_id.eq(&task.recording_id));
-        let oldest: Option<i64> = own
-            .order(tasks::id.desc())
-            .offset(KEPT)
-            .limit(1)
-            .select(tasks::id)
-            .first(&mut self.conn)
-            .optional()
-            .or_fail()?;
-        match oldest {
+        let oldest = prepared!(BigInt =>
+            "SELECT id FROM plugin_tasks WHERE recording_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
+        );
+        let oldest = oldest.bind(&*task.recording_id).bind(KEPT).get_result::<i64>(&mut self.conn);
+        match oldest.optional().or_fail()? {
             Some(id) => {
+                let own = tasks::table.filter(tasks::recording_id.eq(&task.recording_id));
                 diesel::delete(own.filter(tasks::id.le(id))).execute(&mut self.conn).or_fail().map(drop)
             }
             None => Ok(()),

@@ -106,22 +106,27 @@ impl Tx {
     /// # Errors
     /// `RecordingNotFound`.
     pub fn update_recording(&mut self, recording: &Recording) -> Result<i64> {
-        self.update(recording, None)
+        self.update(recording, None)?.ok_or_else(|| not_found(&recording.id))
     }
 
-    /// As [`Tx::update_recording`], and keeps what the client sent for the end.
+    /// As [`Tx::update_recording`], and keeps what the client sent for the end. The fields may have been read before the
+    /// transaction: no version is answered when there is no such row of their version any more.
     ///
     /// # Errors
-    /// `RecordingNotFound`.
-    pub fn end_recording(&mut self, recording: &Recording, sent_end: &Map<String, Value>) -> Result<i64> {
+    /// The database's.
+    pub fn end_recording(
+        &mut self,
+        recording: &Recording,
+        sent_end: &Map<String, Value>,
+    ) -> Result<Option<i64>> {
         self.update(recording, Some(to_text(sent_end)?))
     }
 
-    fn update(&mut self, recording: &Recording, sent_end: Option<String>) -> Result<i64> {
+    fn update(&mut self, recording: &Recording, sent_end: Option<String>) -> Result<Option<i64>> {
         let version = recording.version + 1;
         let updated = prepared!(
             "UPDATE recordings SET title = ?, status = ?, ended_at = ?, duration = ?, metadata = ?, \
-             updated_at = ?, version = ?, sent_end = coalesce(?, sent_end) WHERE id = ?"
+             updated_at = ?, version = ?, sent_end = coalesce(?, sent_end) WHERE id = ? AND version = ?"
         )
         .bind(recording.title.as_deref())
         .bind(recording.status.as_str())
@@ -132,12 +137,10 @@ impl Tx {
         .bind(version)
         .bind(sent_end)
         .bind(&*recording.id)
+        .bind(recording.version)
         .execute(&mut self.conn)
         .or_fail()?;
-        match updated {
-            0 => Err(not_found(&recording.id)),
-            _ => Ok(version),
-        }
+        Ok((updated == 1).then_some(version))
     }
 
     /// Notes that something of the recording beside its row has changed: a new version, at `now`.

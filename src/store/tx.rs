@@ -43,8 +43,8 @@ pub struct Tx {
     pub(super) last: Last,
 }
 
-/// The numbers that rows of this transaction were given last: the next has one more. None is known where a row may have
-/// been taken back.
+/// The numbers that rows of this transaction were given last: the next has one more. None is known at its beginning, and
+/// where a row may have been taken back.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Last {
     pub(super) event: Option<i64>,
@@ -254,15 +254,6 @@ impl Tx {
             log::debug!("database: what was read did not end: {:?}", error.source);
             self.roll_back();
         }
-    }
-
-    /// The number of the row that was inserted last: the one it was `given`, or else what the database chose.
-    pub(super) fn number_of_row(&mut self, given: Option<i64>) -> Result<i64> {
-        if let Some(given) = given {
-            return Ok(given);
-        }
-        let row = prepared!(BigInt => "SELECT last_insert_rowid()");
-        row.get_result(&mut self.reader.conn).or_fail()
     }
 
     /// Runs a statement of every transaction: prepared once.

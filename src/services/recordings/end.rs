@@ -15,6 +15,7 @@ use crate::services::fields::{self, Checked};
 use crate::services::idempotency::{self, Idempotency};
 use crate::services::tracks::{Closing, close_live, named_by_client, stored_news};
 use crate::services::{Services, news};
+use crate::store::Tx;
 
 use super::rules::{END, OLDER_END, older_body};
 use super::{Dialect, Told, as_told, check_metadata_size, contradicts, not_found, subject};
@@ -52,8 +53,8 @@ pub async fn end(
     let named = named_by_client(services, named_paths(&sent), dialect).await?;
     check_end(services, &recording, &sent, &named)?;
     let closing = close_live(services, &recording).await?;
-    let ending = Ending { sent, named, closing, lost: is_lost.then(|| recording.clone()) };
-    store(services, caller, recording.id, ending, once).await
+    let ending = Ending { sent, named, closing, recording, is_lost };
+    store(services, caller, ending, once).await
 }
 
 /// What ends a recording.
@@ -61,8 +62,10 @@ struct Ending {
     sent: Checked,
     named: BTreeMap<String, Track>,
     closing: Closing,
-    /// The recording, when its start was lost.
-    lost: Option<Recording>,
+    /// The recording, as it was read before.
+    recording: Recording,
+    /// Its start was lost: there is no row yet.
+    is_lost: bool,
 }
 
 /// The paths of the body by track.
@@ -125,7 +128,6 @@ fn complete(services: &Services, recording: &mut Recording, ending: &Ending) {
 async fn store(
     services: &Services,
     caller: &Caller,
-    id: String,
     ending: Ending,
     once: Option<&Idempotency>,
 ) -> Result<Told> {
@@ -133,21 +135,16 @@ async fn store(
     let ending = Arc::new(ending);
     let held = Arc::clone(&ending);
     let told = services.store.write_again(move |tx| {
-        if let Some(lost) = &ending.lost {
-            tx.insert_recording(lost, None)?;
-        }
-        // Title, metadata and other tracks may have changed since it was read.
-        let mut recording = tx.recording(&id)?.ok_or_else(|| not_found(&id))?;
-        complete(&own, &mut recording, &ending);
-        recording.version = tx.end_recording(&recording, &ending.sent.to_map())?;
+        let recording = store_row(&own, tx, &ending)?;
+        let id = &recording.id;
         for (name, track) in &recording.tracks {
-            tx.put_track(&id, name, track)?;
+            tx.put_track(id, name, track)?;
         }
         for (name, track) in ending.closing.tracks() {
-            own.journal.publish(tx, stored_news(&id, name, track), &caller)?;
+            own.journal.publish(tx, stored_news(id, name, track), &caller)?;
         }
         let data = as_told(&recording)?;
-        let event = own.journal.publish(tx, news("recording.ended", subject(&id), data), &caller)?;
+        let event = own.journal.publish(tx, news("recording.ended", subject(id), data), &caller)?;
         let told = Told { recording, duplicate: false, event_id: Some(event.id) };
         idempotency::remember(tx, once.as_ref(), 200, &told, own.now())?;
         Ok(told)
@@ -156,6 +153,27 @@ async fn store(
     let told = told.await;
     drop(held);
     told
+}
+
+/// The row, completed. Title, metadata and tracks may have changed since the recording was read.
+fn store_row(services: &Services, tx: &mut Tx, ending: &Ending) -> Result<Recording> {
+    let sent = ending.sent.to_map();
+    let mut recording = ending.recording.clone();
+    let id = &ending.recording.id;
+    match ending.is_lost {
+        true => tx.insert_recording(&recording, None)?,
+        // An append to a track makes no new version.
+        false => recording.tracks = tx.tracks_of(id)?,
+    }
+    complete(services, &mut recording, ending);
+    if let Some(version) = tx.end_recording(&recording, &sent)? {
+        recording.version = version;
+        return Ok(recording);
+    }
+    let mut recording = tx.recording(id)?.ok_or_else(|| not_found(id))?;
+    complete(services, &mut recording, ending);
+    recording.version = tx.end_recording(&recording, &sent)?.ok_or_else(|| not_found(id))?;
+    Ok(recording)
 }
 
 fn again(services: &Services, recording: Recording, sent: &Checked) -> Result<Told> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::hooks::{Asked, Given, Hook};
 use crate::model::call::Caller;
 use crate::model::id::new_recording_id;
@@ -38,23 +38,25 @@ pub async fn start(
     let body = if dialect == Dialect::Older { older_body(body) } else { body };
     let how = dialect.reading(services, true);
     let sent = fields::check(dialect.rules(START, OLDER_START), body, how)?;
-    for _ in 0..TRIES {
-        let id = match sent.text("id") {
-            Some(id) => id,
+    let given = sent.text("id");
+    let mut tries = 0..TRIES;
+    loop {
+        let id = match &given {
+            Some(id) => id.clone(),
             None => new_recording_id(services.now(), services.random()?),
         };
         let _alone = services.alone(caller, &subject(&id)).await?;
-        if let Some(known) = known(services, &id)? {
-            match sent.has("id") {
-                true => return again(known, &sent, dialect),
-                false => continue,
-            }
+        // That one of its own is taken already is not looked for: the row says so when it is stored.
+        if let Some(known) = given.as_ref().map(|id| known(services, id)).transpose()?.flatten() {
+            return again(known, &sent, dialect);
         }
         let recording = draft(&sent, id, services.now());
         let (recording, asked) = ask(services, caller, recording, how).await?;
-        return store(services, caller, recording, asked, sent, once).await;
+        match store(services, caller, recording, asked, &sent, once).await {
+            Err(clash) if given.is_none() && clash.code == Code::Conflict && tries.next().is_some() => {}
+            told => return told,
+        }
     }
-    Err(Error::internal("no free recording id was found"))
 }
 
 /// Judges what a plugin made of a recording that is about to start.
@@ -110,7 +112,7 @@ async fn store(
     caller: &Caller,
     recording: Recording,
     asked: Asked,
-    sent: Checked,
+    sent: &Checked,
     once: Option<&Idempotency>,
 ) -> Result<Told> {
     let (journal, caller, once) = (services.journal.clone(), caller.clone(), once.cloned());

@@ -108,6 +108,18 @@ async fn generated_ids_carry_the_second_and_differ() {
 }
 
 #[tokio::test]
+async fn a_generated_id_that_is_taken_already_is_followed_by_another() {
+    let rig = Rig::new();
+    // The clock stands still: there are 4096 ids for 300 recordings, and none of them is looked up before.
+    let mut ids = std::collections::HashSet::new();
+    for _ in 0..300 {
+        ids.insert(start(&rig, json!({})).await.unwrap().recording.id);
+    }
+    assert_eq!(ids.len(), 300);
+    assert!(ids.iter().all(|id| rig.told(&format!("recording/{id}")) == ["recording.started"]));
+}
+
+#[tokio::test]
 async fn all_faults_of_a_body_are_told_at_once() {
     let rig = Rig::new();
     let wrong = json!({"id": "../x", "started_at": "yesterday", "metdata": {}, "title": 5});
@@ -138,6 +150,26 @@ async fn an_end_completes_tells_and_repeats_itself_once() {
     let other = end(&rig, "r", json!({"ended_at": "2025-01-25T09:00:02Z"})).await.unwrap_err();
     assert_eq!(other.code, Code::ContradictingContent);
     assert_eq!(rig.told("recording/r"), ["recording.started", "recording.ended"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_changes_a_recording_while_it_is_being_ended_is_not_lost() {
+    let rig = Rig::new();
+    for round in 0..20 {
+        let id = format!("r{round}");
+        start(&rig, json!({"id": id})).await.unwrap();
+        let touched = (0..20).map(|_| {
+            let id = id.clone();
+            let now = rig.services.now();
+            rig.services.store.write(move |tx| tx.touch_recording(&id, now))
+        });
+        let (touched, told) =
+            tokio::join!(futures_util::future::join_all(touched), end(&rig, &id, json!({})));
+        assert!(touched.into_iter().all(|it| it.is_ok()));
+        assert_eq!(told.unwrap().recording.status, RecordingStatus::Completed);
+        let stored = stored(&rig, &id);
+        assert_eq!((stored.version, stored.status), (22, RecordingStatus::Completed));
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use super::super::connection::Reader;
 use super::super::events::{Row as EventRow, placed};
 use super::super::failure::OrFail;
 use super::super::schema::{deliveries, events};
-use super::super::statement::{Statement, statement};
+use super::super::statement::{Statement, prepared, statement};
 use super::super::tx::Tx;
 use super::{OPEN, REPLAY_RANK, RUNNABLE};
 
@@ -161,9 +161,8 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn last_delivery_id(&mut self) -> Result<i64> {
-        let last: Option<i64> =
-            deliveries::table.select(diesel::dsl::max(deliveries::id)).first(&mut self.conn).or_fail()?;
-        Ok(last.unwrap_or_default())
+        let newest = prepared!(BigInt => "SELECT coalesce(max(id), 0) FROM deliveries");
+        newest.get_result(&mut self.conn).or_fail()
     }
 }
 

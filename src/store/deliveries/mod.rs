@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::model::event::Event;
 use crate::model::time::Timestamp;
 
+use super::counters::DELIVERIES_LAST;
 use super::events::Stored;
 use super::failure::OrFail;
 use super::statement::prepared;
@@ -177,7 +178,7 @@ impl Tx {
         now: Timestamp,
         state: State,
     ) -> Result<i64> {
-        let given = self.last.delivery.map(|it| it + 1);
+        let id = self.next_delivery_id()?;
         let insert = prepared!(
             "INSERT INTO deliveries (id, event_seq, subscriber, hook, subject, rank, replay, replay_id, next_at, \
              created_at, state, epoch, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -188,7 +189,7 @@ impl Tx {
             State::Claimed(epoch) => ("claimed", Some(epoch)),
         };
         insert
-            .bind(given)
+            .bind(id)
             .bind(seq)
             .bind(subscriber)
             .bind(hook)
@@ -203,9 +204,17 @@ impl Tx {
             .bind(i64::from(epoch.is_some()))
             .execute(&mut self.conn)
             .or_fail()?;
-        let id = self.number_of_row(given)?;
         self.last.delivery = Some(id);
         Ok(id)
+    }
+
+    /// No number is given twice: a trigger keeps the last one when its row goes.
+    fn next_delivery_id(&mut self) -> Result<i64> {
+        let last = match self.last.delivery {
+            Some(last) => last,
+            None => self.last_delivery_id()?.max(self.counter(DELIVERIES_LAST)?),
+        };
+        Ok(last + 1)
     }
 }
 

@@ -2,7 +2,14 @@
 
 use std::sync::Arc;
 
-use super::super::testing::{event, store};
+use diesel::RunQueryDsl;
+use diesel::sql_types::BigInt;
+use diesel_migrations::MigrationHarness;
+
+use super::super::migrate::MIGRATIONS;
+use super::super::retention::Keep;
+use super::super::statement::statement;
+use super::super::testing::{event, options, store};
 use super::super::{Reader, Store, Tx};
 use super::{Claimed, DeliveryCounts, Most, Ran, Room};
 use crate::error::{Code, Error, Result};
@@ -232,4 +239,50 @@ fn rows_of_one_transaction_are_numbered_one_after_another_also_behind_one_that_w
     assert_eq!(numbers, [(1, 1), (2, 2), (3, 3)]);
     let seen = |id: &str| store.read(|reader| reader.event_seq(id)).unwrap();
     assert_eq!(["a", "b", "c", "lost"].map(seen), [Some(1), Some(2), Some(3), None]);
+}
+
+#[test]
+fn numbers_are_not_given_again_when_the_last_rows_are_gone_also_after_a_new_start_or_an_upgrade() {
+    let (folder, store) = store();
+    let put = |store: &Store, id: &'static str| {
+        store.write_blocking(move |tx| {
+            let event = event(id, None);
+            let stored = tx.insert_event(&event)?;
+            let claimed = tx.insert_claimed(1, stored, &event, &"test/one".into())?;
+            Ok((stored.seq, claimed.unwrap().id))
+        })
+    };
+    let remove = |tx: &mut Tx, seq: i64| {
+        assert_eq!(tx.delete_deliveries_of(&["test/one"])?, 1);
+        let keep = Keep { since: None, max_events: Some(0), max_bytes: None, dead_since: None };
+        assert_eq!(tx.remove_events(&[seq], &keep)?.events, 1);
+        Ok(())
+    };
+    assert_eq!(put(&store, "a").unwrap(), (1, 1));
+    let again = store.write_blocking(move |tx| {
+        remove(tx, 1)?;
+        let event = event("b", None);
+        let stored = tx.insert_event(&event)?;
+        Ok((stored.seq, tx.insert_claimed(1, stored, &event, &"test/one".into())?.unwrap().id))
+    });
+    assert_eq!(again.unwrap(), (2, 2), "within the transaction that removed them");
+    store.write_blocking(move |tx| remove(tx, 2)).unwrap();
+    store.close();
+    drop(store);
+
+    let store = Store::open(&options(&folder)).unwrap();
+    assert_eq!(store.read(|it| it.journal_ends()).unwrap(), (None, 2));
+    assert_eq!(put(&store, "c").unwrap(), (3, 3), "after a new start");
+    store.write_blocking(move |tx| remove(tx, 3)).unwrap();
+    store.close();
+    drop(store);
+
+    // As a server of before numbered rows: with AUTOINCREMENT.
+    let mut before = Reader::open_writer(&options(&folder).path).unwrap();
+    before.conn.revert_last_migration(MIGRATIONS).unwrap();
+    let kept = statement::<BigInt>("SELECT seq FROM sqlite_sequence WHERE name IN ('events', 'deliveries')");
+    assert_eq!(kept.load::<i64>(&mut before.conn).unwrap(), [3, 3]);
+    drop(before);
+    let store = Store::open(&options(&folder)).unwrap();
+    assert_eq!(put(&store, "d").unwrap(), (4, 4), "after an upgrade");
 }

@@ -16,7 +16,6 @@ use crate::model::time::Timestamp;
 use super::connection::Reader;
 use super::failure::OrFail;
 use super::schema::events;
-use super::statement::statement;
 
 use candidates::{Candidate, Way};
 
@@ -130,12 +129,11 @@ impl Reader {
     /// The database's.
     pub fn journal_ends(&mut self) -> Result<(Option<i64>, i64)> {
         // The newest one first: what is committed in between lies behind it.
-        let ever = statement::<BigInt>("SELECT seq FROM sqlite_sequence WHERE name = 'events'");
-        let ever: Vec<i64> = ever.load(&mut self.conn).or_fail()?;
+        let ever = self.last_event_seq()?;
         let first: Option<i64> =
             events::table.select(diesel::dsl::min(events::seq)).first(&mut self.conn).or_fail()?;
         let all_after = self.journal_size()?.removed_through;
-        Ok((first.map(|it| it.max(all_after + 1)), ever.first().copied().unwrap_or_default()))
+        Ok((first.map(|it| it.max(all_after + 1)), ever))
     }
 
     /// The places that fit, at most `limit`, and where to go on.

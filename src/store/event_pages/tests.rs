@@ -1,7 +1,7 @@
 //! Pages of the journal.
 
 use super::super::testing::{event, store};
-use super::super::{Reader, Store};
+use super::super::{Keep, Reader, Store};
 use super::*;
 use crate::model::event::Event;
 
@@ -133,8 +133,7 @@ fn the_ends_of_the_journal_are_told_also_when_nothing_is_left() {
     assert_eq!(store.read(Reader::journal_ends).unwrap(), (None, 0));
     fill(&store, &["a"], 5);
     assert_eq!(store.read(Reader::journal_ends).unwrap(), (Some(1), 5));
-    store
-        .write_blocking(|tx| diesel::delete(events::table).execute(&mut tx.conn).or_fail().map(drop))
-        .unwrap();
+    let keep = Keep { since: None, max_events: Some(0), max_bytes: None, dead_since: None };
+    store.write_blocking(move |tx| tx.remove_events(&[1, 2, 3, 4, 5], &keep)).unwrap();
     assert_eq!(store.read(Reader::journal_ends).unwrap(), (None, 5));
 }

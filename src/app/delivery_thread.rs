@@ -1,0 +1,39 @@
+//! The thread that deliveries are managed on. They hand on to each other and wait for the writer all the time: between
+//! several threads each of these steps would wake another one, and what plugins make the background do would hold them up.
+
+use std::future::Future;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, Result};
+
+/// A runtime of one thread.
+pub(super) struct DeliveryThread(Option<Runtime>);
+
+impl DeliveryThread {
+    /// # Errors
+    /// The system has no thread to give.
+    pub(super) fn start() -> Result<Self> {
+        let mut runtime = Builder::new_multi_thread();
+        runtime.worker_threads(1).thread_name("deliveries").enable_all();
+        Ok(DeliveryThread(Some(runtime.build().map_err(Error::internal)?)))
+    }
+
+    /// Runs `task`, and what it spawns, on the thread.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        match &self.0 {
+            Some(runtime) => runtime.spawn(task),
+            None => tokio::spawn(task),
+        }
+    }
+}
+
+impl Drop for DeliveryThread {
+    /// Waits for nobody: a runtime must not do so where its owner is a task itself.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
