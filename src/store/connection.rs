@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 
 use super::clip_totals::ClipTotals;
 use super::failure::OrFail;
+use super::gather;
 
 /// A connection that reads. No type of the database's driver leaves the store.
 pub struct Reader {
@@ -30,7 +31,7 @@ const READER: &str = "PRAGMA query_only = ON;";
 impl Reader {
     /// The one connection that writes.
     pub(super) fn open_writer(path: &Path) -> Result<Self> {
-        Self::open(path, WRITER)
+        Self::open(&gather::address(path)?, WRITER)
     }
 
     /// From now on changes are answered before they are on the disk.
@@ -40,12 +41,12 @@ impl Reader {
 
     /// A connection that cannot write.
     pub(super) fn open_reader(path: &Path) -> Result<Self> {
+        let path = path.to_str().ok_or_else(|| Error::internal("the database's path is not UTF-8"))?;
         Self::open(path, READER)
     }
 
-    fn open(path: &Path, own: &str) -> Result<Self> {
-        let path = path.to_str().ok_or_else(|| Error::internal("the database's path is not UTF-8"))?;
-        let mut conn = SqliteConnection::establish(path).map_err(Error::internal)?;
+    fn open(address: &str, own: &str) -> Result<Self> {
+        let mut conn = SqliteConnection::establish(address).map_err(Error::internal)?;
         conn.batch_execute(EVERYWHERE).or_fail()?;
         conn.batch_execute(own).or_fail()?;
         Ok(Reader { conn, clip_totals: None })

@@ -29,6 +29,7 @@ mod event_pages;
 mod event_schemas;
 mod events;
 mod failure;
+mod gather;
 mod idempotency;
 mod json;
 mod kv;
