@@ -6,10 +6,8 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use diesel::backend::Backend;
 use diesel::debug_query;
 use diesel::prelude::*;
-use diesel::query_builder::bind_collector::BindCollector;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Double, Nullable, Text};
 use diesel::sqlite::Sqlite;
@@ -171,25 +169,6 @@ impl<ST, K> QueryFragment<Sqlite> for Statement<'_, ST, K> {
         }
         out.push_sql(&self.sql[rest..]);
         Ok(())
-    }
-
-    // What follows would walk through the text as well, with each execution, and come to the same.
-
-    fn collect_binds<'b>(
-        &'b self,
-        out: &mut <Sqlite as Backend>::BindCollector<'b>,
-        lookup: &mut (),
-        _: &'b Sqlite,
-    ) -> QueryResult<()> {
-        self.binds.iter().try_for_each(|bind| match bind {
-            Bind::Int(value) => out.push_bound_value::<Nullable<BigInt>, _>(value, lookup),
-            Bind::Real(value) => out.push_bound_value::<Nullable<Double>, _>(value, lookup),
-            Bind::Text(value) => out.push_bound_value::<Nullable<Text>, _>(value, lookup),
-        })
-    }
-
-    fn is_safe_to_cache_prepared(&self, _: &Sqlite) -> QueryResult<bool> {
-        Ok(true)
     }
 }
 
