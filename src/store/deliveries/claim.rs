@@ -77,7 +77,8 @@ struct Taken {
 const LIVE: &str = "state = 'ready' AND rank >= 0";
 const REPLAYED: &str = "state = 'ready' AND rank < 0";
 const SUSPECT: &str = "state = 'suspect' AND (crashes < 2 OR NOT EXISTS \
-                       (SELECT 1 FROM deliveries WHERE state = 'claimed' AND crashes >= 2))";
+                       (SELECT 1 FROM deliveries INDEXED BY deliveries_in_order \
+                       WHERE state = 'claimed' AND crashes >= 2))";
 
 impl Taken {
     fn with(&self, event: Event, bytes: usize) -> Claimed {
@@ -226,7 +227,7 @@ impl Tx {
     /// The database's.
     pub fn release_claims_of_other_epochs(&mut self, epoch: i64, now: Timestamp) -> Result<Freed> {
         let condemn: Statement<(Text, Nullable<Text>, Bool, BigInt)> = statement(
-            "UPDATE deliveries SET state = 'quarantined', epoch = NULL, crashes = crashes + 1, ended_at = ?, \
+            "UPDATE deliveries INDEXED BY deliveries_in_order SET state = 'quarantined', epoch = NULL, crashes = crashes + 1, ended_at = ?, \
              last_error = 'the server died ' || (crashes + 1) || ' times while this was under way' \
              WHERE state = 'claimed' AND epoch IS NOT ? AND crashes + 1 >= ? \
              RETURNING subscriber, subject, replay, event_seq",
@@ -234,7 +235,7 @@ impl Tx {
         let condemned: Vec<(String, Option<String>, bool, i64)> =
             condemn.bind(now.0).bind(epoch).bind(MAX_CRASHES).load(&mut self.conn).or_fail()?;
         let release: Statement = statement(
-            "UPDATE deliveries SET state = 'suspect', epoch = NULL, crashes = crashes + 1 \
+            "UPDATE deliveries INDEXED BY deliveries_in_order SET state = 'suspect', epoch = NULL, crashes = crashes + 1 \
              WHERE state = 'claimed' AND epoch IS NOT ?",
         );
         let released = release.bind(epoch).execute(&mut self.conn).or_fail()?;

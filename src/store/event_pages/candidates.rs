@@ -71,12 +71,10 @@ impl Reader {
     ) -> Result<Option<Way>> {
         let (mut after, mut before) = (window.after.max(0), window.before.min(last.saturating_add(1)));
         if let Some(from) = filter.from {
-            let Some(first) = self.at_time("time >= ?", "ASC", from.0)? else { return Ok(None) };
-            after = after.max(first - 1);
+            after = after.max(self.near_time("time < ?", "DESC", from.0)?.unwrap_or_default());
         }
         if let Some(to) = filter.to {
-            let Some(last) = self.at_time("time <= ?", "DESC", to.0)? else { return Ok(None) };
-            before = before.min(last + 1);
+            before = before.min(self.near_time("time > ?", "ASC", to.0)?.unwrap_or(i64::MAX));
         }
         if before.saturating_sub(after) <= 1 {
             return Ok(None);
@@ -151,12 +149,13 @@ impl Reader {
         Ok(rows.into_iter().map(Candidate::from).collect())
     }
 
-    /// The outermost place on one side of a time.
-    fn at_time(&mut self, side: &str, order: &str, time: i64) -> Result<Option<i64>> {
-        let outermost = statement::<BigInt>(format!(
-            "SELECT seq FROM events INDEXED BY events_by_time WHERE {side} ORDER BY time {order}, seq {order} LIMIT 1"
+    /// The place on one side of a time that is nearest to it, of every 64th.
+    fn near_time(&mut self, side: &str, order: &str, time: i64) -> Result<Option<i64>> {
+        let nearest = statement::<BigInt>(format!(
+            "SELECT seq FROM events INDEXED BY events_by_time WHERE seq % 64 = 0 AND {side} \
+             ORDER BY time {order}, seq {order} LIMIT 1"
         ));
-        let found: Vec<i64> = outermost.bind(time).load(&mut self.conn).or_fail()?;
+        let found: Vec<i64> = nearest.bind(time).load(&mut self.conn).or_fail()?;
         Ok(found.first().copied())
     }
 }

@@ -72,6 +72,15 @@ fn every_filter_gives_what_a_walk_over_all_gives_in_both_orders() {
         },
         EventFilter { from: Some(Timestamp(500)), to: Some(Timestamp(2500)), ..of(&["a"]) },
     ];
+    // Around the places where a time is known.
+    let times =
+        [(64, 64), (63, 65), (65, 127), (128, 129), (0, 63), (1, 1), (2990, 9000), (9000, 9001), (70, 60)];
+    let of_times = times.map(|(from, to)| EventFilter {
+        from: Some(Timestamp(from)),
+        to: Some(Timestamp(to)),
+        ..EventFilter::default()
+    });
+    let filters = filters.into_iter().chain(of_times);
     for filter in filters {
         let expected: Vec<i64> =
             walked.iter().filter(|(_, event)| filter.holds(event)).map(|(seq, _)| *seq).collect();

@@ -42,6 +42,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("mlua", &["lua"]),
     ("diesel", &["store"]),
     ("rusqlite", &["store"]),
+    ("libsqlite3_sys", &["store"]),
     ("diesel_migrations", &["store"]),
     ("actix_web", &["http", "app"]),
     ("actix_cors", &["http"]),

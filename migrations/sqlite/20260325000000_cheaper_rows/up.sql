@@ -14,6 +14,12 @@ INSERT INTO counters (name, value)
     ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value);
 DELETE FROM sqlite_sequence WHERE name IN ('clips', 'events', 'deliveries', 'plugin_tasks');
 
+-- Where a time is on the journal is known to 64 events: whoever wants it exactly looks at so few rows. What a process has
+-- claimed is looked for when one starts or ends, among all that is open.
+DROP INDEX events_by_time;
+CREATE INDEX events_by_time ON events (time) WHERE seq % 64 = 0;
+DROP INDEX deliveries_claimed;
+
 CREATE TRIGGER clips_last AFTER DELETE ON clips WHEN NOT EXISTS (SELECT 1 FROM clips WHERE id > old.id) BEGIN
     INSERT INTO counters (name, value) VALUES ('clips.last', old.id)
         ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value);

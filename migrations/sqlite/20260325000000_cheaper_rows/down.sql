@@ -1,3 +1,6 @@
+DROP INDEX events_by_time;
+CREATE INDEX events_by_time ON events (time);
+CREATE INDEX deliveries_claimed ON deliveries (epoch) WHERE state = 'claimed';
 DROP TRIGGER deliveries_last;
 DROP TRIGGER clips_last;
 PRAGMA writable_schema = ON;
