@@ -107,8 +107,9 @@ fn every_commit_is_seen_by_others_and_survives_the_process_however_the_log_is_fl
         let path = folder.path().join("a 100% #1?.db");
         let mut writer = Reader::open_writer(&path).unwrap();
         // So few pages that transactions write before they commit, and write the same pages again.
-        let few =
-            format!("PRAGMA synchronous = {level}; PRAGMA cache_size = 5; PRAGMA wal_autocheckpoint = 40;");
+        let few = format!(
+            "PRAGMA synchronous = {level}; PRAGMA cache_spill = ON; PRAGMA cache_size = 5; PRAGMA wal_autocheckpoint = 40;"
+        );
         writer.conn.batch_execute(&few).unwrap();
         writer
             .conn

@@ -46,12 +46,17 @@ pub(super) fn migrate(
     let level = statement::<Integer>("PRAGMA synchronous").get_result::<i32>(&mut reader.conn).or_fail()?;
     // Nobody was promised anything yet: a power cut costs no more than the last migrations, which run again then. The
     // first change that is promised flushes the log with all that is in it.
-    reader.conn.batch_execute(&format!("PRAGMA synchronous = {}", level.min(NORMAL))).or_fail()?;
+    // A migration may change more than fits into memory.
+    let large = format!("PRAGMA synchronous = {}; PRAGMA cache_spill = ON", level.min(NORMAL));
+    reader.conn.batch_execute(&large).or_fail()?;
     for migration in &pending {
         reader.conn.run_migration(&**migration).map_err(Error::internal)?;
         log::info!("database: migrated to {}", migration.name());
     }
-    reader.conn.batch_execute(&format!("PRAGMA synchronous = {level}")).or_fail()?;
+    reader
+        .conn
+        .batch_execute(&format!("PRAGMA synchronous = {level}; PRAGMA cache_spill = OFF"))
+        .or_fail()?;
     Ok(copy)
 }
 

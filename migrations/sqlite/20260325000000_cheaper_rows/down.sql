@@ -1,3 +1,4 @@
+DROP INDEX deliveries_claimed_again;
 DROP INDEX events_by_time;
 CREATE INDEX events_by_time ON events (time);
 CREATE INDEX deliveries_claimed ON deliveries (epoch) WHERE state = 'claimed';

@@ -19,6 +19,7 @@ DELETE FROM sqlite_sequence WHERE name IN ('clips', 'events', 'deliveries', 'plu
 DROP INDEX events_by_time;
 CREATE INDEX events_by_time ON events (time) WHERE seq % 64 = 0;
 DROP INDEX deliveries_claimed;
+CREATE INDEX deliveries_claimed_again ON deliveries (crashes) WHERE state = 'claimed' AND crashes >= 2;
 
 CREATE TRIGGER clips_last AFTER DELETE ON clips WHEN NOT EXISTS (SELECT 1 FROM clips WHERE id > old.id) BEGIN
     INSERT INTO counters (name, value) VALUES ('clips.last', old.id)

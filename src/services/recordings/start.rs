@@ -52,9 +52,10 @@ pub async fn start(
         }
         let recording = draft(&sent, id, services.now());
         let (recording, asked) = ask(services, caller, recording, how).await?;
-        match store(services, caller, recording, asked, &sent, once).await {
-            Err(clash) if given.is_none() && clash.code == Code::Conflict && tries.next().is_some() => {}
-            told => return told,
+        match store(services, caller, recording, asked, &sent, once).await? {
+            Some(told) => return Ok(told),
+            None if given.is_none() && tries.next().is_some() => {}
+            None => return Err(Error::internal("no free recording id was found")),
         }
     }
 }
@@ -106,7 +107,7 @@ async fn ask(
     Ok((Arc::unwrap_or_clone(made).recording, asked))
 }
 
-/// Row, event, deliveries and the hooks' effects, in one transaction.
+/// Row, event, deliveries and the hooks' effects, in one transaction; nothing when the id is taken.
 async fn store(
     services: &Services,
     caller: &Caller,
@@ -114,19 +115,22 @@ async fn store(
     asked: Asked,
     sent: &Checked,
     once: Option<&Idempotency>,
-) -> Result<Told> {
+) -> Result<Option<Told>> {
     let (journal, caller, once) = (services.journal.clone(), caller.clone(), once.cloned());
     let (now, sent) = (services.now(), sent.to_map());
     let draft = news("recording.started", subject(&recording.id), as_told(&recording)?);
     let told = services
         .store
         .write_again(move |tx| {
-            tx.insert_recording(&recording, &sent)?;
+            match tx.insert_recording(&recording, &sent) {
+                Err(taken) if taken.code == Code::Conflict => return Ok(None),
+                stored => stored?,
+            }
             let event = journal.publish(tx, draft.clone(), &caller)?;
             journal.commit_effects(tx, &asked.effects, &caller)?;
             let told = Told { recording: recording.clone(), duplicate: false, event_id: Some(event.id) };
             idempotency::remember(tx, once.as_ref(), 201, &told, now)?;
-            Ok(told)
+            Ok(Some(told))
         })
         .await?;
     Ok(told)

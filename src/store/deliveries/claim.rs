@@ -77,7 +77,7 @@ struct Taken {
 const LIVE: &str = "state = 'ready' AND rank >= 0";
 const REPLAYED: &str = "state = 'ready' AND rank < 0";
 const SUSPECT: &str = "state = 'suspect' AND (crashes < 2 OR NOT EXISTS \
-                       (SELECT 1 FROM deliveries INDEXED BY deliveries_in_order \
+                       (SELECT 1 FROM deliveries INDEXED BY deliveries_claimed_again \
                        WHERE state = 'claimed' AND crashes >= 2))";
 
 impl Taken {

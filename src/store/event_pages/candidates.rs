@@ -71,10 +71,10 @@ impl Reader {
     ) -> Result<Option<Way>> {
         let (mut after, mut before) = (window.after.max(0), window.before.min(last.saturating_add(1)));
         if let Some(from) = filter.from {
-            after = after.max(self.near_time("time < ?", "DESC", from.0)?.unwrap_or_default());
+            after = after.max(self.place_before(from.0)?);
         }
         if let Some(to) = filter.to {
-            before = before.min(self.near_time("time > ?", "ASC", to.0)?.unwrap_or(i64::MAX));
+            before = before.min(self.place_behind(to.0)?);
         }
         if before.saturating_sub(after) <= 1 {
             return Ok(None);
@@ -147,6 +147,28 @@ impl Reader {
         ));
         let rows: Vec<Row> = rows.bind(list).load(&mut self.conn).or_fail()?;
         Ok(rows.into_iter().map(Candidate::from).collect())
+    }
+
+    /// A place before the first event of `time` or later, near it. Found from both sides: an event of a wrong clock is the
+    /// nearest on one of them at most.
+    fn place_before(&mut self, time: i64) -> Result<i64> {
+        let outside = self.near_time("time < ?", "DESC", time)?.unwrap_or_default();
+        let inside = self.near_time("time >= ?", "ASC", time)?;
+        let before =
+            "SELECT seq FROM events NOT INDEXED WHERE seq % 64 = 0 AND seq < ? ORDER BY seq DESC LIMIT 1";
+        let found: Vec<i64> =
+            statement::<BigInt>(before).bind(inside.unwrap_or(i64::MAX)).load(&mut self.conn).or_fail()?;
+        Ok(found.first().copied().unwrap_or_default().min(outside))
+    }
+
+    /// A place behind the last event of `time` or earlier, as [`Reader::place_before`].
+    fn place_behind(&mut self, time: i64) -> Result<i64> {
+        let outside = self.near_time("time > ?", "ASC", time)?.unwrap_or(i64::MAX);
+        let inside = self.near_time("time <= ?", "DESC", time)?;
+        let behind = "SELECT seq FROM events NOT INDEXED WHERE seq % 64 = 0 AND seq > ? ORDER BY seq LIMIT 1";
+        let found: Vec<i64> =
+            statement::<BigInt>(behind).bind(inside.unwrap_or_default()).load(&mut self.conn).or_fail()?;
+        Ok(found.first().copied().unwrap_or(i64::MAX).max(outside))
     }
 
     /// The place on one side of a time that is nearest to it, of every 64th.

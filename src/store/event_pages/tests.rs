@@ -1,7 +1,7 @@
 //! Pages of the journal.
 
 use super::super::testing::{event, store};
-use super::super::{Keep, Reader, Store};
+use super::super::{Keep, Reader, Store, Tx};
 use super::*;
 use crate::model::event::Event;
 
@@ -94,6 +94,31 @@ fn every_filter_gives_what_a_walk_over_all_gives_in_both_orders() {
             let (mut found, _) = all(&store, &filter, backwards);
             found.reverse();
             assert_eq!(found, expected, "{filter:?} {limit} backwards");
+        }
+    }
+}
+
+#[test]
+fn an_event_of_a_wrong_clock_hides_no_others() {
+    for wrong in [1, 1_000_000] {
+        let (_folder, store) = store();
+        let put = move |tx: &mut Tx| {
+            (1..=1000).try_for_each(|n| {
+                let time = Timestamp(if n == 640 { wrong } else { n });
+                tx.insert_event(&Event { time, ..event(&format!("e{n}"), None) }).map(drop)
+            })
+        };
+        store.write_blocking(put).unwrap();
+        for (from, to) in [(500, 900), (500, 500_000), (2, 639), (641, 900), (700, 2_000_000), (1, 700)] {
+            let filter = EventFilter {
+                from: Some(Timestamp(from)),
+                to: Some(Timestamp(to)),
+                ..EventFilter::default()
+            };
+            let (mut found, _) = all(&store, &filter, window(100));
+            found.retain(|it| *it != 640);
+            let expected: Vec<i64> = (from.max(1)..=to.min(1000)).filter(|it| *it != 640).collect();
+            assert_eq!(found, expected, "{wrong}: {from} to {to}");
         }
     }
 }
