@@ -3,13 +3,17 @@
 
 use std::future::Future;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
 
 /// A runtime of one thread.
-pub(super) struct DeliveryThread(Option<Runtime>);
+pub(super) struct DeliveryThread {
+    handle: Handle,
+    /// Taken when it is let go of.
+    runtime: Option<Runtime>,
+}
 
 impl DeliveryThread {
     /// # Errors
@@ -17,22 +21,20 @@ impl DeliveryThread {
     pub(super) fn start() -> Result<Self> {
         let mut runtime = Builder::new_multi_thread();
         runtime.worker_threads(1).thread_name("deliveries").enable_all();
-        Ok(DeliveryThread(Some(runtime.build().map_err(Error::internal)?)))
+        let runtime = runtime.build().map_err(Error::internal)?;
+        Ok(DeliveryThread { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
     /// Runs `task`, and what it spawns, on the thread.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-        match &self.0 {
-            Some(runtime) => runtime.spawn(task),
-            None => tokio::spawn(task),
-        }
+        self.handle.spawn(task)
     }
 }
 
 impl Drop for DeliveryThread {
     /// Waits for nobody: a runtime must not do so where its owner is a task itself.
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! `SQLite` writes each page of a commit to its log by itself, and 24 bytes before it: a hundred system calls and more,
 //! which take longer than the flush that follows. Here they are gathered and handed on when the commit's last frame comes, or
-//! whenever anything else is asked of the file. So the file is at every commit, and at every read, as it would be without.
+//! whenever somebody asks what the file holds. So the file is at every commit, and at every read, as it would be without.
 //!
 //! It is a layer over the system's file functions (a `VFS`) that looks at logs alone; databases, locks and shared memory are
 //! the system's own as before. `SQLite` takes such a layer as C functions: this module and the watchdog are the two with
@@ -284,18 +284,21 @@ unsafe extern "C" fn file_control(file: *mut ffi::sqlite3_file, what: c_int, wit
     real!(file, xFileControl(what, with))
 }
 
+/// Asks the system's own file what its disk is like, which has nothing to do with what is written.
+macro_rules! about_disk {
+    ($file:expr, $method:ident) => {{
+        // SAFETY: as in `real!`.
+        unsafe {
+            let real = (*$file.cast::<File>()).real;
+            (*(*real).pMethods).$method.map_or(0, |ask| ask(real))
+        }
+    }};
+}
+
 unsafe extern "C" fn sector_size(file: *mut ffi::sqlite3_file) -> c_int {
-    // SAFETY: as in `real!`. What the disk is like has nothing to do with what is written.
-    unsafe {
-        let real = (*file.cast::<File>()).real;
-        (*(*real).pMethods).xSectorSize.map_or(0, |ask| ask(real))
-    }
+    about_disk!(file, xSectorSize)
 }
 
 unsafe extern "C" fn device_characteristics(file: *mut ffi::sqlite3_file) -> c_int {
-    // SAFETY: as in `sector_size`.
-    unsafe {
-        let real = (*file.cast::<File>()).real;
-        (*(*real).pMethods).xDeviceCharacteristics.map_or(0, |ask| ask(real))
-    }
+    about_disk!(file, xDeviceCharacteristics)
 }

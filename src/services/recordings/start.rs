@@ -39,8 +39,7 @@ pub async fn start(
     let how = dialect.reading(services, true);
     let sent = fields::check(dialect.rules(START, OLDER_START), body, how)?;
     let given = sent.text("id");
-    let mut tries = 0..TRIES;
-    loop {
+    for _ in 0..TRIES {
         let id = match &given {
             Some(id) => id.clone(),
             None => new_recording_id(services.now(), services.random()?),
@@ -52,12 +51,11 @@ pub async fn start(
         }
         let recording = draft(&sent, id, services.now());
         let (recording, asked) = ask(services, caller, recording, how).await?;
-        match store(services, caller, recording, asked, &sent, once).await? {
-            Some(told) => return Ok(told),
-            None if given.is_none() && tries.next().is_some() => {}
-            None => return Err(Error::internal("no free recording id was found")),
+        if let Some(told) = store(services, caller, recording, asked, &sent, once).await? {
+            return Ok(told);
         }
     }
+    Err(Error::internal("no free recording id was found"))
 }
 
 /// Judges what a plugin made of a recording that is about to start.
@@ -107,7 +105,7 @@ async fn ask(
     Ok((Arc::unwrap_or_clone(made).recording, asked))
 }
 
-/// Row, event, deliveries and the hooks' effects, in one transaction; nothing when the id is taken.
+/// Row, event, deliveries and the hooks' effects, in one transaction; nothing when an id of the server's own is taken.
 async fn store(
     services: &Services,
     caller: &Caller,
@@ -117,13 +115,13 @@ async fn store(
     once: Option<&Idempotency>,
 ) -> Result<Option<Told>> {
     let (journal, caller, once) = (services.journal.clone(), caller.clone(), once.cloned());
-    let (now, sent) = (services.now(), sent.to_map());
+    let (now, is_own, sent) = (services.now(), sent.text("id").is_none(), sent.to_map());
     let draft = news("recording.started", subject(&recording.id), as_told(&recording)?);
     let told = services
         .store
         .write_again(move |tx| {
             match tx.insert_recording(&recording, &sent) {
-                Err(taken) if taken.code == Code::Conflict => return Ok(None),
+                Err(taken) if is_own && taken.code == Code::Conflict => return Ok(None),
                 stored => stored?,
             }
             let event = journal.publish(tx, draft.clone(), &caller)?;
