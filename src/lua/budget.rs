@@ -183,6 +183,13 @@ impl Meter {
         }
     }
 
+    /// The script waits now, somewhere else.
+    pub(super) fn forget_seen_at(&self) {
+        if self.killed().is_none() {
+            self.stopped_at.lock().take();
+        }
+    }
+
     /// Where the script was when it was stopped.
     pub fn stopped_at(&self) -> Option<String> {
         self.stopped_at.lock().clone()

@@ -143,6 +143,9 @@ impl Room {
                 // A slice may end after the script has asked what it waits for and before it gives way. Then it gives
                 // way in the next poll without asking again, and a wake in between has gone into that of the slice.
                 let is_cut = self.slots[slot].waker.is_woken();
+                if !is_cut {
+                    strand.call.meter.forget_seen_at();
+                }
                 if is_cut && let Some(record) = &strand.call.record {
                     record.note_cut();
                 }

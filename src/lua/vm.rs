@@ -207,19 +207,20 @@ fn install_gate(lua: &Lua, context: &Arc<ApiContext>, memory: &Arc<Memory>) -> m
             });
             return Err(mlua::Error::runtime(call.meter.describe(why)));
         }
-        if context.examiner.is_some()
+        // A yield inside a coroutine of the script's own would come out of its `resume`.
+        let is_root = || lua.current_thread().to_pointer() as usize == root;
+        let gives_way = age >= SLICE && is_root();
+        // Its time may be over before its next slice begins: it is told where it was, then.
+        if (gives_way || context.examiner.is_some())
             && let Ok(place) = lua.traceback(None, 0)
         {
-            // A test that hangs is told where, also when its time ends between two of its slices.
             call.meter.note_seen_at(place.to_string_lossy());
         }
         if lua.used_memory() > memory.collect_above.load(Ordering::Relaxed) {
             memory.collect(lua);
         }
         gate.disarm();
-        // A yield inside a coroutine of the script's own would come out of its `resume`.
-        let is_root = || lua.current_thread().to_pointer() as usize == root;
-        Ok(if age >= SLICE && is_root() { VmState::Yield } else { VmState::Continue })
+        Ok(if gives_way { VmState::Yield } else { VmState::Continue })
     })?;
     let _ = own.set(Arc::downgrade(&gate));
     Ok(gate)

@@ -57,6 +57,23 @@ fn waiting_past_the_wall_time_ends_the_call_too() {
 }
 
 #[test]
+fn a_call_whose_time_ends_between_two_of_its_slices_is_told_where_it_was() {
+    let bench = Bench::new();
+    let plugin = bench
+        .load_with(
+            "panotti.on.on_clip_captured(function()\nwhile true do end end)",
+            json!({ "question_cpu_ms": 60_000, "question_wall_ms": 200 }),
+        )
+        .unwrap();
+    // They take turns: when the time is over for all of them, one computes and the others wait for their turn.
+    let calls = (0..6).map(|_| plugin.call(call(&plugin, Hook::OnClipCaptured, json!({}))));
+    for reply in bench.runtime.block_on(futures_util::future::join_all(calls)) {
+        let failure = reply.unwrap_err();
+        assert_eq!((failure.outcome, failure.fault.line), (Outcome::Deadline, Some(2)), "{}", failure.fault);
+    }
+}
+
+#[test]
 fn loading_has_a_budget_of_its_own() {
     let bench = Bench::new();
     let failure = bench.load_with("while true do end", json!({ "load_cpu_ms": 50 })).err().unwrap();
