@@ -17,7 +17,6 @@ use super::connection::Reader;
 use super::counters;
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
-use super::new_words::Words;
 use super::schema::clips;
 use super::statement::{built_once, prepared};
 use super::tx::Tx;
@@ -97,7 +96,7 @@ struct Share {
 }
 
 impl Tx {
-    /// Stores a new clip under its reserved id, with its words and tags.
+    /// Stores a new clip under its reserved id, with its tags; its words follow.
     ///
     /// # Errors
     /// `Conflict` when the id is taken; internal when the recording does not exist.
@@ -140,12 +139,7 @@ impl Tx {
         .bind(clip.version)
         .execute(&mut self.conn)
         .or_fail()?;
-        self.new_words(Words {
-            id: clip.id,
-            title: clip.title.clone(),
-            description: clip.description.clone(),
-            tags: new.text[new.tags.clone()].to_owned(),
-        })?;
+        self.new_words(clip.id)?;
         let share = share_of(clip);
         for tag in &share.tags {
             prepared!("INSERT INTO clip_tags (tag, clip_id) VALUES (?, ?)")
@@ -271,10 +265,7 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use diesel_migrations::MigrationHarness;
-
-    use super::super::migrate::MIGRATIONS;
-    use super::super::testing::{clip, options, recording, store};
+    use super::super::testing::{clip, options, recording, revert_until, store};
     use super::*;
 
     #[test]
@@ -304,7 +295,7 @@ mod tests {
         drop(store);
         // As a server of before numbered rows: with AUTOINCREMENT.
         let mut before = Reader::open_writer(&options(&folder).path).unwrap();
-        before.conn.revert_last_migration(MIGRATIONS).unwrap();
+        revert_until(&mut before, "20260325000000");
         drop(before);
         let store = Store::open(&options(&folder)).unwrap();
         assert_eq!(store.reserve_clip_id(), 4);

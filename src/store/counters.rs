@@ -31,6 +31,8 @@ pub(super) const DELIVERED: &str = "deliveries.delivered";
 pub(super) const DELIVERIES_LAST: &str = "deliveries.last";
 /// The same of clips.
 pub(super) const CLIPS_LAST: &str = "clips.last";
+/// No count: the last id of a clip whose words are in their index.
+pub(super) const WORDS_THROUGH: &str = "clips.words_through";
 pub(super) const EVENTS_COUNT: &str = "events.count";
 pub(super) const EVENTS_BYTES: &str = "events.bytes";
 /// No count: the last place of the journal that was removed.

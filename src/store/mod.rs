@@ -77,13 +77,14 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::model::asked::Asked;
 
 use ballast::Ballast;
 use checkpoint::Checkpointer;
 use clip_totals::ClipTotals;
 use clips::ClipIds;
+use new_words::{Turn, Waiting};
 use readers::Readers;
 use writer::{Again, Writer, once};
 
@@ -146,6 +147,7 @@ struct Inner {
     writer: Writer,
     readers: Readers,
     clip_ids: ClipIds,
+    without_words: Waiting,
 }
 
 impl std::fmt::Debug for Store {
@@ -170,10 +172,13 @@ impl Store {
         let mut ballast = Ballast::beside(&options.path, options.ballast_bytes);
         ballast.restore();
         let clip_totals = ClipTotals::default();
+        let without_words = Waiting::of(&mut connection)?;
         let readers = Readers::open(options.path.clone(), options.readers, clip_totals.clone())?;
         let checkpointer = Checkpointer::start(&options.path, options.durable)?;
-        let writer = Writer::start(Tx::new(connection, clip_totals), ballast, checkpointer, options.queue)?;
-        Ok(Store { inner: Arc::new(Inner { writer, readers, clip_ids }) })
+        let tx = Tx::new(connection, clip_totals, without_words.clone());
+        let turn = Turn::new(without_words.clone());
+        let writer = Writer::start(tx, ballast, checkpointer, turn, options.queue)?;
+        Ok(Store { inner: Arc::new(Inner { writer, readers, clip_ids, without_words }) })
     }
 
     /// Runs `job` on the writer; the answer comes when its changes are durable. It is queued at once: dropping
@@ -263,6 +268,25 @@ impl Store {
         F: FnOnce(&mut Reader) -> Result<T> + Send + 'static,
     {
         self.inner.readers.read_async(f).await
+    }
+
+    /// Waits until a search finds every clip that is stored by now: their words go into the index many at a time, or when
+    /// this asks for it. A database that cannot be written any more is searched as it is.
+    ///
+    /// # Errors
+    /// `Overloaded`.
+    pub async fn words_are_indexed(&self) -> Result<()> {
+        if !self.inner.without_words.is_any() {
+            return Ok(());
+        }
+        match self.write_again(Tx::index_words).await {
+            Err(error) if error.code == Code::Overloaded => Err(error),
+            Err(error) => {
+                log::warn!("database: a search may miss the newest clips: {error} {:?}", error.source);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Transactions committed since the start: many changes may share one.

@@ -1,49 +1,188 @@
-//! The words of new clips on their way into the index: all of a transaction together, in the order of ids. The index writes
-//! out what it has collected whenever an id comes before the last one, and clips reach the writer in any order.
+//! The words of new clips on their way into the index. It writes out what it has collected with every commit, and whenever
+//! an id comes before the last one: clips get there many at a time, in the order of ids, when so many wait, when nothing
+//! is written for a while, or when somebody searches.
+//!
+//! [`WORDS_THROUGH`] says how far the index has come: it has the words of every clip with an id up to that, and of none
+//! after it. A clip that is changed or removed before its turn is no matter of the index (its triggers look at it as well),
+//! and after a crash it goes on from there.
 
-use diesel::RunQueryDsl;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 use crate::error::Result;
 
 use super::connection::Reader;
+use super::counters::WORDS_THROUGH;
 use super::failure::OrFail;
 use super::statement::prepared;
 
-/// Words that are not in the index yet.
-#[derive(Debug, Default)]
-pub(super) struct NewWords(Vec<Words>);
+/// So many clips wait for their turn.
+const BATCH: u64 = 256;
+/// Nothing was written for so long: those that wait need not wait for more.
+const QUIET: Duration = Duration::from_secs(1);
+/// The index could not be written: it is not tried again at once.
+const PAUSE: Duration = Duration::from_secs(60);
 
-/// What is looked for in one clip.
+/// How many clips have no words in the index yet, at most: one for the writer and all who search.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Waiting(Arc<AtomicU64>);
+
+impl Waiting {
+    /// What a former server left.
+    pub(super) fn of(reader: &mut Reader) -> Result<Self> {
+        let through = reader.counter(WORDS_THROUGH)?;
+        let left = prepared!(BigInt => "SELECT count(*) FROM clips WHERE id > ?");
+        let left: i64 = left.bind(through).get_result(&mut reader.conn).or_fail()?;
+        Ok(Waiting(Arc::new(AtomicU64::new(left.unsigned_abs()))))
+    }
+
+    /// Whether there may be any.
+    pub(super) fn is_any(&self) -> bool {
+        self.0.load(Ordering::Acquire) > 0
+    }
+}
+
+/// What a transaction knows of them.
 #[derive(Debug)]
-pub(super) struct Words {
-    pub(super) id: i64,
-    pub(super) title: String,
-    pub(super) description: Option<String>,
-    pub(super) tags: String,
+pub(super) struct NewWords {
+    waiting: Waiting,
+    /// How far the index has come; none when it has not been looked up in this transaction.
+    through: Option<i64>,
+    /// Clips of this transaction that wait, since the index was written in it if it was.
+    new: u64,
+    is_written: bool,
+    /// Clips that came when the index was past their ids.
+    late: Vec<i64>,
 }
 
 impl NewWords {
-    pub(super) fn add(&mut self, words: Words) {
-        self.0.push(words);
+    pub(super) fn new(waiting: Waiting) -> Self {
+        NewWords { waiting, through: None, new: 0, is_written: false, late: Vec::new() }
     }
 
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
+    /// A transaction begins.
+    pub(super) fn begin(&mut self) {
+        *self = NewWords::new(self.waiting.clone());
     }
 
-    /// Puts them into the index.
-    pub(super) fn write(&mut self, reader: &mut Reader) -> Result<()> {
-        self.0.sort_unstable_by_key(|it| it.id);
-        for words in self.0.drain(..) {
-            prepared!("INSERT INTO clips_fts (rowid, title, description, tags) VALUES (?, ?, ?, ?)")
-                .bind(words.id)
-                .bind(&*words.title)
-                .bind(words.description.as_deref())
-                .bind(&*words.tags)
-                .execute(&mut reader.conn)
-                .or_fail()?;
+    /// A part of the transaction was taken back, perhaps one that wrote the index.
+    pub(super) fn forget(&mut self) {
+        self.through = None;
+        if std::mem::take(&mut self.is_written) {
+            self.new += 1;
+        }
+    }
+
+    /// Whether any may wait.
+    pub(super) fn is_any(&self) -> bool {
+        self.new > 0 || self.waiting.is_any()
+    }
+
+    /// A clip was stored.
+    pub(super) fn add(&mut self, reader: &mut Reader, id: i64) -> Result<()> {
+        let through = match self.through {
+            Some(through) => through,
+            None => *self.through.insert(reader.counter(WORDS_THROUGH)?),
+        };
+        if id > through {
+            self.new += 1;
+        } else {
+            self.late.push(id);
         }
         Ok(())
+    }
+
+    /// Puts the words of those that came late into the index.
+    pub(super) fn settle(&mut self, reader: &mut Reader) -> Result<()> {
+        self.late.sort_unstable();
+        for id in self.late.drain(..) {
+            prepared!(
+                "INSERT INTO clips_fts (rowid, title, description, tags) \
+                 SELECT id, title, description, tags FROM clips WHERE id = ?"
+            )
+            .bind(id)
+            .execute(&mut reader.conn)
+            .or_fail()?;
+        }
+        Ok(())
+    }
+
+    /// Puts the words of all that wait into the index.
+    pub(super) fn write(&mut self, reader: &mut Reader) -> Result<()> {
+        self.settle(reader)?;
+        let through = reader.counter(WORDS_THROUGH)?;
+        prepared!(
+            "INSERT INTO clips_fts (rowid, title, description, tags) \
+             SELECT id, title, description, tags FROM clips WHERE id > ? ORDER BY id"
+        )
+        .bind(through)
+        .execute(&mut reader.conn)
+        .or_fail()?;
+        prepared!(
+            "UPDATE counters SET value = max(value, (SELECT coalesce(max(id), 0) FROM clips)) WHERE name = ?"
+        )
+        .bind(WORDS_THROUGH)
+        .execute(&mut reader.conn)
+        .or_fail()?;
+        (self.through, self.new, self.is_written) = (None, 0, true);
+        Ok(())
+    }
+
+    /// Before the commit: who sees a clip of it shall also see that its words wait.
+    pub(super) fn announce(&self) {
+        self.waiting.0.fetch_add(self.new, Ordering::AcqRel);
+    }
+
+    pub(super) fn committed(&mut self) {
+        if self.is_written {
+            self.waiting.0.store(self.new, Ordering::Release);
+        }
+    }
+}
+
+/// When the writer puts words into the index of its own accord.
+#[derive(Debug)]
+pub(super) struct Turn {
+    waiting: Waiting,
+    /// When nothing will have been written for long enough.
+    quiet_at: Instant,
+    /// Not before.
+    earliest: Instant,
+}
+
+impl Turn {
+    pub(super) fn new(waiting: Waiting) -> Self {
+        let now = Instant::now();
+        Turn { waiting, quiet_at: now + QUIET, earliest: now }
+    }
+
+    /// Something was written.
+    pub(super) fn written(&mut self) {
+        self.quiet_at = Instant::now() + QUIET;
+    }
+
+    /// How long it takes until it is time, if nothing is written; none while nothing waits.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let at = self.quiet_at.max(self.earliest);
+        self.waiting.is_any().then(|| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether it is time.
+    pub(super) fn is_due(&self) -> bool {
+        let waiting = self.waiting.0.load(Ordering::Acquire);
+        waiting > 0 && {
+            let now = Instant::now();
+            now >= self.earliest && (waiting >= BATCH || now >= self.quiet_at)
+        }
+    }
+
+    /// It was tried in vain.
+    pub(super) fn failed(&mut self) {
+        self.earliest = Instant::now() + PAUSE;
     }
 }
 
@@ -51,39 +190,82 @@ impl NewWords {
 mod tests {
     use diesel::RunQueryDsl;
 
+    use super::super::Store;
     use super::super::clip_query::{ClipFilter, ClipSort};
     use super::super::statement::statement;
-    use super::super::testing::{clip, store};
+    use super::super::testing::{clip, options, revert_until, store};
+    use super::*;
     use crate::model::page::Window;
 
-    /// The titles that a word finds.
-    fn found(store: &super::super::Store, word: &str) -> Vec<String> {
+    /// The titles that a word finds, without waiting for those that are not indexed yet.
+    fn at_once(store: &Store, word: &str) -> Vec<String> {
         let filter = ClipFilter { q: Some(word.into()), ..ClipFilter::default() };
-        let page =
-            store.read(|r| r.list_clips(&filter, ClipSort::default(), Window { offset: 0, limit: 10 }));
-        page.unwrap().items.into_iter().map(|it| it.title).collect()
+        let window = Window { offset: 0, limit: 10 };
+        let page = store.read(|r| r.list_clips(&filter, ClipSort::default(), window)).unwrap();
+        assert_eq!(page.total, page.items.len() as i64);
+        page.items.into_iter().map(|it| it.title).collect()
+    }
+
+    async fn found(store: &Store, word: &str) -> Vec<String> {
+        store.words_are_indexed().await.unwrap();
+        at_once(store, word)
+    }
+
+    /// The index has the words of every clip as they are, and nothing else.
+    fn check(store: &Store) {
+        let check = statement::<()>("INSERT INTO clips_fts (clips_fts, rank) VALUES ('integrity-check', 1)");
+        let sound = store.write_blocking(move |tx| Ok(check.clone().execute(&mut tx.conn).is_ok()));
+        assert!(sound.unwrap());
+    }
+
+    async fn put(store: &Store, id: i64, title: &str) {
+        let clip = clip(id, title);
+        store.write_again(move |tx| tx.insert_clip(&clip)).await.unwrap();
     }
 
     #[tokio::test]
-    async fn clips_that_come_out_of_order_and_change_in_the_same_transaction_are_found_by_what_they_say_in_the_end()
-     {
+    async fn a_search_finds_what_was_just_stored_changed_and_removed() {
         let (_folder, store) = store();
+        for id in 1..=6 {
+            put(&store, id, &format!("first {id}")).await;
+        }
         let job = store.write_again(|tx| {
-            for id in [5, 2, 4, 1, 3] {
-                tx.insert_clip(&clip(id, &format!("first {id}")))?;
-            }
             tx.update_clip(&clip(2, "second 2"))?;
-            tx.delete_clip(4)?;
-            tx.insert_clip(&clip(6, "first 6"))
+            tx.delete_clip(4)
+        });
+        assert!(job.await.unwrap());
+        assert_eq!(at_once(&store, "first"), Vec::<String>::new(), "many at a time");
+        assert_eq!(found(&store, "first").await, ["first 6", "first 5", "first 3", "first 1"]);
+        assert_eq!(found(&store, "second").await, ["second 2"]);
+        check(&store);
+        // From now on they are in the index, and a change is one there.
+        let job = store.write_again(|tx| {
+            tx.update_clip(&clip(1, "third 1"))?;
+            tx.delete_clip(6)
+        });
+        assert!(job.await.unwrap());
+        assert_eq!(at_once(&store, "first"), ["first 5", "first 3"]);
+        assert_eq!(at_once(&store, "third"), ["third 1"]);
+        check(&store);
+    }
+
+    #[tokio::test]
+    async fn a_clip_that_comes_when_the_index_is_past_its_id_is_there_at_once() {
+        let (_folder, store) = store();
+        put(&store, 9, "word 9").await;
+        assert_eq!(found(&store, "word").await, ["word 9"]);
+        let job = store.write_again(|tx| {
+            for id in [5, 2, 7] {
+                tx.insert_clip(&clip(id, &format!("word {id}")))?;
+            }
+            tx.update_clip(&clip(5, "other 5"))
         });
         job.await.unwrap();
-        assert_eq!(found(&store, "first"), ["first 6", "first 5", "first 3", "first 1"]);
-        assert_eq!(found(&store, "second"), ["second 2"]);
-        let check = statement::<()>("INSERT INTO clips_fts (clips_fts, rank) VALUES ('integrity-check', 1)");
-        store
-            .write_blocking(move |tx| Ok(check.clone().execute(&mut tx.conn).is_ok()))
-            .map(|it| assert!(it))
-            .unwrap();
+        // With a savepoint of its own.
+        store.write_blocking(|tx| tx.insert_clip(&clip(3, "word 3"))).unwrap();
+        assert_eq!(at_once(&store, "word"), ["word 9", "word 7", "word 3", "word 2"]);
+        assert_eq!(at_once(&store, "other"), ["other 5"]);
+        check(&store);
     }
 
     #[tokio::test]
@@ -91,10 +273,93 @@ mod tests {
         let (_folder, store) = store();
         let job = store.write_again(|tx| {
             tx.insert_clip(&clip(1, "lost"))?;
+            tx.index_words()?;
             tx.insert_clip(&clip(1, "twice"))
         });
         assert!(job.await.is_err());
-        store.write_again(|tx| tx.insert_clip(&clip(2, "kept"))).await.unwrap();
-        assert_eq!((found(&store, "lost").len(), found(&store, "kept")), (0, vec!["kept".to_owned()]));
+        put(&store, 2, "kept").await;
+        assert_eq!(
+            (found(&store, "lost").await.len(), found(&store, "kept").await),
+            (0, vec!["kept".to_owned()])
+        );
+        check(&store);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_wrote_the_index_and_failed_leaves_the_words_waiting() {
+        let (_folder, store) = store();
+        let job = store.write(|tx| {
+            tx.insert_clip(&clip(1, "one"))?;
+            let part = tx.part(|tx| {
+                tx.insert_clip(&clip(2, "two"))?;
+                tx.index_words()?;
+                tx.insert_clip(&clip(2, "twice"))
+            })?;
+            assert!(part.is_err());
+            tx.insert_clip(&clip(3, "three"))
+        });
+        job.await.unwrap();
+        for (word, count) in [("one", 1), ("two", 0), ("three", 1)] {
+            assert_eq!(found(&store, word).await.len(), count, "{word}");
+        }
+        check(&store);
+    }
+
+    #[tokio::test]
+    async fn a_new_start_an_upgrade_and_a_downgrade_lose_no_words() {
+        let (folder, store) = store();
+        put(&store, 1, "word 1").await;
+        assert_eq!(found(&store, "word").await.len(), 1);
+        put(&store, 2, "word 2").await;
+        // As a crash would leave it.
+        let copy = tempfile::tempdir().unwrap();
+        store.read(|_| Ok(std::fs::copy(options(&folder).path, options(&copy).path).unwrap())).unwrap();
+        let log = |it: &tempfile::TempDir| options(it).path.with_extension("db-wal");
+        std::fs::copy(log(&folder), log(&copy)).unwrap();
+        let after_crash = Store::open(&options(&copy)).unwrap();
+        assert_eq!(at_once(&after_crash, "word"), ["word 1"]);
+        assert_eq!(found(&after_crash, "word").await, ["word 2", "word 1"]);
+        check(&after_crash);
+
+        put(&after_crash, 3, "word 3").await;
+        after_crash.close();
+        drop(after_crash);
+        let mut before = Reader::open_writer(&options(&copy).path).unwrap();
+        prepared!("INSERT INTO clips (id, title, file_path, tags, metadata, processed, processing_status, provenance, \
+                   created_at, updated_at, owns_file, version) \
+                   SELECT 4, 'word 4', 'x', tags, metadata, processed, processing_status, provenance, created_at, \
+                   updated_at, owns_file, version FROM clips WHERE id = 1")
+            .execute(&mut before.conn)
+            .unwrap();
+        revert_until(&mut before, "20260326000000");
+        let was: Vec<i64> =
+            statement::<BigInt>("SELECT rowid FROM clips_fts WHERE clips_fts MATCH 'word' ORDER BY 1")
+                .load(&mut before.conn)
+                .unwrap();
+        assert_eq!(was, [1, 2, 3, 4]);
+        drop(before);
+        let store = Store::open(&options(&copy)).unwrap();
+        assert_eq!(at_once(&store, "word").len(), 4);
+        check(&store);
+    }
+
+    #[tokio::test]
+    async fn the_writer_puts_words_into_the_index_when_many_wait_and_when_nothing_is_written() {
+        let (_folder, store) = store();
+        let all =
+            store.write_again(|tx| (1..=BATCH as i64).try_for_each(|id| tx.insert_clip(&clip(id, "many"))));
+        all.await.unwrap();
+        let end = Instant::now() + Duration::from_secs(20);
+        while store.inner.without_words.is_any() {
+            assert!(Instant::now() < end);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        put(&store, BATCH as i64 + 1, "quiet").await;
+        assert_eq!(at_once(&store, "quiet").len(), 0);
+        while at_once(&store, "quiet").is_empty() {
+            assert!(Instant::now() < end);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        check(&store);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use diesel_migrations::MigrationHarness;
 use serde_json::{Map, json};
 
 use crate::model::clip::{Clip, ProcessingStatus};
@@ -9,7 +10,8 @@ use crate::model::event::{Event, Priority};
 use crate::model::recording::{Recording, RecordingStatus};
 use crate::model::time::Timestamp;
 
-use super::{Store, StoreOptions};
+use super::migrate::MIGRATIONS;
+use super::{Reader, Store, StoreOptions};
 
 /// A store in a folder of its own, without ballast.
 pub(super) fn store() -> (tempfile::TempDir, Store) {
@@ -20,6 +22,16 @@ pub(super) fn store() -> (tempfile::TempDir, Store) {
 
 pub(super) fn options(folder: &tempfile::TempDir) -> StoreOptions {
     StoreOptions { ballast_bytes: 0, ..StoreOptions::at(folder.path().join("test.db")) }
+}
+
+/// Makes of a database what it was before the migration `version`.
+pub(super) fn revert_until(reader: &mut Reader, version: &str) {
+    loop {
+        let reverted = reader.conn.revert_last_migration(MIGRATIONS).unwrap().to_string();
+        if reverted == version {
+            return;
+        }
+    }
 }
 
 pub(super) fn clip(id: i64, title: &str) -> Clip {

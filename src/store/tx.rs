@@ -14,7 +14,7 @@ use super::clip_totals::ClipTotals;
 use super::connection::Reader;
 use super::counters::Differences;
 use super::failure::OrFail;
-use super::new_words::{NewWords, Words};
+use super::new_words::{NewWords, Waiting};
 use super::statement::{prepared, statement};
 
 /// The writing side of a job: its changes become visible together, when the group commits, or not at all.
@@ -74,13 +74,13 @@ impl DerefMut for Tx {
 }
 
 impl Tx {
-    /// Over the connection that writes; `clip_totals` hears of changes of clips.
-    pub(super) fn new(reader: Reader, clip_totals: ClipTotals) -> Self {
+    /// Over the connection that writes; `clip_totals` hears of changes of clips, `waiting` of those without words.
+    pub(super) fn new(reader: Reader, clip_totals: ClipTotals, waiting: Waiting) -> Self {
         Tx {
             reader,
             job: Differences::default(),
             group: Differences::default(),
-            words: NewWords::default(),
+            words: NewWords::new(waiting),
             holds: Vec::new(),
             afterwards: Vec::new(),
             asked: None,
@@ -123,15 +123,25 @@ impl Tx {
         self.afterwards.push(Afterwards(Box::new(act)));
     }
 
-    /// The words of a clip that was stored: in the index when the transaction ends, or at once where a job may still fail
-    /// alone.
-    pub(super) fn new_words(&mut self, words: Words) -> Result<()> {
-        self.words.add(words);
+    /// A clip was stored: its words wait for their turn. Those of one that comes late are in the index when the transaction
+    /// ends, or at once where a job may still fail alone.
+    pub(super) fn new_words(&mut self, id: i64) -> Result<()> {
+        self.words.add(&mut self.reader, id)?;
         if self.together { Ok(()) } else { self.settle_words() }
     }
 
-    /// Puts words into the index before they change there.
+    /// Puts words of clips that came late into the index before they change there.
     pub(super) fn settle_words(&mut self) -> Result<()> {
+        self.words.settle(&mut self.reader)
+    }
+
+    /// Puts the words of all clips into the index that are not there yet.
+    pub(super) fn index_words(&mut self) -> Result<()> {
+        if !self.words.is_any() {
+            return Ok(());
+        }
+        // What was counted of a search before knows nothing of them.
+        self.changes_clips();
         self.words.write(&mut self.reader)
     }
 
@@ -154,7 +164,7 @@ impl Tx {
         (self.together, self.spoiled) = (together, false);
         self.last = Last::default();
         self.asked = None;
-        self.words.clear();
+        self.words.begin();
         self.job = Differences::default();
         self.group = Differences::default();
         self.run("BEGIN IMMEDIATE")
@@ -182,6 +192,7 @@ impl Tx {
             self.job = Differences::default();
             self.afterwards.truncate(kept);
             self.last = Last::default();
+            self.words.forget();
             self.run("ROLLBACK TO job")?;
             self.run("RELEASE job")
         }
@@ -207,6 +218,7 @@ impl Tx {
             self.job = differences;
             self.afterwards.truncate(kept);
             self.last = Last::default();
+            self.words.forget();
             self.run("ROLLBACK TO part")?;
             self.run("RELEASE part")?;
         }
@@ -219,7 +231,9 @@ impl Tx {
         self.group.merge(last);
         std::mem::take(&mut self.group).write(&mut self.reader)?;
         self.settle_words()?;
+        self.words.announce();
         self.run("COMMIT")?;
+        self.words.committed();
         if std::mem::take(&mut self.changed_clips) {
             self.clip_totals.changed();
         }

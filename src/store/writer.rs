@@ -21,6 +21,7 @@ use crate::error::{Code, Error, Result};
 use super::ballast::Ballast;
 use super::checkpoint::Checkpointer;
 use super::failure::disk_full;
+use super::new_words::Turn;
 use super::pin::Pin;
 use super::queue::{Queue, Taken, Work};
 use super::tx::Tx;
@@ -37,7 +38,13 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread; at most `bound` jobs may wait for it.
-    pub(super) fn start(tx: Tx, ballast: Ballast, checkpointer: Checkpointer, bound: usize) -> Result<Self> {
+    pub(super) fn start(
+        tx: Tx,
+        ballast: Ballast,
+        checkpointer: Checkpointer,
+        words: Turn,
+        bound: usize,
+    ) -> Result<Self> {
         let queue = Arc::new(Queue::new(bound));
         let commits = Arc::new(AtomicU64::new(0));
         let mut thread = WriterThread {
@@ -45,6 +52,7 @@ impl Writer {
             ballast,
             checkpointer,
             pin: Pin::new(),
+            words,
             queue: queue.clone(),
             commits: commits.clone(),
         };
@@ -138,6 +146,7 @@ struct WriterThread {
     ballast: Ballast,
     checkpointer: Checkpointer,
     pin: Pin,
+    words: Turn,
     queue: Arc<Queue>,
     commits: Arc<AtomicU64>,
 }
@@ -145,13 +154,15 @@ struct WriterThread {
 impl WriterThread {
     fn run(&mut self) {
         loop {
-            let patience = self.ballast.patience().unwrap_or(Duration::MAX).min(self.pin.patience());
+            let others = [self.ballast.patience(), self.words.patience()].into_iter().flatten();
+            let patience = others.fold(self.pin.patience(), Duration::min);
             match self.queue.take(GROUP_MAX, patience) {
                 Taken::Jobs(jobs) => {
                     self.pin.give_up(&mut self.tx);
                     self.group(jobs);
                     self.checkpointer.committed();
                     self.pin.written();
+                    self.words.written();
                 }
                 Taken::Nothing => {
                     self.ballast.restore();
@@ -159,11 +170,31 @@ impl WriterThread {
                 }
                 Taken::Closed => break,
             }
+            if self.words.is_due() {
+                self.pin.give_up(&mut self.tx);
+                self.index_words();
+                self.pin.written();
+            }
         }
         self.pin.give_up(&mut self.tx);
+        self.index_words();
         self.checkpointer.stop();
         if let Err(error) = self.tx.execute("PRAGMA wal_checkpoint(TRUNCATE)") {
             log::warn!("database: the log was not folded in at the end: {:?}", error.source);
+        }
+    }
+
+    /// Puts the words of clips that wait into their index. What fails costs nobody more than a search that has to do it.
+    fn index_words(&mut self) {
+        let indexed =
+            self.tx.begin_together().and_then(|()| self.tx.index_words()).and_then(|()| self.tx.commit());
+        match indexed {
+            Ok(()) => self.checkpointer.committed(),
+            Err(error) => {
+                log::warn!("database: words of clips are not in their index yet: {error} {:?}", error.source);
+                self.tx.roll_back();
+                self.words.failed();
+            }
         }
     }
 

@@ -18,7 +18,7 @@ pub fn get(services: &Services, id: i64) -> Result<Clip> {
     services.store.read(|r| r.clip(id))?.ok_or_else(|| not_found(id))
 }
 
-/// One page of clips.
+/// One page of clips; a search waits for the words of those that were just stored.
 ///
 /// # Errors
 /// The store's.
@@ -28,6 +28,9 @@ pub async fn list(
     sort: ClipSort,
     window: Window,
 ) -> Result<Page<Clip>> {
+    if filter.q.is_some() {
+        services.store.words_are_indexed().await?;
+    }
     services.read_long(move |r| r.list_clips(&filter, sort, window)).await
 }
 

@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use diesel::RunQueryDsl;
 use diesel::sql_types::BigInt;
-use diesel_migrations::MigrationHarness;
 
-use super::super::migrate::MIGRATIONS;
 use super::super::retention::Keep;
 use super::super::statement::statement;
-use super::super::testing::{event, options, store};
+use super::super::testing::{event, options, revert_until, store};
 use super::super::{Reader, Store, Tx};
 use super::{Claimed, DeliveryCounts, Most, Ran, Room};
 use crate::error::{Code, Error, Result};
@@ -279,7 +277,7 @@ fn numbers_are_not_given_again_when_the_last_rows_are_gone_also_after_a_new_star
 
     // As a server of before numbered rows: with AUTOINCREMENT.
     let mut before = Reader::open_writer(&options(&folder).path).unwrap();
-    before.conn.revert_last_migration(MIGRATIONS).unwrap();
+    revert_until(&mut before, "20260325000000");
     let kept = statement::<BigInt>("SELECT seq FROM sqlite_sequence WHERE name IN ('events', 'deliveries')");
     assert_eq!(kept.load::<i64>(&mut before.conn).unwrap(), [3, 3]);
     drop(before);
