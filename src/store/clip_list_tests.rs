@@ -1,8 +1,8 @@
 //! Every way to a page of clips gives what a walk over all gives, and none of them is such a walk.
 
 use super::clip_parts::Plan;
-use super::testing::{clip, recording, store};
-use super::{ClipFilter, ClipSort, Store, Tx};
+use super::testing::{clip, index_all, recording, store};
+use super::{ClipFilter, ClipSort, Store};
 use crate::model::clip::{Clip, ProcessingStatus};
 use crate::model::page::Window;
 use crate::model::time::Timestamp;
@@ -44,10 +44,10 @@ fn filled() -> (tempfile::TempDir, Store, Vec<Clip>) {
     store
         .write_blocking(move |tx| {
             tx.insert_recording(&recording("r", 1), None)?;
-            given.iter().try_for_each(|it| tx.insert_clip(it))?;
-            tx.index_words()
+            given.iter().try_for_each(|it| tx.insert_clip(it))
         })
         .unwrap();
+    index_all(&store);
     (folder, store, all)
 }
 
@@ -185,7 +185,7 @@ fn a_short_beginning_of_more_words_than_can_be_told_finds_them_all() {
     let (_folder, store) = store();
     let all: Vec<Clip> = (1..=200).map(|id| clip(id, &format!("clip{id}x Überzahl"))).collect();
     store.write_blocking(move |tx| all.iter().try_for_each(|it| tx.insert_clip(it))).unwrap();
-    store.write_blocking(Tx::index_words).unwrap();
+    index_all(&store);
     for (q, count) in
         [("clip", 200), ("c", 200), ("CLIP1", 111), ("clip19", 11), ("Überz", 200), ("uberza clip7", 11)]
     {

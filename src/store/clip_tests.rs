@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::testing::{clip, recording, store};
-use super::{ClipFilter, ClipOrder, ClipSort, Reader, RecordingFilter, Store, Tx};
+use super::testing::{clip, index_all, recording, store};
+use super::{ClipFilter, ClipOrder, ClipSort, Reader, RecordingFilter, Store};
 use crate::model::clip::{Clip, ClipStats, ProcessingStatus};
 use crate::model::page::Window;
 use crate::model::recording::RecordingStatus;
@@ -13,7 +13,7 @@ use crate::model::time::Timestamp;
 
 fn put(store: &Store, clips: Vec<Clip>) {
     store.write_blocking(move |tx| clips.iter().try_for_each(|it| tx.insert_clip(it))).unwrap();
-    store.write_blocking(Tx::index_words).unwrap();
+    index_all(store);
 }
 
 fn found(store: &Store, filter: &ClipFilter, sort: ClipSort) -> Vec<i64> {

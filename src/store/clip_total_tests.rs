@@ -1,7 +1,7 @@
 //! Totals are those of this moment, whatever was remembered, and pages far behind are found from where they are near.
 
-use super::testing::{clip, recording, store};
-use super::{ClipFilter, ClipSort, Store, Tx};
+use super::testing::{clip, index_all, recording, store};
+use super::{ClipFilter, ClipSort, Store};
 use crate::model::clip::Clip;
 use crate::model::page::Window;
 use crate::model::time::Timestamp;
@@ -41,7 +41,7 @@ fn filters() -> [ClipFilter; 4] {
 }
 
 fn totals(store: &Store) -> [i64; 4] {
-    store.write_blocking(Tx::index_words).unwrap();
+    index_all(store);
     filters()
         .map(|it| store.read(|r| r.list_clips(&it, ClipSort::default(), Window::default())).unwrap().total)
 }

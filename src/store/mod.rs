@@ -276,17 +276,18 @@ impl Store {
     /// # Errors
     /// `Overloaded`.
     pub async fn words_are_indexed(&self) -> Result<()> {
-        if !self.inner.without_words.is_any() {
-            return Ok(());
-        }
-        match self.write_again(Tx::index_words).await {
-            Err(error) if error.code == Code::Overloaded => Err(error),
-            Err(error) => {
-                log::warn!("database: a search may miss the newest clips: {error} {:?}", error.source);
-                Ok(())
+        let newest = self.inner.without_words.newest();
+        while self.inner.without_words.until(newest) > 0 {
+            match self.write_again(Tx::index_words).await {
+                Ok(()) => {}
+                Err(error) if error.code == Code::Overloaded => return Err(error),
+                Err(error) => {
+                    log::warn!("database: a search may miss the newest clips: {error} {:?}", error.source);
+                    break;
+                }
             }
-            Ok(()) => Ok(()),
         }
+        Ok(())
     }
 
     /// Transactions committed since the start: many changes may share one.

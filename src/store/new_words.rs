@@ -7,7 +7,7 @@
 //! and after a crash it goes on from there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
@@ -22,27 +22,42 @@ use super::statement::prepared;
 
 /// So many clips wait for their turn.
 const BATCH: u64 = 256;
+/// So many have it at once: others who write wait meanwhile.
+const MOST: i64 = 1024;
 /// Nothing was written for so long: those that wait need not wait for more.
 const QUIET: Duration = Duration::from_secs(1);
 /// The index could not be written: it is not tried again at once.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// How many clips have no words in the index yet, at most: one for the writer and all who search.
+/// Which clips have no words in the index yet: one for the writer and all who search.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Waiting(Arc<AtomicU64>);
+pub(super) struct Waiting(Arc<Ends>);
+
+#[derive(Debug, Default)]
+struct Ends {
+    /// No clip is newer, by its id.
+    newest: AtomicI64,
+    /// [`WORDS_THROUGH`] as it is on the disk, or was.
+    through: AtomicI64,
+}
 
 impl Waiting {
     /// What a former server left.
     pub(super) fn of(reader: &mut Reader) -> Result<Self> {
+        let newest = prepared!(BigInt => "SELECT coalesce(max(id), 0) FROM clips");
+        let newest: i64 = newest.get_result(&mut reader.conn).or_fail()?;
         let through = reader.counter(WORDS_THROUGH)?;
-        let left = prepared!(BigInt => "SELECT count(*) FROM clips WHERE id > ?");
-        let left: i64 = left.bind(through).get_result(&mut reader.conn).or_fail()?;
-        Ok(Waiting(Arc::new(AtomicU64::new(left.unsigned_abs()))))
+        Ok(Waiting(Arc::new(Ends { newest: AtomicI64::new(newest), through: AtomicI64::new(through) })))
     }
 
-    /// Whether there may be any.
-    pub(super) fn is_any(&self) -> bool {
-        self.0.load(Ordering::Acquire) > 0
+    /// The newest clip there is now.
+    pub(super) fn newest(&self) -> i64 {
+        self.0.newest.load(Ordering::Acquire)
+    }
+
+    /// How many wait up to this one, at most.
+    pub(super) fn until(&self, newest: i64) -> u64 {
+        newest.saturating_sub(self.0.through.load(Ordering::Acquire)).max(0).unsigned_abs()
     }
 }
 
@@ -52,16 +67,17 @@ pub(super) struct NewWords {
     waiting: Waiting,
     /// How far the index has come; none when it has not been looked up in this transaction.
     through: Option<i64>,
-    /// Clips of this transaction that wait, since the index was written in it if it was.
-    new: u64,
-    is_written: bool,
+    /// The newest clip of this transaction that waits.
+    newest: i64,
+    /// How far it has come in this transaction.
+    written: Option<i64>,
     /// Clips that came when the index was past their ids.
     late: Vec<i64>,
 }
 
 impl NewWords {
     pub(super) fn new(waiting: Waiting) -> Self {
-        NewWords { waiting, through: None, new: 0, is_written: false, late: Vec::new() }
+        NewWords { waiting, through: None, newest: 0, written: None, late: Vec::new() }
     }
 
     /// A transaction begins.
@@ -71,15 +87,17 @@ impl NewWords {
 
     /// A part of the transaction was taken back, perhaps one that wrote the index.
     pub(super) fn forget(&mut self) {
-        self.through = None;
-        if std::mem::take(&mut self.is_written) {
-            self.new += 1;
-        }
+        (self.through, self.written) = (None, None);
+    }
+
+    /// No clip is newer than this, in this transaction or outside.
+    fn newest(&self) -> i64 {
+        self.newest.max(self.waiting.newest())
     }
 
     /// Whether any may wait.
     pub(super) fn is_any(&self) -> bool {
-        self.new > 0 || self.waiting.is_any()
+        self.waiting.until(self.newest()) > 0
     }
 
     /// A clip was stored.
@@ -89,7 +107,7 @@ impl NewWords {
             None => *self.through.insert(reader.counter(WORDS_THROUGH)?),
         };
         if id > through {
-            self.new += 1;
+            self.newest = self.newest.max(id);
         } else {
             self.late.push(id);
         }
@@ -111,35 +129,40 @@ impl NewWords {
         Ok(())
     }
 
-    /// Puts the words of all that wait into the index.
+    /// Puts the words of the next ones that wait into the index.
     pub(super) fn write(&mut self, reader: &mut Reader) -> Result<()> {
         self.settle(reader)?;
-        let through = reader.counter(WORDS_THROUGH)?;
+        let before = reader.counter(WORDS_THROUGH)?;
+        let most = prepared!(BigInt => "SELECT id FROM clips WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?");
+        let most: Option<i64> =
+            most.bind(before).bind(MOST - 1).get_result(&mut reader.conn).optional().or_fail()?;
+        // All of them: also those that were lost with their transaction are not waited for any more.
+        let through = most.unwrap_or_else(|| before.max(self.newest()));
         prepared!(
             "INSERT INTO clips_fts (rowid, title, description, tags) \
-             SELECT id, title, description, tags FROM clips WHERE id > ? ORDER BY id"
+             SELECT id, title, description, tags FROM clips WHERE id > ? AND id <= ? ORDER BY id"
         )
+        .bind(before)
         .bind(through)
         .execute(&mut reader.conn)
         .or_fail()?;
-        prepared!(
-            "UPDATE counters SET value = max(value, (SELECT coalesce(max(id), 0) FROM clips)) WHERE name = ?"
-        )
-        .bind(WORDS_THROUGH)
-        .execute(&mut reader.conn)
-        .or_fail()?;
-        (self.through, self.new, self.is_written) = (None, 0, true);
+        prepared!("UPDATE counters SET value = ? WHERE name = ?")
+            .bind(through)
+            .bind(WORDS_THROUGH)
+            .execute(&mut reader.conn)
+            .or_fail()?;
+        (self.through, self.written) = (Some(through), Some(through));
         Ok(())
     }
 
     /// Before the commit: who sees a clip of it shall also see that its words wait.
     pub(super) fn announce(&self) {
-        self.waiting.0.fetch_add(self.new, Ordering::AcqRel);
+        self.waiting.0.newest.fetch_max(self.newest, Ordering::AcqRel);
     }
 
     pub(super) fn committed(&mut self) {
-        if self.is_written {
-            self.waiting.0.store(self.new, Ordering::Release);
+        if let Some(through) = self.written {
+            self.waiting.0.through.store(through, Ordering::Release);
         }
     }
 }
@@ -168,16 +191,17 @@ impl Turn {
     /// How long it takes until it is time, if nothing is written; none while nothing waits.
     pub(super) fn patience(&self) -> Option<Duration> {
         let at = self.quiet_at.max(self.earliest);
-        self.waiting.is_any().then(|| at.saturating_duration_since(Instant::now()))
+        (self.count() > 0).then(|| at.saturating_duration_since(Instant::now()))
     }
 
     /// Whether it is time.
     pub(super) fn is_due(&self) -> bool {
-        let waiting = self.waiting.0.load(Ordering::Acquire);
-        waiting > 0 && {
-            let now = Instant::now();
-            now >= self.earliest && (waiting >= BATCH || now >= self.quiet_at)
-        }
+        let (count, now) = (self.count(), Instant::now());
+        count > 0 && now >= self.earliest && (count >= BATCH || now >= self.quiet_at)
+    }
+
+    fn count(&self) -> u64 {
+        self.waiting.until(self.waiting.newest())
     }
 
     /// It was tried in vain.
@@ -286,6 +310,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nobody_waits_for_a_clip_that_was_announced_and_lost_and_one_before_it_is_found_all_the_same() {
+        let (_folder, store) = store();
+        put(&store, 7, "word 7").await;
+        store.inner.without_words.0.newest.fetch_max(10, Ordering::AcqRel);
+        assert_eq!(found(&store, "word").await, ["word 7"]);
+        put(&store, 9, "word 9").await;
+        assert_eq!(found(&store, "word").await, ["word 9", "word 7"]);
+        check(&store);
+    }
+
+    #[tokio::test]
+    async fn very_many_clips_go_into_the_index_in_several_transactions() {
+        let (_folder, store) = store();
+        let count = 2 * MOST + 5;
+        let all =
+            store.write_again(move |tx| (1..=count).try_for_each(|id| tx.insert_clip(&clip(id, "many"))));
+        all.await.unwrap();
+        let commits = store.commits();
+        store.words_are_indexed().await.unwrap();
+        let filter = ClipFilter { q: Some("many".into()), ..ClipFilter::default() };
+        let page = store.read(|r| r.list_clips(&filter, ClipSort::default(), Window::default())).unwrap();
+        assert_eq!((page.total, store.inner.without_words.until(count)), (count, 0));
+        assert!(store.commits() - commits <= 3, "{commits} {}", store.commits());
+        check(&store);
+    }
+
+    #[tokio::test]
     async fn a_part_that_wrote_the_index_and_failed_leaves_the_words_waiting() {
         let (_folder, store) = store();
         let job = store.write(|tx| {
@@ -350,7 +401,7 @@ mod tests {
             store.write_again(|tx| (1..=BATCH as i64).try_for_each(|id| tx.insert_clip(&clip(id, "many"))));
         all.await.unwrap();
         let end = Instant::now() + Duration::from_secs(20);
-        while store.inner.without_words.is_any() {
+        while store.inner.without_words.until(BATCH as i64) > 0 {
             assert!(Instant::now() < end);
             std::thread::sleep(Duration::from_millis(1));
         }

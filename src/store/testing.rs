@@ -11,7 +11,7 @@ use crate::model::recording::{Recording, RecordingStatus};
 use crate::model::time::Timestamp;
 
 use super::migrate::MIGRATIONS;
-use super::{Reader, Store, StoreOptions};
+use super::{Reader, Store, StoreOptions, Tx};
 
 /// A store in a folder of its own, without ballast.
 pub(super) fn store() -> (tempfile::TempDir, Store) {
@@ -22,6 +22,14 @@ pub(super) fn store() -> (tempfile::TempDir, Store) {
 
 pub(super) fn options(folder: &tempfile::TempDir) -> StoreOptions {
     StoreOptions { ballast_bytes: 0, ..StoreOptions::at(folder.path().join("test.db")) }
+}
+
+/// Puts the words of all clips into their index.
+pub(super) fn index_all(store: &Store) {
+    let waiting = &store.inner.without_words;
+    while waiting.until(waiting.newest()) > 0 {
+        store.write_blocking(Tx::index_words).unwrap();
+    }
 }
 
 /// Makes of a database what it was before the migration `version`.

@@ -135,7 +135,7 @@ impl Tx {
         self.words.settle(&mut self.reader)
     }
 
-    /// Puts the words of all clips into the index that are not there yet.
+    /// Puts words of clips into the index that are not there yet; of very many only the first.
     pub(super) fn index_words(&mut self) -> Result<()> {
         if !self.words.is_any() {
             return Ok(());

@@ -189,7 +189,10 @@ impl WriterThread {
         let indexed =
             self.tx.begin_together().and_then(|()| self.tx.index_words()).and_then(|()| self.tx.commit());
         match indexed {
-            Ok(()) => self.checkpointer.committed(),
+            Ok(()) => {
+                self.commits.fetch_add(1, Ordering::Relaxed);
+                self.checkpointer.committed();
+            }
             Err(error) => {
                 log::warn!("database: words of clips are not in their index yet: {error} {:?}", error.source);
                 self.tx.roll_back();
