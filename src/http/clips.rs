@@ -37,7 +37,11 @@ pub(super) const FILTERS: &[Param] = &[
         "How far the processing is.",
     ),
     Param { repeat: true, ..param("tag", Kind::Text, "Has this tag; several are all wanted.") },
-    param("q", Kind::Text, "Words of title, description or tags."),
+    param(
+        "q",
+        Kind::Text,
+        "Words of title, description or tags. While the disk is full the newest clips may be missing.",
+    ),
     param("recording_id", Kind::Text, "Cut from this recording."),
     param("from", Kind::Time, "Recorded (else created) at this time or later."),
     param("to", Kind::Time, "Recorded (else created) at this time or earlier."),

@@ -136,7 +136,7 @@ impl Reader {
     /// The parts of a filter; none when no clip can match.
     pub(super) fn clip_parts(&mut self, filter: &ClipFilter) -> Result<Option<Vec<Part>>> {
         let mut parts = Vec::new();
-        if let Some(text) = filter.q.as_deref().filter(|it| !it.trim().is_empty()) {
+        if let Some(text) = filter.words() {
             let Some((phrase, each)) = self.clip_phrase(text)? else { return Ok(None) };
             let part = self.counted_part(Source::Words { each }, vec![Bind::from(phrase)])?;
             parts.push(Part { patterns: patterns_of(text), ..part });

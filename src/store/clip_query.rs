@@ -44,6 +44,13 @@ pub struct ClipFilter {
     pub after: Option<i64>,
 }
 
+impl ClipFilter {
+    /// The text that is searched for, if there is any in it.
+    pub fn words(&self) -> Option<&str> {
+        self.q.as_deref().filter(|it| !it.trim().is_empty())
+    }
+}
+
 /// What a list is ordered by; equal ones by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClipOrder {

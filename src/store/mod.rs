@@ -69,6 +69,7 @@ mod tx;
 mod uploads;
 mod webhook_attempts;
 mod webhooks;
+mod words_turn;
 mod writer;
 #[cfg(test)]
 mod writer_tests;
@@ -77,15 +78,16 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::error::{Code, Result};
+use crate::error::Result;
 use crate::model::asked::Asked;
 
 use ballast::Ballast;
 use checkpoint::Checkpointer;
 use clip_totals::ClipTotals;
 use clips::ClipIds;
-use new_words::{Turn, Waiting};
+use new_words::Waiting;
 use readers::Readers;
+use words_turn::Turn;
 use writer::{Again, Writer, once};
 
 pub use audit::{AuditEntry, DENIED, FAILED, WantedActs};
@@ -271,23 +273,15 @@ impl Store {
     }
 
     /// Waits until a search finds every clip that is stored by now: their words go into the index many at a time, or when
-    /// this asks for it. A database that cannot be written any more is searched as it is.
-    ///
-    /// # Errors
-    /// `Overloaded`.
-    pub async fn words_are_indexed(&self) -> Result<()> {
-        let newest = self.inner.without_words.newest();
-        while self.inner.without_words.until(newest) > 0 {
-            match self.write_again(Tx::index_words).await {
-                Ok(()) => {}
-                Err(error) if error.code == Code::Overloaded => return Err(error),
-                Err(error) => {
-                    log::warn!("database: a search may miss the newest clips: {error} {:?}", error.source);
-                    break;
-                }
-            }
+    /// this asks for it. Where that cannot be done (a full disk) what there is is searched: the log says so.
+    pub async fn words_are_indexed(&self) {
+        let waiting = &self.inner.without_words;
+        let newest = waiting.newest();
+        if waiting.until(newest) > 0 {
+            let asked = waiting.ask(newest);
+            self.inner.writer.look();
+            let _ = waited(asked).await;
         }
-        Ok(())
     }
 
     /// Transactions committed since the start: many changes may share one.

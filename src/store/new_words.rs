@@ -1,6 +1,7 @@
 //! The words of new clips on their way into the index. It writes out what it has collected with every commit, and whenever
 //! an id comes before the last one: clips get there many at a time, in the order of ids, when so many wait, when nothing
-//! is written for a while, or when somebody searches.
+//! is written for a while, or when somebody who searches waits for them. The writer does it between the changes of others, in
+//! transactions of their own: what fails there fails nobody's change.
 //!
 //! [`WORDS_THROUGH`] says how far the index has come: it has the words of every clip with an id up to that, and of none
 //! after it. A clip that is changed or removed before its turn is no matter of the index (its triggers look at it as well),
@@ -8,37 +9,41 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 use super::connection::Reader;
 use super::counters::WORDS_THROUGH;
 use super::failure::OrFail;
 use super::statement::prepared;
 
-/// So many clips wait for their turn.
-const BATCH: u64 = 256;
 /// So many have it at once: others who write wait meanwhile.
 const MOST: i64 = 1024;
-/// Nothing was written for so long: those that wait need not wait for more.
-const QUIET: Duration = Duration::from_secs(1);
-/// The index could not be written: it is not tried again at once.
-const PAUSE: Duration = Duration::from_secs(60);
 
 /// Which clips have no words in the index yet: one for the writer and all who search.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Waiting(Arc<Ends>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Ends {
     /// No clip is newer, by its id.
     newest: AtomicI64,
     /// [`WORDS_THROUGH`] as it is on the disk, or was.
     through: AtomicI64,
+    /// Those who wait; none once nobody writes any more.
+    asked: Mutex<Option<Vec<Asked>>>,
+}
+
+/// Somebody waits until the index has all clips up to this one. True is told when it has, false when it could not be done.
+#[derive(Debug)]
+struct Asked {
+    newest: i64,
+    answer: oneshot::Sender<bool>,
 }
 
 impl Waiting {
@@ -47,12 +52,46 @@ impl Waiting {
         let newest = prepared!(BigInt => "SELECT coalesce(max(id), 0) FROM clips");
         let newest: i64 = newest.get_result(&mut reader.conn).or_fail()?;
         let through = reader.counter(WORDS_THROUGH)?;
-        Ok(Waiting(Arc::new(Ends { newest: AtomicI64::new(newest), through: AtomicI64::new(through) })))
+        Ok(Waiting(Arc::new(Ends {
+            newest: AtomicI64::new(newest),
+            through: AtomicI64::new(through),
+            asked: Mutex::new(Some(Vec::new())),
+        })))
     }
 
     /// The newest clip there is now.
     pub(super) fn newest(&self) -> i64 {
         self.0.newest.load(Ordering::Acquire)
+    }
+
+    /// Nobody writes any more: who waits or asks is told so.
+    pub(super) fn close(&self) {
+        self.0.asked.lock().take();
+    }
+
+    /// Waits until the index has all clips up to this one; the writer has to look for it. Ends at once with an error when nobody
+    /// writes any more.
+    pub(super) fn ask(&self, newest: i64) -> oneshot::Receiver<bool> {
+        let (answer, answered) = oneshot::channel();
+        if let Some(asked) = &mut *self.0.asked.lock() {
+            asked.push(Asked { newest, answer });
+        }
+        answered
+    }
+
+    /// Whether anybody waits.
+    pub(super) fn is_asked(&self) -> bool {
+        self.0.asked.lock().as_ref().is_some_and(|it| !it.is_empty())
+    }
+
+    /// Answers those who need not wait any more, or, when it `failed`, all.
+    pub(super) fn answer(&self, failed: bool) {
+        let mut all = self.0.asked.lock();
+        let asked =
+            all.iter_mut().flat_map(|it| it.extract_if(.., |it| failed || self.until(it.newest) == 0));
+        for Asked { answer, .. } in asked {
+            let _ = answer.send(!failed);
+        }
     }
 
     /// How many wait up to this one, at most.
@@ -146,11 +185,14 @@ impl NewWords {
         .bind(through)
         .execute(&mut reader.conn)
         .or_fail()?;
-        prepared!("UPDATE counters SET value = ? WHERE name = ?")
+        let moved = prepared!("UPDATE counters SET value = ? WHERE name = ?")
             .bind(through)
             .bind(WORDS_THROUGH)
             .execute(&mut reader.conn)
             .or_fail()?;
+        if moved != 1 {
+            return Err(Error::internal("the database does not say how far its index of words has come"));
+        }
         (self.through, self.written) = (Some(through), Some(through));
         Ok(())
     }
@@ -167,250 +209,6 @@ impl NewWords {
     }
 }
 
-/// When the writer puts words into the index of its own accord.
-#[derive(Debug)]
-pub(super) struct Turn {
-    waiting: Waiting,
-    /// When nothing will have been written for long enough.
-    quiet_at: Instant,
-    /// Not before.
-    earliest: Instant,
-}
-
-impl Turn {
-    pub(super) fn new(waiting: Waiting) -> Self {
-        let now = Instant::now();
-        Turn { waiting, quiet_at: now + QUIET, earliest: now }
-    }
-
-    /// Something was written.
-    pub(super) fn written(&mut self) {
-        self.quiet_at = Instant::now() + QUIET;
-    }
-
-    /// How long it takes until it is time, if nothing is written; none while nothing waits.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        let at = self.quiet_at.max(self.earliest);
-        (self.count() > 0).then(|| at.saturating_duration_since(Instant::now()))
-    }
-
-    /// Whether it is time.
-    pub(super) fn is_due(&self) -> bool {
-        let (count, now) = (self.count(), Instant::now());
-        count > 0 && now >= self.earliest && (count >= BATCH || now >= self.quiet_at)
-    }
-
-    fn count(&self) -> u64 {
-        self.waiting.until(self.waiting.newest())
-    }
-
-    /// It was tried in vain.
-    pub(super) fn failed(&mut self) {
-        self.earliest = Instant::now() + PAUSE;
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use diesel::RunQueryDsl;
-
-    use super::super::Store;
-    use super::super::clip_query::{ClipFilter, ClipSort};
-    use super::super::statement::statement;
-    use super::super::testing::{clip, options, revert_until, store};
-    use super::*;
-    use crate::model::page::Window;
-
-    /// The titles that a word finds, without waiting for those that are not indexed yet.
-    fn at_once(store: &Store, word: &str) -> Vec<String> {
-        let filter = ClipFilter { q: Some(word.into()), ..ClipFilter::default() };
-        let window = Window { offset: 0, limit: 10 };
-        let page = store.read(|r| r.list_clips(&filter, ClipSort::default(), window)).unwrap();
-        assert_eq!(page.total, page.items.len() as i64);
-        page.items.into_iter().map(|it| it.title).collect()
-    }
-
-    async fn found(store: &Store, word: &str) -> Vec<String> {
-        store.words_are_indexed().await.unwrap();
-        at_once(store, word)
-    }
-
-    /// The index has the words of every clip as they are, and nothing else.
-    fn check(store: &Store) {
-        let check = statement::<()>("INSERT INTO clips_fts (clips_fts, rank) VALUES ('integrity-check', 1)");
-        let sound = store.write_blocking(move |tx| Ok(check.clone().execute(&mut tx.conn).is_ok()));
-        assert!(sound.unwrap());
-    }
-
-    async fn put(store: &Store, id: i64, title: &str) {
-        let clip = clip(id, title);
-        store.write_again(move |tx| tx.insert_clip(&clip)).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_search_finds_what_was_just_stored_changed_and_removed() {
-        let (_folder, store) = store();
-        for id in 1..=6 {
-            put(&store, id, &format!("first {id}")).await;
-        }
-        let job = store.write_again(|tx| {
-            tx.update_clip(&clip(2, "second 2"))?;
-            tx.delete_clip(4)
-        });
-        assert!(job.await.unwrap());
-        assert_eq!(at_once(&store, "first"), Vec::<String>::new(), "many at a time");
-        assert_eq!(found(&store, "first").await, ["first 6", "first 5", "first 3", "first 1"]);
-        assert_eq!(found(&store, "second").await, ["second 2"]);
-        check(&store);
-        // From now on they are in the index, and a change is one there.
-        let job = store.write_again(|tx| {
-            tx.update_clip(&clip(1, "third 1"))?;
-            tx.delete_clip(6)
-        });
-        assert!(job.await.unwrap());
-        assert_eq!(at_once(&store, "first"), ["first 5", "first 3"]);
-        assert_eq!(at_once(&store, "third"), ["third 1"]);
-        check(&store);
-    }
-
-    #[tokio::test]
-    async fn a_clip_that_comes_when_the_index_is_past_its_id_is_there_at_once() {
-        let (_folder, store) = store();
-        put(&store, 9, "word 9").await;
-        assert_eq!(found(&store, "word").await, ["word 9"]);
-        let job = store.write_again(|tx| {
-            for id in [5, 2, 7] {
-                tx.insert_clip(&clip(id, &format!("word {id}")))?;
-            }
-            tx.update_clip(&clip(5, "other 5"))
-        });
-        job.await.unwrap();
-        // With a savepoint of its own.
-        store.write_blocking(|tx| tx.insert_clip(&clip(3, "word 3"))).unwrap();
-        assert_eq!(at_once(&store, "word"), ["word 9", "word 7", "word 3", "word 2"]);
-        assert_eq!(at_once(&store, "other"), ["other 5"]);
-        check(&store);
-    }
-
-    #[tokio::test]
-    async fn words_of_a_transaction_that_failed_are_not_found() {
-        let (_folder, store) = store();
-        let job = store.write_again(|tx| {
-            tx.insert_clip(&clip(1, "lost"))?;
-            tx.index_words()?;
-            tx.insert_clip(&clip(1, "twice"))
-        });
-        assert!(job.await.is_err());
-        put(&store, 2, "kept").await;
-        assert_eq!(
-            (found(&store, "lost").await.len(), found(&store, "kept").await),
-            (0, vec!["kept".to_owned()])
-        );
-        check(&store);
-    }
-
-    #[tokio::test]
-    async fn nobody_waits_for_a_clip_that_was_announced_and_lost_and_one_before_it_is_found_all_the_same() {
-        let (_folder, store) = store();
-        put(&store, 7, "word 7").await;
-        store.inner.without_words.0.newest.fetch_max(10, Ordering::AcqRel);
-        assert_eq!(found(&store, "word").await, ["word 7"]);
-        put(&store, 9, "word 9").await;
-        assert_eq!(found(&store, "word").await, ["word 9", "word 7"]);
-        check(&store);
-    }
-
-    #[tokio::test]
-    async fn very_many_clips_go_into_the_index_in_several_transactions() {
-        let (_folder, store) = store();
-        let count = 2 * MOST + 5;
-        let all =
-            store.write_again(move |tx| (1..=count).try_for_each(|id| tx.insert_clip(&clip(id, "many"))));
-        all.await.unwrap();
-        let commits = store.commits();
-        store.words_are_indexed().await.unwrap();
-        let filter = ClipFilter { q: Some("many".into()), ..ClipFilter::default() };
-        let page = store.read(|r| r.list_clips(&filter, ClipSort::default(), Window::default())).unwrap();
-        assert_eq!((page.total, store.inner.without_words.until(count)), (count, 0));
-        assert!(store.commits() - commits <= 3, "{commits} {}", store.commits());
-        check(&store);
-    }
-
-    #[tokio::test]
-    async fn a_part_that_wrote_the_index_and_failed_leaves_the_words_waiting() {
-        let (_folder, store) = store();
-        let job = store.write(|tx| {
-            tx.insert_clip(&clip(1, "one"))?;
-            let part = tx.part(|tx| {
-                tx.insert_clip(&clip(2, "two"))?;
-                tx.index_words()?;
-                tx.insert_clip(&clip(2, "twice"))
-            })?;
-            assert!(part.is_err());
-            tx.insert_clip(&clip(3, "three"))
-        });
-        job.await.unwrap();
-        for (word, count) in [("one", 1), ("two", 0), ("three", 1)] {
-            assert_eq!(found(&store, word).await.len(), count, "{word}");
-        }
-        check(&store);
-    }
-
-    #[tokio::test]
-    async fn a_new_start_an_upgrade_and_a_downgrade_lose_no_words() {
-        let (folder, store) = store();
-        put(&store, 1, "word 1").await;
-        assert_eq!(found(&store, "word").await.len(), 1);
-        put(&store, 2, "word 2").await;
-        // As a crash would leave it.
-        let copy = tempfile::tempdir().unwrap();
-        store.read(|_| Ok(std::fs::copy(options(&folder).path, options(&copy).path).unwrap())).unwrap();
-        let log = |it: &tempfile::TempDir| options(it).path.with_extension("db-wal");
-        std::fs::copy(log(&folder), log(&copy)).unwrap();
-        let after_crash = Store::open(&options(&copy)).unwrap();
-        assert_eq!(at_once(&after_crash, "word"), ["word 1"]);
-        assert_eq!(found(&after_crash, "word").await, ["word 2", "word 1"]);
-        check(&after_crash);
-
-        put(&after_crash, 3, "word 3").await;
-        after_crash.close();
-        drop(after_crash);
-        let mut before = Reader::open_writer(&options(&copy).path).unwrap();
-        prepared!("INSERT INTO clips (id, title, file_path, tags, metadata, processed, processing_status, provenance, \
-                   created_at, updated_at, owns_file, version) \
-                   SELECT 4, 'word 4', 'x', tags, metadata, processed, processing_status, provenance, created_at, \
-                   updated_at, owns_file, version FROM clips WHERE id = 1")
-            .execute(&mut before.conn)
-            .unwrap();
-        revert_until(&mut before, "20260326000000");
-        let was: Vec<i64> =
-            statement::<BigInt>("SELECT rowid FROM clips_fts WHERE clips_fts MATCH 'word' ORDER BY 1")
-                .load(&mut before.conn)
-                .unwrap();
-        assert_eq!(was, [1, 2, 3, 4]);
-        drop(before);
-        let store = Store::open(&options(&copy)).unwrap();
-        assert_eq!(at_once(&store, "word").len(), 4);
-        check(&store);
-    }
-
-    #[tokio::test]
-    async fn the_writer_puts_words_into_the_index_when_many_wait_and_when_nothing_is_written() {
-        let (_folder, store) = store();
-        let all =
-            store.write_again(|tx| (1..=BATCH as i64).try_for_each(|id| tx.insert_clip(&clip(id, "many"))));
-        all.await.unwrap();
-        let end = Instant::now() + Duration::from_secs(20);
-        while store.inner.without_words.until(BATCH as i64) > 0 {
-            assert!(Instant::now() < end);
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        put(&store, BATCH as i64 + 1, "quiet").await;
-        assert_eq!(at_once(&store, "quiet").len(), 0);
-        while at_once(&store, "quiet").is_empty() {
-            assert!(Instant::now() < end);
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        check(&store);
-    }
-}
+#[path = "new_words_tests.rs"]
+mod tests;

@@ -29,7 +29,7 @@ pub(super) trait Work: Send {
 pub(super) enum Taken {
     /// Run these in one transaction.
     Jobs(Vec<Box<dyn Work>>),
-    /// Nothing came in time.
+    /// Nothing came in time, or something else is to be looked after.
     Nothing,
     /// Nothing will come any more.
     Closed,
@@ -42,6 +42,8 @@ struct Lanes {
     /// Jobs that were taken and are not answered yet.
     taken: usize,
     closed: bool,
+    /// There is something to look after that is no job.
+    look: bool,
 }
 
 /// The queue of the writer.
@@ -76,13 +78,19 @@ impl Queue {
         Ok(())
     }
 
+    /// Has the writer look after what is no job.
+    pub(super) fn look(&self) {
+        self.lanes.lock().look = true;
+        self.filled.notify_one();
+    }
+
     /// Takes what is there, at most `max`; waits only when there is nothing, at most for `patience`.
     pub(super) fn take(&self, max: usize, patience: Duration) -> Taken {
         let mut lanes = self.lanes.lock();
         // Whoever takes more has answered what it took before.
         lanes.taken = 0;
         loop {
-            let Lanes { jobs, idle, closed, taken } = &mut *lanes;
+            let Lanes { jobs, idle, closed, taken, look } = &mut *lanes;
             let lane = if jobs.is_empty() { idle } else { jobs };
             if !lane.is_empty() {
                 let count = lane.len().min(max);
@@ -91,6 +99,9 @@ impl Queue {
             }
             if *closed {
                 return Taken::Closed;
+            }
+            if std::mem::take(look) {
+                return Taken::Nothing;
             }
             if self.filled.wait_for(&mut lanes, patience).timed_out() {
                 return Taken::Nothing;

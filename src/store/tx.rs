@@ -233,10 +233,11 @@ impl Tx {
         self.settle_words()?;
         self.words.announce();
         self.run("COMMIT")?;
-        self.words.committed();
         if std::mem::take(&mut self.changed_clips) {
             self.clip_totals.changed();
         }
+        // After the totals: who sees that no words wait shall not be told what was counted without them.
+        self.words.committed();
         self.holds.clear();
         for Afterwards(act) in self.afterwards.drain(..) {
             act();

@@ -1,8 +1,7 @@
 //! The one thread that writes. It runs all jobs that queued while the former commit ran in one transaction, and answers
 //! them after the commit: durability costs one flush a group.
 //!
-//! A savepoint lets a job fail alone, and has its price: the pages it touches are copied, and the words of clips are
-//! written out once a job instead of once a group. Jobs that can run again do without: when one of them fails, the
+//! A savepoint lets a job fail alone, and has its price: the pages it touches are copied. Jobs that can run again do without: when one of them fails, the
 //! group is rolled back and run again with a savepoint for each.
 
 use std::future::Future;
@@ -21,10 +20,10 @@ use crate::error::{Code, Error, Result};
 use super::ballast::Ballast;
 use super::checkpoint::Checkpointer;
 use super::failure::disk_full;
-use super::new_words::Turn;
 use super::pin::Pin;
 use super::queue::{Queue, Taken, Work};
 use super::tx::Tx;
+use super::words_turn::Turn;
 
 /// The most jobs in one transaction.
 const GROUP_MAX: usize = 64;
@@ -112,6 +111,11 @@ impl Writer {
         }
     }
 
+    /// Has the thread look after what is no job.
+    pub(super) fn look(&self) {
+        self.queue.look();
+    }
+
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
     }
@@ -177,28 +181,29 @@ impl WriterThread {
             }
         }
         self.pin.give_up(&mut self.tx);
-        self.index_words();
+        while self.words.is_any() && self.index_words() {}
         self.checkpointer.stop();
         if let Err(error) = self.tx.execute("PRAGMA wal_checkpoint(TRUNCATE)") {
             log::warn!("database: the log was not folded in at the end: {:?}", error.source);
         }
     }
 
-    /// Puts the words of clips that wait into their index. What fails costs nobody more than a search that has to do it.
-    fn index_words(&mut self) {
+    /// Puts words of clips that wait into their index; false when that failed.
+    fn index_words(&mut self) -> bool {
         let indexed =
             self.tx.begin_together().and_then(|()| self.tx.index_words()).and_then(|()| self.tx.commit());
-        match indexed {
-            Ok(()) => {
-                self.commits.fetch_add(1, Ordering::Relaxed);
-                self.checkpointer.committed();
-            }
-            Err(error) => {
-                log::warn!("database: words of clips are not in their index yet: {error} {:?}", error.source);
-                self.tx.roll_back();
-                self.words.failed();
-            }
+        if let Err(error) = &indexed {
+            log::warn!(
+                "database: words of clips could not be put into their index, searches may miss the newest: {error} {:?}",
+                error.source
+            );
+            self.tx.roll_back();
+        } else {
+            self.commits.fetch_add(1, Ordering::Relaxed);
+            self.checkpointer.committed();
         }
+        self.words.took(indexed.is_err());
+        indexed.is_ok()
     }
 
     fn group(&mut self, mut jobs: Vec<Box<dyn Work>>) {

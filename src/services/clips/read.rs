@@ -28,8 +28,8 @@ pub async fn list(
     sort: ClipSort,
     window: Window,
 ) -> Result<Page<Clip>> {
-    if filter.q.is_some() {
-        services.store.words_are_indexed().await?;
+    if filter.words().is_some() {
+        services.store.words_are_indexed().await;
     }
     services.read_long(move |r| r.list_clips(&filter, sort, window)).await
 }
