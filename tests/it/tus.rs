@@ -253,16 +253,21 @@ fn begin(server: &Server, place: &str, offset: usize, length: usize, bytes: &[u8
     stream
 }
 
+/// What has been written of an upload, if anything.
+fn written(server: &Server, place: &str) -> Option<u64> {
+    let part = format!("data/media/uploads/{}.part", place.rsplit('/').next().unwrap());
+    let part = std::fs::metadata(server.folder().join(part));
+    part.ok().map(|it| it.len()).filter(|it| *it > 0)
+}
+
 #[test]
 fn two_who_send_at_once_do_not_mix() {
     let server = server_with_recording(Server::with());
     let place = announce(&server, "a", 2_000_000);
     let mut first = begin(&server, &place, 0, 2_000_000, &[1; 1_000_000]);
-    // It has the right to write as soon as its head is read.
-    let refused = wait_for("the first one to begin", || {
-        let answer = send(&server, &place, 0, b"");
-        (answer.status == 423).then_some(answer)
-    });
+    // Not by sending: whoever asks so has the right to write for a moment himself.
+    wait_for("the first one to begin", || written(&server, &place));
+    let refused = send(&server, &place, 0, b"");
     refused.problem(423, "upload_locked");
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(server.send("DELETE", &place, &[TUS], None).status, 423);
@@ -279,11 +284,7 @@ fn what_came_before_a_cut_is_kept_and_the_rest_goes_on() {
     let bytes: Vec<u8> = (0..2_000_000_u32).map(|it| (it % 251) as u8).collect();
     let place = announce(&server, "a", bytes.len());
     let cut = begin(&server, &place, 0, bytes.len(), &bytes[..700_000]);
-    wait_for("it to be written", || {
-        let part =
-            server.folder().join(format!("data/media/uploads/{}.part", place.rsplit('/').next().unwrap()));
-        std::fs::metadata(part).ok().filter(|it| it.len() > 0)
-    });
+    wait_for("it to be written", || written(&server, &place));
     cut.shutdown(Shutdown::Both).unwrap();
     drop(cut);
     let at = wait_for("what came to be kept", || Some(offset(&server, &place)).filter(|it| *it > 0));
