@@ -211,9 +211,7 @@ fn install_gate(lua: &Lua, context: &Arc<ApiContext>, memory: &Arc<Memory>) -> m
         let is_root = || lua.current_thread().to_pointer() as usize == root;
         let gives_way = age >= SLICE && is_root();
         // Its time may be over before its next slice begins: it is told where it was, then.
-        if (gives_way || context.examiner.is_some())
-            && let Ok(place) = lua.traceback(None, 0)
-        {
+        if gives_way && let Ok(place) = lua.traceback(None, 0) {
             call.meter.note_seen_at(place.to_string_lossy());
         }
         if lua.used_memory() > memory.collect_above.load(Ordering::Relaxed) {

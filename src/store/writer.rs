@@ -1,8 +1,8 @@
 //! The one thread that writes. It runs all jobs that queued while the former commit ran in one transaction, and answers
 //! them after the commit: durability costs one flush a group.
 //!
-//! A savepoint lets a job fail alone, and has its price: the pages it touches are copied. Jobs that can run again do without: when one of them fails, the
-//! group is rolled back and run again with a savepoint for each.
+//! A savepoint lets a job fail alone, and has its price: the pages it touches are copied. Jobs that can run again do without:
+//! when one of them fails, the group is rolled back and run again with a savepoint for each.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};

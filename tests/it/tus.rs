@@ -336,9 +336,7 @@ fn ten_power_cuts_in_the_middle_of_an_upload_lose_nothing_that_was_acknowledged(
         if acknowledged == bytes.len() {
             break;
         }
-        let part =
-            server.folder().join(format!("data/media/uploads/{}.part", place.rsplit('/').next().unwrap()));
-        let there = std::fs::metadata(part).map_or(0, |it| it.len());
+        let there = written(&server, &place).unwrap_or_default();
         assert!(
             there >= acknowledged as u64,
             "the offset {acknowledged} is beyond the {there} bytes on disk"

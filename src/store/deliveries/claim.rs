@@ -227,16 +227,16 @@ impl Tx {
     /// The database's.
     pub fn release_claims_of_other_epochs(&mut self, epoch: i64, now: Timestamp) -> Result<Freed> {
         let condemn: Statement<(Text, Nullable<Text>, Bool, BigInt)> = statement(
-            "UPDATE deliveries INDEXED BY deliveries_in_order SET state = 'quarantined', epoch = NULL, crashes = crashes + 1, ended_at = ?, \
-             last_error = 'the server died ' || (crashes + 1) || ' times while this was under way' \
+            "UPDATE deliveries INDEXED BY deliveries_in_order \
+             SET state = 'quarantined', epoch = NULL, crashes = crashes + 1, ended_at = ?, last_error = 'the server died ' || (crashes + 1) || ' times while this was under way' \
              WHERE state = 'claimed' AND epoch IS NOT ? AND crashes + 1 >= ? \
              RETURNING subscriber, subject, replay, event_seq",
         );
         let condemned: Vec<(String, Option<String>, bool, i64)> =
             condemn.bind(now.0).bind(epoch).bind(MAX_CRASHES).load(&mut self.conn).or_fail()?;
         let release: Statement = statement(
-            "UPDATE deliveries INDEXED BY deliveries_in_order SET state = 'suspect', epoch = NULL, crashes = crashes + 1 \
-             WHERE state = 'claimed' AND epoch IS NOT ?",
+            "UPDATE deliveries INDEXED BY deliveries_in_order \
+             SET state = 'suspect', epoch = NULL, crashes = crashes + 1 WHERE state = 'claimed' AND epoch IS NOT ?",
         );
         let released = release.bind(epoch).execute(&mut self.conn).or_fail()?;
         let mut freed = Freed { released, quarantined: Vec::new() };

@@ -147,7 +147,8 @@ impl Tx {
     /// The database's.
     pub fn let_go(&mut self, epoch: i64) -> Result<usize> {
         let back: Statement = statement(format!(
-            "UPDATE deliveries INDEXED BY deliveries_in_order SET state = {}, epoch = NULL WHERE state = 'claimed' AND epoch = ?",
+            "UPDATE deliveries INDEXED BY deliveries_in_order SET state = {}, epoch = NULL \
+             WHERE state = 'claimed' AND epoch = ?",
             super::RUNNABLE
         ));
         back.bind(epoch).execute(&mut self.conn).or_fail()
