@@ -1,8 +1,10 @@
-//! Works the log into the database file, beside the writer: it may go on while pages are copied and flushed. What SQLite
-//! would do itself is left as the last resort, for a log that grew all the same.
+//! Works the log into the database file, beside the writer: it may go on while pages are copied and flushed. Only to begin
+//! the log anew the writer has to do the rest itself, and whoever writes waits for it: it is told to when the rest is small.
+//! What SQLite would do by itself is left as the last resort, for a log that grew all the same.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use diesel::RunQueryDsl;
@@ -18,6 +20,13 @@ use super::statement::prepared;
 /// Pages in the log that are worth a pass (16 MiB): a page that is written again and again is copied once.
 const PASS: i64 = 4000;
 
+/// A log of so many pages (48 MiB) is to begin anew.
+const LONG: i64 = 12_000;
+
+/// Before it does, passes follow each other until no more than this is left, or so often.
+const REST: i64 = 500;
+const PASSES: usize = 3;
+
 /// The writer says that it committed so often.
 const EVERY: u32 = 32;
 
@@ -32,6 +41,8 @@ pub(super) struct Checkpointer {
 struct Bell {
     rung: Mutex<Rung>,
     signal: Condvar,
+    /// The log is long, and nearly all of it is in the file.
+    is_nearly_done: AtomicBool,
 }
 
 #[derive(Default)]
@@ -59,14 +70,15 @@ impl Checkpointer {
         Ok(Checkpointer { bell, since: 0, thread: Some(thread) })
     }
 
-    /// The writer has committed.
-    pub(super) fn committed(&mut self) {
+    /// The writer has committed; whether it is to work the rest of the log into the file now ([`Reader::finish_log`]).
+    pub(super) fn committed(&mut self) -> bool {
         self.since += 1;
         if self.since >= EVERY {
             self.since = 0;
             self.bell.rung.lock().look = true;
             self.bell.signal.notify_one();
         }
+        self.bell.is_nearly_done.swap(false, Ordering::Relaxed)
     }
 
     /// Ends the thread.
@@ -98,22 +110,51 @@ fn watch(bell: &Bell, own: &mut Reader) {
         }
         rung.look = false;
         drop(rung);
-        if let Err(error) = look(own) {
+        match look(own) {
+            Ok(is_nearly_done) => bell.is_nearly_done.store(is_nearly_done, Ordering::Relaxed),
             // The writer's own connection does it where the log has grown much larger.
-            log::debug!("database: the log was not worked into the file: {:?}", error.source);
+            Err(error) => log::debug!("database: the log was not worked into the file: {:?}", error.source),
         }
     }
 }
 
-/// A pass, if it is worth one.
-fn look(own: &mut Reader) -> Result<()> {
-    let size = prepared!((Integer, BigInt, BigInt) => "PRAGMA wal_checkpoint(NOOP)");
-    let (_, log, copied): (i32, i64, i64) = size.get_result(&mut own.conn).or_fail()?;
-    if log - copied >= PASS {
-        let pass = prepared!((Integer, BigInt, BigInt) => "PRAGMA wal_checkpoint(PASSIVE)");
-        let _: (i32, i64, i64) = pass.get_result(&mut own.conn).or_fail()?;
+/// A pass, if it is worth one; several where the log is long, and then it is nearly done.
+fn look(own: &mut Reader) -> Result<bool> {
+    for _ in 0..PASSES {
+        let (log, copied) = own.log_pages()?;
+        let is_long = log >= LONG;
+        if log - copied < if is_long { REST } else { PASS } {
+            return Ok(is_long);
+        }
+        own.pass()?;
+        if !is_long {
+            return Ok(false);
+        }
     }
-    Ok(())
+    Ok(true)
+}
+
+impl Reader {
+    /// Pages in the log, and those of them that are in the file.
+    fn log_pages(&mut self) -> Result<(i64, i64)> {
+        let size = prepared!((Integer, BigInt, BigInt) => "PRAGMA wal_checkpoint(NOOP)");
+        let (_, log, copied): (i32, i64, i64) = size.get_result(&mut self.conn).or_fail()?;
+        Ok((log, copied))
+    }
+
+    fn pass(&mut self) -> Result<()> {
+        let pass = prepared!((Integer, BigInt, BigInt) => "PRAGMA wal_checkpoint(PASSIVE)");
+        let _: (i32, i64, i64) = pass.get_result(&mut self.conn).or_fail()?;
+        Ok(())
+    }
+
+    /// Works what is left of the log into the file. When that is all, and nobody reads from the log just then, the next
+    /// change begins it anew.
+    pub(super) fn finish_log(&mut self) {
+        if let Err(error) = self.pass() {
+            log::debug!("database: the rest of the log was not worked into the file: {:?}", error.source);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -125,14 +166,10 @@ mod tests {
     use super::*;
 
     /// The `wal_autocheckpoint` of the connection that writes.
-    const LAST_RESORT: i64 = 12_000;
+    const LAST_RESORT: i64 = 48_000;
 
-    /// Pages in the log, and those of them that are in the file.
     fn log_of(path: &Path) -> (i64, i64) {
-        let mut reader = Reader::open_writer(path).unwrap();
-        let size = prepared!((Integer, BigInt, BigInt) => "PRAGMA wal_checkpoint(NOOP)");
-        let (_, log, copied): (i32, i64, i64) = size.get_result(&mut reader.conn).unwrap();
-        (log, copied)
+        Reader::open_writer(path).unwrap().log_pages().unwrap()
     }
 
     #[test]
@@ -170,5 +207,25 @@ mod tests {
         }
         let (log, copied) = log_of(&options.path);
         assert!(log > 0 && copied == 0, "{copied} of {log}");
+    }
+
+    #[test]
+    fn a_log_that_is_long_begins_anew_before_the_last_resort() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(&folder);
+        let store = Store::open(&options).unwrap();
+        let until = Instant::now() + Duration::from_secs(60);
+        let (mut most, mut log) = (0, 0);
+        while log >= most && Instant::now() < until {
+            for _ in 0..EVERY {
+                let mut large = clip(store.reserve_clip_id(), "x");
+                large.description = Some("long ".repeat(32_000));
+                store.write_blocking(move |tx| tx.insert_clip(&large)).unwrap();
+            }
+            most = most.max(log);
+            log = log_of(&options.path).0;
+        }
+        assert!(log < most, "it is as long as ever, {log} pages");
+        assert!((LONG..LAST_RESORT).contains(&most), "{most}");
     }
 }

@@ -63,6 +63,26 @@ fn a_users_text_is_words_never_operators() {
 }
 
 #[test]
+fn words_of_any_script_are_found_whole_and_by_their_beginnings() {
+    let (_folder, store) = store();
+    let titles = [
+        "\u{939}\u{93f}\u{928}\u{94d}\u{926}\u{940} film",
+        "\u{e20}\u{e32}\u{e29}\u{e32}\u{e44}\u{e17}\u{e22}",
+        "e\u{301}te\u{301} 1\u{fe0f}\u{20e3} \u{2764}\u{fe0f}",
+        "\u{6c34}\u{30edd}\u{9762} win\u{24b6}ner",
+    ];
+    put(&store, (1..).zip(titles).map(|(id, it)| clip(id, it)).collect());
+    for (title, id) in titles.iter().zip(1..) {
+        assert_eq!(searched(&store, title), [id], "{title}");
+    }
+    assert_eq!(searched(&store, "\u{939}\u{93f}\u{928}"), [1], "a beginning");
+    assert_eq!(searched(&store, "\u{926}\u{940}"), Vec::<i64>::new(), "the end of a word is none");
+    assert_eq!(searched(&store, "ete"), [3]);
+    assert_eq!(searched(&store, "\u{2764}\u{fe0f}"), Vec::<i64>::new(), "no letter, no hit");
+    assert_eq!(searched(&store, "win\u{24b6}lose"), Vec::<i64>::new());
+}
+
+#[test]
 fn a_search_follows_changes_and_deletes() {
     let (_folder, store) = store();
     put(&store, vec![clip(1, "before")]);

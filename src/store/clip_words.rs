@@ -2,6 +2,7 @@
 
 use diesel::RunQueryDsl;
 use diesel::sql_types::Text;
+use unicode_general_category::{GeneralCategory as Category, get_general_category};
 
 use crate::error::Result;
 
@@ -85,7 +86,54 @@ fn is_short(beginning: &str) -> bool {
     beginning.chars().count() <= SHORT
 }
 
-/// The words of a user's text, without what the search language would read as an operator.
+/// The words of a user's text, without what the search language would read as an operator: letters and digits, and the
+/// marks of these. Each is one word of the index, too: it is never asked for two as one, for it does not know which follow each other.
 fn words_of(text: &str) -> Vec<String> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|it| !it.is_empty()).map(str::to_owned).collect()
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && (c.is_ascii() || !is_of_word(c)));
+    words.filter(|it| it.chars().any(char::is_alphanumeric)).map(str::to_owned).collect()
+}
+
+/// The categories that the index is made with: `L* M* N* Co`.
+fn is_of_word(c: char) -> bool {
+    use Category::{
+        DecimalNumber, EnclosingMark, LetterNumber, LowercaseLetter, ModifierLetter, NonspacingMark,
+        OtherLetter, OtherNumber, PrivateUse, SpacingMark, TitlecaseLetter, UppercaseLetter,
+    };
+    matches!(
+        get_general_category(c),
+        DecimalNumber
+            | EnclosingMark
+            | LetterNumber
+            | LowercaseLetter
+            | ModifierLetter
+            | NonspacingMark
+            | OtherLetter
+            | OtherNumber
+            | PrivateUse
+            | SpacingMark
+            | TitlecaseLetter
+            | UppercaseLetter
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::store;
+
+    #[test]
+    fn nothing_that_is_of_a_word_parts_words_in_the_index() {
+        let (_folder, store) = store();
+        let all: Vec<char> = ('\0'..=char::MAX).filter(|it| is_of_word(*it)).collect();
+        assert!(all.len() > 100_000);
+        let asked = |word: &str| {
+            let found = statement::<Text>("SELECT rowid || '' FROM clips_fts WHERE clips_fts MATCH ?")
+                .bind(format!("\"{word}\""));
+            store.read(|it| found.load::<String>(&mut it.conn).or_fail())
+        };
+        asked("two words").unwrap_err();
+        for word in all.chunks(1_000) {
+            asked(&word.iter().collect::<String>()).unwrap();
+        }
+    }
 }

@@ -22,11 +22,11 @@ pub struct Reader {
 const EVERYWHERE: &str = "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; \
      PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;";
 /// An answer to a client is a promise that survives a power cut: hence FULL. The log is worked into the file beside the
-/// writer (`checkpoint.rs`); where that does not keep up, and to begin the log anew, the writer does the rest every 48 MiB.
+/// writer (`checkpoint.rs`); where that does not keep up, the writer does it at 192 MiB.
 /// It keeps few pages (4 MiB): at most commits all that are kept are looked through, since a page was moved. Changed ones are
 /// written at the commit alone (no `cache_spill`): what is gathered (`gather.rs`) is of one commit, and fails with it.
 const WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; \
-     PRAGMA wal_autocheckpoint = 12000; PRAGMA cache_size = -4096; PRAGMA cache_spill = OFF;";
+     PRAGMA wal_autocheckpoint = 48000; PRAGMA cache_size = -4096; PRAGMA cache_spill = OFF;";
 const READER: &str = "PRAGMA query_only = ON;";
 
 impl Reader {
