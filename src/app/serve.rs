@@ -18,6 +18,7 @@ use crate::http::{self, HttpState};
 use crate::lua::{HostOptions, LuaHost};
 use crate::model::plugin::PluginState;
 use crate::model::time::Timestamp;
+use crate::plugins::check::read_fields;
 use crate::plugins::manager::{Exporter, Manager, Parts as PluginParts};
 use crate::plugins::watch::{ManagedPlugins, WatchOptions, Watcher};
 use crate::plugins::{LastError, PluginFilter};
@@ -352,6 +353,7 @@ fn lua_host(services: &Services, exports: Arc<Exporter>) -> Result<LuaHost> {
         in_flight_total: settings.in_flight_total,
         exports,
         denied: denials::sink(services, runtime.clone()),
+        reader: Some(read_fields),
         ..HostOptions::new(runtime, services.clone()).committing()
     };
     LuaHost::new(options).map_err(Error::internal)

@@ -25,6 +25,7 @@ use super::strand::{Done, End, Job, QueuedCall};
 use super::supervisor::Run;
 use super::task::Task;
 use super::vm::Vm;
+use super::wants::Wanted;
 
 /// Begins a call from outside, whose slot was taken.
 pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, mut queued: QueuedCall) {
@@ -60,9 +61,9 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, mut queued: QueuedCall) 
     let meter = Meter::new(budget, deadline).with_skips(vm.context.skipped());
     let state = state_of(&vm.context, &queued, meter, random);
     let left = deadline.saturating_duration_since(now);
-    let wants_ctx = room.wants_ctx(slot, &function);
+    let wanted = room.wanted(actor, slot, &function);
     let Some(vm) = &room.vm else { return };
-    let arguments = arguments(vm, &*actor.host.door, &queued, &state, left, wants_ctx);
+    let arguments = arguments(vm, &*actor.host.door, &queued, &state, left, &wanted);
     match arguments {
         Ok(arguments) => {
             room.begin(actor, state, &function, arguments, End::Hook(queued.hook), Some(queued.waiting))
@@ -239,11 +240,12 @@ fn arguments(
     queued: &QueuedCall,
     state: &CallState,
     left: Duration,
-    wants_ctx: bool,
+    wanted: &Wanted,
 ) -> mlua::Result<MultiValue> {
+    let only = wanted.fields.as_deref();
     if let Some(fields) = queued.call.payload.plain_fields() {
-        let given = Value::Table(fields_to_lua(&vm.lua, &vm.shapes, &vm.words, fields)?);
-        return with_ctx(vm, door, given, state, left, wants_ctx);
+        let given = Value::Table(fields_to_lua(&vm.lua, &vm.shapes, &vm.words, fields, only)?);
+        return with_ctx(vm, door, given, state, left, wanted);
     }
     let json = &**queued.call.payload.json();
     if let (EXPORT, serde_json::Value::Array(arguments)) = (state.ctx.hook, json) {
@@ -256,11 +258,11 @@ fn arguments(
     let given = match json {
         serde_json::Value::Null => Value::Nil,
         payload => match free_field(queued.hook, payload) {
-            Some(free) => record_to_lua(&vm.lua, &vm.shapes, payload, free)?,
+            Some(free) => record_to_lua(&vm.lua, &vm.shapes, payload, free, only)?,
             None => to_lua(&vm.lua, &vm.shapes, payload)?,
         },
     };
-    with_ctx(vm, door, given, state, left, wants_ctx)
+    with_ctx(vm, door, given, state, left, wanted)
 }
 
 fn with_ctx(
@@ -269,9 +271,9 @@ fn with_ctx(
     given: Value,
     state: &CallState,
     left: Duration,
-    wants_ctx: bool,
+    wanted: &Wanted,
 ) -> mlua::Result<MultiValue> {
-    match wants_ctx {
+    match wanted.ctx {
         true => (given, ctx_table(vm, door, state, left)?).into_lua_multi(&vm.lua),
         false => given.into_lua_multi(&vm.lua),
     }
@@ -321,12 +323,6 @@ fn ctx_table(vm: &Vm, door: &dyn Door, state: &CallState, left: Duration) -> mlu
         table.raw_set("changed", vm.lua.create_sequence_from(changed.iter().map(String::as_str))?)?;
     }
     Ok(table)
-}
-
-/// Whether a function looks at a second argument.
-pub(super) fn takes_two(function: &Function) -> bool {
-    let info = function.info();
-    info.is_vararg || info.num_params >= 2
 }
 
 /// The kind of a call by its hook.

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use super::rush::Rush;
 
 /// So many may wait however long each takes: a few people who use a slow plugin at once are no crowd.
 const ALWAYS: usize = 32;
 /// With more, one that would wait for longer than this had better try again later.
 const PATIENCE: Duration = Duration::from_millis(25);
+/// In a rush half of both will do: the next is at the door when one is done, so a longer queue keeps the plugin no busier.
+const IN_A_RUSH: usize = 2;
 /// The newest time counts for one part in so many.
 const WEIGHT: u64 = 8;
 
@@ -28,6 +32,7 @@ pub struct Counts {
     each_cpu_ns: AtomicU64,
     /// The time a call from outside waits for each that is before it, of late.
     each_wait_ns: AtomicU64,
+    rush: Rush,
 }
 
 /// A call's place among those that wait; given up when it begins, or is dropped.
@@ -55,11 +60,19 @@ impl Counts {
     /// other plugins have the threads.
     pub fn is_crowded(&self) -> bool {
         let waiting = self.waiting.load(Ordering::Relaxed);
-        if waiting < ALWAYS {
-            return false;
-        }
+        waiting >= ALWAYS / IN_A_RUSH && self.is_crowded_by(waiting, Instant::now())
+    }
+
+    fn is_crowded_by(&self, waiting: usize, now: Instant) -> bool {
         let each = self.each_cpu_ns.load(Ordering::Relaxed).max(self.each_wait_ns.load(Ordering::Relaxed));
-        each.saturating_mul(waiting as u64) > PATIENCE.as_nanos() as u64
+        let wait_ns = each.saturating_mul(waiting as u64);
+        let goes_beyond =
+            |part: usize| waiting >= ALWAYS / part && wait_ns > PATIENCE.as_nanos() as u64 / part as u64;
+        let is_crowded = goes_beyond(1) || goes_beyond(IN_A_RUSH) && self.rush.is_on(now);
+        if is_crowded {
+            self.rush.note(now);
+        }
+        is_crowded
     }
 }
 
@@ -111,6 +124,22 @@ mod tests {
         places.extend((0..300).map(|_| counts.enter()));
         assert!(counts.is_crowded());
         places.clear();
+        assert!(!counts.is_crowded());
+    }
+
+    #[test]
+    fn in_a_rush_fewer_wait() {
+        let counts = Arc::new(Counts::default());
+        counts.ended(2 * MS);
+        let places: Vec<Place> = (0..ALWAYS).map(|_| counts.enter()).collect();
+        let half = ALWAYS / IN_A_RUSH;
+        let now = Instant::now();
+        assert!(!counts.is_crowded_by(half, now));
+        (0..100).for_each(|_| assert!(counts.is_crowded_by(ALWAYS, now)));
+        assert!(counts.is_crowded_by(half, now));
+        assert!(!counts.is_crowded_by(half - 1, now));
+        assert!(!counts.is_crowded_by(half, now + Duration::from_secs(1)), "the rush is over");
+        drop(places);
         assert!(!counts.is_crowded());
     }
 

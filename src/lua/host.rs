@@ -24,6 +24,7 @@ use super::pool::Pool;
 use super::quota::Quotas;
 use super::require::Library;
 use super::stand_in::StandIn;
+use super::wants::{FieldReader, Reading};
 
 /// Takes the effects of tasks that have ended, to commit them.
 pub type EffectSink = Arc<dyn Fn(PluginEffects, Caller) + Send + Sync>;
@@ -55,6 +56,8 @@ pub struct HostOptions {
     pub door: Option<Arc<dyn Door>>,
     /// What stands in for the world while a plugin is tested; it is the door, too.
     pub stand_in: Option<StandIn>,
+    /// Reads which fields functions of scripts look at; without it they are given all of them.
+    pub reader: Option<FieldReader>,
     /// Whoever runs tests, when this host runs their scripts.
     pub examiner: Option<Arc<dyn Examiner>>,
 }
@@ -76,6 +79,7 @@ impl HostOptions {
             denied: Arc::new(|_| {}),
             door: None,
             stand_in: None,
+            reader: None,
             examiner: None,
         }
     }
@@ -104,6 +108,8 @@ pub struct Shared {
     pub door: Arc<dyn Door>,
     /// Takes the effects of tasks.
     pub sink: EffectSink,
+    /// Reads which fields functions look at.
+    pub reading: Option<Reading>,
 }
 
 /// The Lua host. Cheap to clone.
@@ -135,7 +141,8 @@ impl LuaHost {
             .clone()
             .or_else(stands_in)
             .unwrap_or_else(|| Arc::new(LiveDoor::new(options.clock.clone(), options.runtime.clone())));
-        let shared = Arc::new(Shared { door, sink: Arc::clone(&options.sink) });
+        let reading = options.reader.map(|read| Reading { read, runtime: options.runtime.clone() });
+        let shared = Arc::new(Shared { door, sink: Arc::clone(&options.sink), reading });
         Ok(LuaHost {
             pool,
             shared,

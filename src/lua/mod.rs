@@ -15,6 +15,8 @@ mod migrate;
 pub mod pool;
 pub mod actor;
 pub mod room;
+mod rush;
+mod wants;
 pub mod strand;
 pub mod supervisor;
 pub mod parked;
@@ -62,6 +64,7 @@ pub mod api;
 pub use generation::{Generation, GenerationStats, PluginSource};
 pub(crate) use host::Shared;
 pub use host::{EffectSink, HostOptions, LuaHost};
+pub use wants::{FieldReader, FieldsRead};
 
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use super::call::{Panicked, enter};
 use super::context::{CallKind, CallState};
 use super::strand::{End, Failed, Job, QueuedCall, SlotWaker, Strand};
 use super::vm::Vm;
+use super::wants::{Wanted, Wants};
 use super::{begin, finish};
 
 /// The VM and its coroutines; only the thread that has the actor's turn looks in.
@@ -29,8 +30,7 @@ pub struct Room {
     parts: usize,
     /// Numbers of parts given so far.
     last_part: u64,
-    /// Which functions, by slot, look at a second argument.
-    wants_ctx: Vec<Option<bool>>,
+    wants: Wants,
     broken: bool,
 }
 
@@ -240,19 +240,15 @@ impl Room {
         }
     }
 
-    /// Whether the function of a registration looks at its second argument.
-    pub(super) fn wants_ctx(&mut self, slot: u32, function: &Function) -> bool {
-        let slot = slot as usize;
-        if self.wants_ctx.len() <= slot {
-            self.wants_ctx.resize(slot + 1, None);
+    /// What the function in a slot is to be given.
+    pub(super) fn wanted(&mut self, actor: &Actor, slot: u32, function: &Function) -> Wanted {
+        if self.wants.is_new(slot)
+            && let Some((vm, origin)) =
+                self.vm.as_ref().and_then(|it| Some((it, it.context.origin.as_ref()?)))
+        {
+            origin.learn_target(&vm.context, slot);
         }
-        if let Some(known) = self.wants_ctx[slot] {
-            return known;
-        }
-        if let Some((vm, origin)) = self.vm.as_ref().and_then(|it| Some((it, it.context.origin.as_ref()?))) {
-            origin.learn_target(&vm.context, slot as u32);
-        }
-        *self.wants_ctx[slot].insert(begin::takes_two(function))
+        self.wants.of(slot, function, actor.host.reading.as_ref(), &actor.modules)
     }
 
     pub(super) fn after_memory_error(&mut self, actor: &Arc<Actor>) {

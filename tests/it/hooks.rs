@@ -242,3 +242,46 @@ fn what_plugins_did_for_a_recording_can_be_read_with_what_went_wrong() {
     assert_eq!(failed["status"], "failed");
     assert!(failed["error"].as_str().unwrap().contains("no model"), "{failed}");
 }
+
+#[test]
+fn a_hook_that_is_called_very_often_is_given_what_it_was_given_first() {
+    let server = Server::with()
+        .plugin(
+            "some",
+            r#"panotti.on.on_clip_captured(function(clip)
+                 return { metadata = { title = clip.title, tag = clip.tags[1], codec = clip['codec'] or "none" } }
+               end)"#,
+        )
+        .plugin(
+            "all",
+            r#"panotti.on.on_clip_captured(function(clip)
+                 local names = {}
+                 for name in pairs(clip) do names[#names + 1] = name end
+                 table.sort(names)
+                 return { metadata = { names = table.concat(names, " ") } }
+               end)
+               panotti.on.before_request(function(request)
+                 return { headers = { ["x-asked"] = request.method .. (request.headers.accept or "-") } }
+               end)
+               panotti.on.after_request(function(response)
+                 local names = {}
+                 for name in pairs(response.request) do names[#names + 1] = name end
+                 table.sort(names)
+                 return { headers = { ["x-names"] = `{response.status} {table.concat(names, " ")}` } }
+               end)"#,
+        )
+        .start();
+    let ask = || {
+        let made = server.post("/api/v1/clips", json!({"title": "t", "file_path": "/x.mp4", "tags": ["a"]}));
+        let names = made.header("x-names").map(str::to_owned);
+        (made.expect(201)["metadata"].clone(), names)
+    };
+    let first = ask();
+    assert_eq!(first.0["title"], "t");
+    assert_eq!((&first.0["tag"], &first.0["codec"]), (&json!("a"), &json!("none")));
+    assert!(first.0["names"].as_str().unwrap().contains("file_path"), "{}", first.0);
+    assert!(first.1.as_deref().unwrap().starts_with("201 headers id method path"), "{:?}", first.1);
+    for _ in 0..300 {
+        assert_eq!(ask(), first);
+    }
+}

@@ -15,6 +15,7 @@ use crate::events::Journal;
 use crate::hooks::Dispatcher;
 use crate::lua::permission::Permissions;
 use crate::lua::{Generation, HostOptions, LuaHost, PluginSource};
+use crate::plugins::check::read_fields;
 use crate::plugins::discovery::{entry, snapshot};
 use crate::plugins::env::PluginEnv;
 use crate::plugins::manifest;
@@ -54,7 +55,8 @@ impl Rig {
         let host = {
             let _inside = runtime.enter();
             let services = services(&folder.0).map_err(|it| failed(&it))?;
-            LuaHost::new(HostOptions::new(runtime.handle().clone(), services)).map_err(|it| failed(&it))?
+            let options = HostOptions::new(runtime.handle().clone(), services);
+            LuaHost::new(HostOptions { reader: Some(read_fields), ..options }).map_err(|it| failed(&it))?
         };
         Ok(Rig { runtime, host, folder })
     }

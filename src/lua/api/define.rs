@@ -347,11 +347,11 @@ fn finish(
         Ok(Reply::Nothing) => return true.into_lua_multi(lua),
         Ok(Reply::Lua(value)) => value,
         Ok(Reply::Json(value)) => to_lua(lua, shapes, &value)?,
-        Ok(Reply::Record(value)) => record_to_lua(lua, shapes, &value, "metadata")?,
+        Ok(Reply::Record(value)) => record_to_lua(lua, shapes, &value, "metadata", None)?,
         Ok(Reply::Made(make)) => make(lua)?,
         Ok(Reply::Bytes(bytes)) => Value::String(lua.create_string(bytes)?),
         Ok(Reply::Buffer(bytes, about)) => {
-            let about = record_to_lua(lua, shapes, &about, "metadata")?;
+            let about = record_to_lua(lua, shapes, &about, "metadata", None)?;
             return (true, lua.create_buffer(bytes)?, about).into_lua_multi(lua);
         }
         Ok(Reply::Several(mut values)) => {

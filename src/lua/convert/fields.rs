@@ -9,15 +9,27 @@ use super::Shapes;
 use super::to_lua::{integer_to_lua, object_to_lua};
 use super::words::{Word, Words};
 
+/// The fields that are wanted, of what is made; all where there are none.
+pub type Only<'a> = Option<&'a [String]>;
+
 /// What a field becomes; texts and numbers go to the VM's stack directly.
 type Made<'a> = Either<&'a str, Either<f64, Value>>;
 
-/// Makes the table of `fields`; one that is not there is nil.
+/// Makes the table of `fields`, or of some of them; one that is not there is nil.
 ///
 /// # Errors
 /// When the VM's memory is full, or JSON among them nests too deep.
-pub fn fields_to_lua(lua: &Lua, shapes: &Shapes, words: &Words, fields: &dyn Fields) -> mlua::Result<Table> {
-    let fields = fields.fields();
+pub fn fields_to_lua(
+    lua: &Lua,
+    shapes: &Shapes,
+    words: &Words,
+    fields: &dyn Fields,
+    only: Only<'_>,
+) -> mlua::Result<Table> {
+    let mut fields = fields.fields();
+    if let Some(only) = only {
+        fields.retain(|(name, _)| only.iter().any(|it| it == name));
+    }
     let times: Vec<TimeText> = fields.iter().filter_map(|(_, field)| time_of(field)).collect();
     let mut times = times.iter();
     let mut made: Vec<(Word<'_>, Made<'_>)> = Vec::with_capacity(fields.len());
@@ -60,7 +72,7 @@ fn other(lua: &Lua, shapes: &Shapes, words: &Words, field: Field<'_>) -> mlua::R
             table
         }
         Field::Json(json) => object_to_lua(lua, shapes, json)?,
-        Field::Fields(fields) => fields_to_lua(lua, shapes, words, fields)?,
+        Field::Fields(fields) => fields_to_lua(lua, shapes, words, fields, None)?,
     };
     Ok(Either::Right(Value::Table(table)))
 }
@@ -116,11 +128,11 @@ mod tests {
             let headers = Texts::from_iter([("host", "h"), ("x-\u{e4}", "\u{fc}")]);
             let outer = Outer(Thing { headers, labels, free: free.clone() });
             let expected = serde_json::Value::Object(to_json(&outer));
-            let expected = record_to_lua(&lua, &shapes, &expected, "metadata").unwrap();
+            let expected = record_to_lua(&lua, &shapes, &expected, "metadata", None).unwrap();
             let expected = from_lua(&shapes, &expected, Budget::default()).unwrap();
             assert_eq!(expected["request"]["began"], "1970-01-01T00:00:01.500Z");
             for _ in 0..2 {
-                let made = Value::Table(fields_to_lua(&lua, &shapes, &words, &outer).unwrap());
+                let made = Value::Table(fields_to_lua(&lua, &shapes, &words, &outer, None).unwrap());
                 assert_eq!(from_lua(&shapes, &made, Budget::default()).unwrap(), expected);
             }
         }

@@ -53,7 +53,7 @@ fn json_through_lua() {
             Ok(back) => assert!(!over(&back, SMALL), "{back}"),
             Err(fault) => assert!(over(&expected(&value), SMALL), "{fault} in {value}"),
         }
-        assert!(record_to_lua(lua, shapes, &value, "metadata").is_ok());
+        assert!(record_to_lua(lua, shapes, &value, "metadata", None).is_ok());
     });
 }
 

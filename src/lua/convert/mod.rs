@@ -17,7 +17,7 @@ mod words;
 #[cfg(test)]
 mod fuzz;
 
-pub use fields::fields_to_lua;
+pub use fields::{Only, fields_to_lua};
 pub use from_lua::{Budget, ConvertFault, from_lua};
 pub use to_lua::{record_to_lua, to_lua};
 pub use words::Words;
@@ -100,7 +100,7 @@ mod tests {
     fn a_null_field_of_a_record_is_nil_and_free_json_keeps_its_nulls() {
         let (lua, shapes) = vm();
         let value = json!({"title": null, "tracks": {"system": {"codec": null}}, "metadata": {"kept": null}, "list": [null]});
-        let crossed = record_to_lua(&lua, &shapes, &value, "metadata").unwrap();
+        let crossed = record_to_lua(&lua, &shapes, &value, "metadata", None).unwrap();
         lua.globals().raw_set("it", crossed).unwrap();
         let source = "return it.title == nil, it.tracks.system.codec == nil, it.metadata.kept == null, it.list[1] == null";
         let said: (bool, bool, bool, bool) = lua.load(source).eval().unwrap();

@@ -3,6 +3,7 @@
 use mlua::{Lua, Table};
 use serde_json::{Map, Number, Value};
 
+use super::fields::Only;
 use super::{MAX_SAFE_INTEGER, Shapes};
 
 /// How deep a value may nest. Request bodies are held to the same depth when they are parsed.
@@ -21,8 +22,21 @@ pub fn to_lua(lua: &Lua, shapes: &Shapes, value: &Value) -> mlua::Result<mlua::V
 ///
 /// # Errors
 /// As [`to_lua`].
-pub fn record_to_lua(lua: &Lua, shapes: &Shapes, value: &Value, free: &str) -> mlua::Result<mlua::Value> {
-    Maker { lua, shapes, free: Some(free) }.value(value)
+pub fn record_to_lua(
+    lua: &Lua,
+    shapes: &Shapes,
+    value: &Value,
+    free: &str,
+    only: Only<'_>,
+) -> mlua::Result<mlua::Value> {
+    let maker = Maker { lua, shapes, free: Some(free) };
+    match (value, only) {
+        (Value::Object(map), Some(only)) => {
+            let wanted = only.iter().filter_map(|it| map.get_key_value(it));
+            Ok(mlua::Value::Table(maker.object(wanted, only.len(), 1)?))
+        }
+        _ => maker.value(value),
+    }
 }
 
 /// Makes the table of an object; every null in it is `panotti.json.null`.
@@ -30,7 +44,7 @@ pub fn record_to_lua(lua: &Lua, shapes: &Shapes, value: &Value, free: &str) -> m
 /// # Errors
 /// As [`to_lua`].
 pub(super) fn object_to_lua(lua: &Lua, shapes: &Shapes, map: &Map<String, Value>) -> mlua::Result<Table> {
-    Maker { lua, shapes, free: None }.object(map, 1)
+    Maker { lua, shapes, free: None }.object(map, map.len(), 1)
 }
 
 /// A whole number: a number if a double holds it, else its digits.
@@ -63,7 +77,7 @@ impl Maker<'_> {
                 None => mlua::Value::String(self.lua.create_string(it.to_string())?),
             },
             Value::Array(items) => mlua::Value::Table(self.array(items, 1)?),
-            Value::Object(map) => mlua::Value::Table(self.object(map, 1)?),
+            Value::Object(map) => mlua::Value::Table(self.object(map, map.len(), 1)?),
         })
     }
 
@@ -77,10 +91,15 @@ impl Maker<'_> {
         Ok(table)
     }
 
-    fn object(self, map: &Map<String, Value>, depth: usize) -> mlua::Result<Table> {
+    fn object<'a>(
+        self,
+        items: impl IntoIterator<Item = (&'a String, &'a Value)>,
+        count: usize,
+        depth: usize,
+    ) -> mlua::Result<Table> {
         check(depth)?;
-        let table = self.lua.create_table_with_capacity(0, map.len())?;
-        for (key, item) in map {
+        let table = self.lua.create_table_with_capacity(0, count)?;
+        for (key, item) in items {
             match self.free {
                 None => self.set(&table, key.as_str(), item, depth)?,
                 Some(_) if item.is_null() => {}
@@ -104,7 +123,7 @@ impl Maker<'_> {
                 None => table.raw_set(key, it.to_string()),
             },
             Value::Array(items) => table.raw_set(key, self.array(items, depth + 1)?),
-            Value::Object(map) => table.raw_set(key, self.object(map, depth + 1)?),
+            Value::Object(map) => table.raw_set(key, self.object(map, map.len(), depth + 1)?),
         }
     }
 }

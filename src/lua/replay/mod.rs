@@ -181,7 +181,7 @@ impl LuaHost {
         let own = context(self, source, Arc::clone(&source.config), Some(Arc::clone(replay)));
         let modules = Modules::new(Arc::clone(&source.files), self.library());
         let live = self.shared();
-        let shared = Shared { door: Arc::clone(&live.door), sink: Arc::new(|_, _| {}) };
+        let shared = Shared { door: Arc::clone(&live.door), sink: Arc::new(|_, _| {}), reading: None };
         Closing(Actor::new(own, self.pool(), Arc::new(shared), modules))
     }
 }

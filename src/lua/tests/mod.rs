@@ -9,6 +9,7 @@ mod replaced;
 mod replays;
 mod sounds;
 mod tasks;
+mod wants;
 mod zoo;
 
 use std::collections::BTreeMap;

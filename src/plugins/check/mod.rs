@@ -5,6 +5,7 @@ mod calls;
 mod fields;
 mod finding;
 mod names;
+mod reads;
 mod surface;
 
 use std::collections::HashSet;
@@ -22,6 +23,7 @@ use super::problem::{LoadFault, Problem, excerpt};
 use super::settings::{Declared, Layers};
 
 pub use finding::{Finding, Severity};
+pub use reads::read_fields;
 
 use names::{Named, Place};
 

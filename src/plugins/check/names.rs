@@ -49,9 +49,13 @@ pub type Place = (u32, u32);
 
 /// Reads a script; none when its tree cannot be made.
 pub fn read(text: &str) -> Option<Named> {
-    // The tree is as deep as the script nests, and is walked by recursion.
+    in_deep_stack(|| read_here(text))
+}
+
+/// Works on the tree of a script: it is as deep as the script nests, and is walked by recursion.
+pub fn in_deep_stack<T: Send>(work: impl FnOnce() -> Option<T> + Send) -> Option<T> {
     let worker = std::thread::Builder::new().stack_size(STACK_BYTES);
-    std::thread::scope(|scope| worker.spawn_scoped(scope, || read_here(text)).ok()?.join().ok().flatten())
+    std::thread::scope(|scope| worker.spawn_scoped(scope, work).ok()?.join().ok().flatten())
 }
 
 fn read_here(text: &str) -> Option<Named> {
