@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use diesel::RunQueryDsl;
+use diesel::connection::SimpleConnection;
 use diesel::sql_types::{BigInt, Integer};
 use parking_lot::{Condvar, Mutex};
 
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 
 use super::connection::Reader;
 use super::failure::OrFail;
+use super::gather;
 use super::statement::prepared;
 
 /// Pages in the log that are worth a pass (16 MiB): a page that is written again and again is copied once.
@@ -65,7 +67,7 @@ impl Checkpointer {
         let heard = Arc::clone(&bell);
         let thread = thread::Builder::new()
             .name("store-checkpoint".to_owned())
-            .spawn(move || watch(&heard, &mut own))
+            .spawn(move || watch(&heard, &mut own, durable))
             .map_err(Error::internal)?;
         Ok(Checkpointer { bell, since: 0, thread: Some(thread) })
     }
@@ -99,7 +101,7 @@ impl Drop for Checkpointer {
     }
 }
 
-fn watch(bell: &Bell, own: &mut Reader) {
+fn watch(bell: &Bell, own: &mut Reader, durable: bool) {
     loop {
         let mut rung = bell.rung.lock();
         while !rung.look && !rung.stop {
@@ -110,7 +112,7 @@ fn watch(bell: &Bell, own: &mut Reader) {
         }
         rung.look = false;
         drop(rung);
-        match look(own) {
+        match look(own, durable) {
             Ok(is_nearly_done) => bell.is_nearly_done.store(is_nearly_done, Ordering::Relaxed),
             // The writer's own connection does it where the log has grown much larger.
             Err(error) => log::debug!("database: the log was not worked into the file: {:?}", error.source),
@@ -119,17 +121,24 @@ fn watch(bell: &Bell, own: &mut Reader) {
 }
 
 /// A pass, if it is worth one; several where the log is long, and then it is nearly done.
-fn look(own: &mut Reader) -> Result<bool> {
+fn look(own: &mut Reader, durable: bool) -> Result<bool> {
+    let (mut log, mut copied) = own.log_pages()?;
+    if log < LONG {
+        if log - copied >= PASS {
+            own.pass()?;
+        }
+        return Ok(false);
+    }
     for _ in 0..PASSES {
-        let (log, copied) = own.log_pages()?;
-        let is_long = log >= LONG;
-        if log - copied < if is_long { REST } else { PASS } {
-            return Ok(is_long);
+        if log - copied < REST {
+            break;
         }
         own.pass()?;
-        if !is_long {
-            return Ok(false);
-        }
+        (log, copied) = own.log_pages()?;
+    }
+    if durable {
+        // Else all that was copied since the last time would be flushed with the rest, and everybody waits for that.
+        own.conn.batch_execute(gather::FLUSH).or_fail()?;
     }
     Ok(true)
 }

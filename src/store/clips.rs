@@ -1,6 +1,6 @@
 //! Clips, their ids and their totals; lists are in `clip_query.rs`.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::counters;
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
 use super::schema::clips;
-use super::statement::{built_once, prepared};
+use super::statement::{Bind, built_once, prepared};
 use super::tx::Tx;
 
 /// Hands out ids before their rows exist.
@@ -86,13 +86,14 @@ impl NewClip {
 }
 
 /// What a clip adds to the totals.
-struct Share {
-    game: Option<String>,
+struct Share<'a> {
+    game: Option<Cow<'a, str>>,
     processed: bool,
     duration: Option<f64>,
     size: Option<i64>,
-    status: String,
-    tags: BTreeSet<String>,
+    status: Cow<'a, str>,
+    /// Each once.
+    tags: Vec<Cow<'a, str>>,
 }
 
 impl Tx {
@@ -141,15 +142,31 @@ impl Tx {
         .or_fail()?;
         self.new_words(clip.id)?;
         let share = share_of(clip);
-        for tag in &share.tags {
-            prepared!("INSERT INTO clip_tags (tag, clip_id) VALUES (?, ?)")
-                .bind(&**tag)
-                .bind(clip.id)
-                .execute(&mut self.conn)
-                .or_fail()?;
+        for tags in share.tags.chunks(4) {
+            self.insert_tags(clip.id, tags)?;
         }
         self.count_clip(&share, 1);
         Ok(())
+    }
+
+    /// Stores up to four tags, which most clips do not have more of, in one statement.
+    fn insert_tags(&mut self, id: i64, tags: &[Cow<'_, str>]) -> Result<()> {
+        macro_rules! insert {
+            ($values:literal) => {{
+                let binds = tags.iter().flat_map(|it| [Bind::from(&**it), Bind::from(id)]);
+                prepared!(concat!("INSERT INTO clip_tags (tag, clip_id) VALUES ", $values))
+                    .binds(binds)
+                    .execute(&mut self.conn)
+            }};
+        }
+        let stored = match tags.len() {
+            0 => return Ok(()),
+            1 => insert!("(?, ?)"),
+            2 => insert!("(?, ?), (?, ?)"),
+            3 => insert!("(?, ?), (?, ?), (?, ?)"),
+            _ => insert!("(?, ?), (?, ?), (?, ?), (?, ?)"),
+        };
+        stored.map(drop).or_fail()
     }
 
     /// Stores all fields of a clip over the old ones and answers the row's new version.
@@ -183,7 +200,7 @@ impl Tx {
         Ok(true)
     }
 
-    fn clip_share(&mut self, id: i64) -> Result<Option<(Share, i64)>> {
+    fn clip_share(&mut self, id: i64) -> Result<Option<(Share<'static>, i64)>> {
         let found = clips::table
             .find(id)
             .select((
@@ -195,14 +212,16 @@ impl Tx {
                 clips::tags,
                 clips::version,
             ))
-            .first::<(_, _, _, _, _, String, i64)>(&mut self.conn)
+            .first::<(Option<String>, _, _, _, String, String, i64)>(&mut self.conn)
             .optional()
             .or_fail()?;
         let Some((game, processed, duration, size, status, tags, version)) = found else { return Ok(None) };
-        Ok(Some((Share { game, processed, duration, size, status, tags: from_text(&tags)? }, version)))
+        let (game, status) = (game.map(Cow::from), Cow::from(status));
+        let tags = distinct(from_text::<Vec<String>>(&tags)?.into_iter().map(Cow::from).collect());
+        Ok(Some((Share { game, processed, duration, size, status, tags }, version)))
     }
 
-    fn count_clip(&mut self, share: &Share, sign: i64) {
+    fn count_clip(&mut self, share: &Share<'_>, sign: i64) {
         // Bounded, so that absurd values cannot make the sums overflow.
         const MAX: i64 = 1 << 50;
         let duration_us = (share.duration.unwrap_or_default() * 1e6).round() as i64;
@@ -212,24 +231,30 @@ impl Tx {
         self.count(counters::CLIPS_DURATION_US, sign * duration_us.clamp(0, MAX));
         self.count(counters::CLIPS_SIZE, sign * share.size.unwrap_or_default().clamp(0, MAX));
         if let Some(game) = &share.game {
-            self.count(format!("{}{game}", counters::GAME), sign);
+            self.count_of(counters::GAME, game, sign);
         }
-        self.count(format!("{}{}", counters::STATUS, share.status), sign);
+        self.count_of(counters::STATUS, &share.status, sign);
         for tag in &share.tags {
-            self.count(format!("{}{tag}", counters::TAG), sign);
+            self.count_of(counters::TAG, tag, sign);
         }
     }
 }
 
-fn share_of(clip: &Clip) -> Share {
+fn share_of(clip: &Clip) -> Share<'_> {
     Share {
-        game: clip.game_name.clone(),
+        game: clip.game_name.as_deref().map(Cow::from),
         processed: clip.processed,
         duration: clip.duration,
         size: clip.file_size,
-        status: clip.processing_status.as_str().to_owned(),
-        tags: clip.tags.iter().cloned().collect(),
+        status: clip.processing_status.as_str().into(),
+        tags: distinct(clip.tags.iter().map(|it| Cow::from(it.as_str())).collect()),
     }
+}
+
+fn distinct(mut tags: Vec<Cow<'_, str>>) -> Vec<Cow<'_, str>> {
+    tags.sort_unstable();
+    tags.dedup();
+    tags
 }
 
 impl Reader {

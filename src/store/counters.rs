@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
+use foldhash::fast::RandomState;
 
 use crate::error::Result;
 
@@ -45,28 +46,43 @@ pub(super) const KV_BYTES: &str = "kv.bytes:";
 
 /// Differences that are not written yet.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Differences(HashMap<Cow<'static, str>, i64>);
+pub(super) struct Differences {
+    all: HashMap<Cow<'static, str>, i64, RandomState>,
+    /// A name that is being looked up.
+    name: String,
+}
 
 impl Differences {
     pub(super) fn add(&mut self, name: impl Into<Cow<'static, str>>, by: i64) {
         if by != 0 {
-            *self.0.entry(name.into()).or_default() += by;
+            *self.all.entry(name.into()).or_default() += by;
+        }
+    }
+
+    /// The same for a name in two parts, which most often is there already.
+    pub(super) fn add_to(&mut self, kind: &'static str, of: &str, by: i64) {
+        self.name.clear();
+        self.name.push_str(kind);
+        self.name.push_str(of);
+        match self.all.get_mut(&*self.name) {
+            Some(known) => *known += by,
+            None => self.add(self.name.clone(), by),
         }
     }
 
     pub(super) fn get(&self, name: &str) -> i64 {
-        self.0.get(name).copied().unwrap_or_default()
+        self.all.get(name).copied().unwrap_or_default()
     }
 
     pub(super) fn merge(&mut self, other: Differences) {
-        for (name, by) in other.0 {
+        for (name, by) in other.all {
             self.add(name, by);
         }
     }
 
     /// Writes them; what falls to zero leaves no row.
     pub(super) fn write(self, reader: &mut Reader) -> Result<()> {
-        for (name, by) in self.0 {
+        for (name, by) in self.all {
             if by == 0 {
                 continue;
             }

@@ -83,7 +83,7 @@ impl Tx {
             Some(text) => Cow::from(&**text),
             None => Cow::from(to_text(event.data.value())?),
         };
-        self.count(format!("{EVENTS}{}", event.kind), 1);
+        self.count_of(EVENTS, &event.kind, 1);
         self.count(EVENTS_COUNT, 1);
         self.count(EVENTS_BYTES, retention::bytes_of(event, &data));
         let seq = self.next_event_seq()?;

@@ -4,15 +4,17 @@
 //! which take longer than the flush that follows. Here they are gathered and handed on when the commit's last frame comes, or
 //! whenever somebody asks what the file holds. So the file is at every commit, and at every read, as it would be without.
 //!
-//! It is a layer over the system's file functions (a `VFS`) that looks at logs alone; databases, locks and shared memory are
-//! the system's own as before. `SQLite` takes such a layer as C functions: this module and the watchdog are the two with
-//! `unsafe`.
+//! It is a layer over the system's file functions (a `VFS`) that looks at logs; databases, locks and shared memory are the
+//! system's own as before, but that a database file can be flushed by itself ([`FLUSH`]). `SQLite` takes such a layer as C
+//! functions: this module and the watchdog are the two with `unsafe`.
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::Path;
 use std::sync::OnceLock;
+
+use parking_lot::Mutex;
 
 use libsqlite3_sys as ffi;
 
@@ -37,6 +39,10 @@ const KEPT_BYTES: usize = 512 << 10;
 /// What is before each page in the log: among others, in its second number, the pages of the database after this
 /// commit; 0 if it is not the last page of one.
 const FRAME_HEADER: usize = 24;
+
+/// The statement that flushes the database file: `SQLite` does it only when all of the log is in the file, with whoever writes
+/// waiting for it.
+pub(super) const FLUSH: &str = "PRAGMA panotti_flush";
 
 /// The address under which a database is opened so that its log is gathered.
 ///
@@ -166,7 +172,11 @@ unsafe extern "C" fn open(
         let system = (*layer).pAppData.cast::<ffi::sqlite3_vfs>();
         let Some(open) = (*system).xOpen else { return ffi::SQLITE_CANTOPEN };
         if flags & ffi::SQLITE_OPEN_WAL == 0 {
-            return open(system, name, file, flags, out);
+            let result = open(system, name, file, flags, out);
+            if result == ffi::SQLITE_OK && flags & ffi::SQLITE_OPEN_MAIN_DB != 0 {
+                (*file).pMethods = &raw const Flushing::over((*file).pMethods).methods;
+            }
+            return result;
         }
         (*file).pMethods = std::ptr::null();
         let real = file.byte_add(BEHIND);
@@ -181,6 +191,52 @@ unsafe extern "C" fn open(
         let gathered = Box::into_raw(Box::<Gathered>::default());
         file.cast::<File>().write(File { base: ffi::sqlite3_file { pMethods: &METHODS }, gathered, real });
         ffi::SQLITE_OK
+    }
+}
+
+/// The system's functions for database files, which know one statement more.
+#[repr(C)]
+struct Flushing {
+    /// What `SQLite` sees; it comes first.
+    methods: ffi::sqlite3_io_methods,
+    system: &'static ffi::sqlite3_io_methods,
+}
+
+impl Flushing {
+    /// Over these functions of the system; it has several sets of them, for different kinds of locks.
+    ///
+    /// # Safety
+    /// `system` is one of them.
+    unsafe fn over(system: *const ffi::sqlite3_io_methods) -> &'static Flushing {
+        static KNOWN: Mutex<Vec<&Flushing>> = Mutex::new(Vec::new());
+        let mut known = KNOWN.lock();
+        if let Some(found) = known.iter().find(|it| std::ptr::eq(it.system, system)) {
+            return found;
+        }
+        // SAFETY: the system's functions are never taken away.
+        let system = unsafe { &*system };
+        let methods = ffi::sqlite3_io_methods { xFileControl: Some(database_control), ..*system };
+        let made: &Flushing = Box::leak(Box::new(Flushing { methods, system }));
+        known.push(made);
+        made
+    }
+}
+
+unsafe extern "C" fn database_control(file: *mut ffi::sqlite3_file, what: c_int, with: *mut c_void) -> c_int {
+    // SAFETY: the file's functions are those that `open` gave it. With a pragma comes a place for an answer, its name and its
+    // value.
+    unsafe {
+        let system = (*(*file).pMethods.cast::<Flushing>()).system;
+        if what == ffi::SQLITE_FCNTL_PRAGMA {
+            let name = *with.cast::<*const c_char>().add(1);
+            if CStr::from_ptr(name).to_str().is_ok_and(|it| FLUSH.strip_prefix("PRAGMA ") == Some(it)) {
+                #[cfg(test)]
+                tests::FLUSHES.with(|it| it.set(it.get() + 1));
+                let flush = ffi::SQLITE_SYNC_NORMAL | ffi::SQLITE_SYNC_DATAONLY;
+                return system.xSync.map_or(ffi::SQLITE_IOERR_FSYNC, |sync| sync(file, flush));
+            }
+        }
+        system.xFileControl.map_or(ffi::SQLITE_NOTFOUND, |control| control(file, what, with))
     }
 }
 

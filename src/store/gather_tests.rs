@@ -9,6 +9,29 @@ use super::super::connection::Reader;
 use super::super::statement::statement;
 use super::*;
 
+thread_local! {
+    /// How often a database file was flushed by itself.
+    pub(super) static FLUSHES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+#[test]
+fn a_database_file_is_flushed_by_a_statement_of_whoever_writes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.db");
+    let mut writers = [Reader::open_writer(&path).unwrap(), Reader::open_writer(&path).unwrap()];
+    for (number, writer) in (0..).zip(&mut writers) {
+        writer.conn.batch_execute("CREATE TABLE IF NOT EXISTS t (x); INSERT INTO t VALUES (1)").unwrap();
+        assert_eq!(FLUSHES.get(), number);
+        writer.conn.batch_execute(FLUSH).unwrap();
+        assert_eq!(FLUSHES.get(), number + 1);
+    }
+    let mut reader = Reader::open_reader(&path).unwrap();
+    reader.conn.batch_execute(FLUSH).unwrap();
+    assert_eq!(FLUSHES.get(), 2, "who reads has no layer, and no such statement");
+    let rows = statement::<BigInt>("SELECT count(*) FROM t").get_result::<i64>(&mut reader.conn).unwrap();
+    assert_eq!(rows, 2);
+}
+
 /// A file in memory, and how often it was written to.
 #[derive(Default)]
 struct Memory(Vec<u8>, usize);

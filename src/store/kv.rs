@@ -150,8 +150,8 @@ impl Tx {
     }
 
     fn kv_count(&mut self, plugin: &str, keys: i64, bytes: i64) {
-        self.count(format!("{}{plugin}", counters::KV_KEYS), keys);
-        self.count(format!("{}{plugin}", counters::KV_BYTES), bytes);
+        self.count_of(counters::KV_KEYS, plugin, keys);
+        self.count_of(counters::KV_BYTES, plugin, bytes);
     }
 }
 

@@ -143,7 +143,7 @@ impl Tx {
         let mut last = self.counter_now(EVENTS_REMOVED_THROUGH)?;
         let before = last;
         for (seq, kind, bytes) in &gone {
-            self.count(format!("{EVENTS}{kind}"), -1);
+            self.count_of(EVENTS, kind, -1);
             removed.bytes += bytes;
             last = last.max(*seq);
         }

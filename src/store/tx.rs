@@ -97,6 +97,11 @@ impl Tx {
         self.job.add(name, by);
     }
 
+    /// The same for a counter of `kind` that is named after something.
+    pub(super) fn count_of(&mut self, kind: &'static str, of: &str, by: i64) {
+        self.job.add_to(kind, of, by);
+    }
+
     /// Notes that totals of clips that were counted before are worthless once the group has been committed.
     pub(super) fn changes_clips(&mut self) {
         self.changed_clips = true;
