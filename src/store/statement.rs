@@ -46,6 +46,9 @@ binds! {
 #[derive(Debug, Clone)]
 pub(super) struct Statement<'a, ST = (), Key = ByText> {
     sql: Cow<'static, str>,
+    /// Where each `?` stands, where that was found out before: the driver goes through a statement several times at each
+    /// execution.
+    marks: Option<&'static [usize]>,
     binds: Vec<Bind<'a>>,
     kinds: PhantomData<fn() -> (ST, Key)>,
 }
@@ -80,7 +83,8 @@ macro_rules! prepared {
         }
 
         const SQL: &str = $sql;
-        $crate::store::statement::Statement::<$rows, Here>::new(SQL)
+        const MARKS: [usize; $crate::store::statement::count_marks(SQL)] = $crate::store::statement::marks_of(SQL);
+        $crate::store::statement::Statement::<$rows, Here>::with_marks(SQL, &MARKS)
     }};
     ($sql:expr) => {
         $crate::store::statement::prepared!(() => $sql)
@@ -88,6 +92,31 @@ macro_rules! prepared {
 }
 
 pub(super) use prepared;
+
+/// How many `?` a statement has.
+pub(super) const fn count_marks(sql: &str) -> usize {
+    let (bytes, mut at, mut count) = (sql.as_bytes(), 0, 0);
+    while at < bytes.len() {
+        if bytes[at] == b'?' {
+            count += 1;
+        }
+        at += 1;
+    }
+    count
+}
+
+/// Where they stand.
+pub(super) const fn marks_of<const N: usize>(sql: &str) -> [usize; N] {
+    let (bytes, mut at, mut count, mut marks) = (sql.as_bytes(), 0, 0, [0; N]);
+    while at < bytes.len() {
+        if bytes[at] == b'?' {
+            marks[count] = at;
+            count += 1;
+        }
+        at += 1;
+    }
+    marks
+}
 
 /// What the query builder says, put together once: for what is read with most requests. The builder's own values do not
 /// matter; those of the `?`s follow with [`Statement::bind`].
@@ -120,7 +149,30 @@ where
 
 impl<'a, ST, K> Statement<'a, ST, K> {
     pub(super) fn new(sql: impl Into<Cow<'static, str>>) -> Self {
-        Statement { sql: sql.into(), binds: Vec::new(), kinds: PhantomData }
+        Statement { sql: sql.into(), marks: None, binds: Vec::new(), kinds: PhantomData }
+    }
+
+    pub(super) fn with_marks(sql: &'static str, marks: &'static [usize]) -> Self {
+        Statement { marks: Some(marks), ..Statement::new(sql) }
+    }
+
+    fn push<'b>(
+        &'b self,
+        marks: impl Iterator<Item = usize>,
+        out: &mut AstPass<'_, 'b, Sqlite>,
+    ) -> QueryResult<()> {
+        let mut rest = 0;
+        for (at, bind) in marks.zip(&self.binds) {
+            out.push_sql(&self.sql[rest..at]);
+            match bind {
+                Bind::Int(value) => out.push_bind_param::<Nullable<BigInt>, _>(value)?,
+                Bind::Real(value) => out.push_bind_param::<Nullable<Double>, _>(value)?,
+                Bind::Text(value) => out.push_bind_param::<Nullable<Text>, _>(value)?,
+            }
+            rest = at + 1;
+        }
+        out.push_sql(&self.sql[rest..]);
+        Ok(())
     }
 
     /// The value of the next `?`.
@@ -157,18 +209,10 @@ impl<ST, K> Statement<'_, ST, K> {
 
 impl<ST, K> QueryFragment<Sqlite> for Statement<'_, ST, K> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        let mut rest = 0;
-        for (at, bind) in memchr::memchr_iter(b'?', self.sql.as_bytes()).zip(&self.binds) {
-            out.push_sql(&self.sql[rest..at]);
-            match bind {
-                Bind::Int(value) => out.push_bind_param::<Nullable<BigInt>, _>(value)?,
-                Bind::Real(value) => out.push_bind_param::<Nullable<Double>, _>(value)?,
-                Bind::Text(value) => out.push_bind_param::<Nullable<Text>, _>(value)?,
-            }
-            rest = at + 1;
+        match self.marks {
+            Some(marks) => self.push(marks.iter().copied(), &mut out),
+            None => self.push(memchr::memchr_iter(b'?', self.sql.as_bytes()), &mut out),
         }
-        out.push_sql(&self.sql[rest..]);
-        Ok(())
     }
 }
 
