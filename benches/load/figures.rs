@@ -38,12 +38,6 @@ impl Results {
         rows.filter_map(|it| it.figures.get(figure).copied()).collect()
     }
 
-    /// Their median, if there are any.
-    pub fn median(&self, workload: &str, part: &str, target: &str, figure: &str) -> Option<f64> {
-        let mut rounds = self.rounds(workload, part, target, figure);
-        (!rounds.is_empty()).then(|| percentile(&mut rounds, 0.5))
-    }
-
     /// The parts of a workload, in the order in which they were measured.
     pub fn parts(&self, workload: &str) -> Vec<&'static str> {
         let mut parts = Vec::new();

@@ -1,6 +1,7 @@
 //! What is wanted of the product, as ratios within one run.
 
 use super::figures::Results;
+use crate::rig::percentile;
 
 /// With what a figure of ours is compared.
 enum Against {
@@ -30,7 +31,10 @@ struct Goal {
 pub struct Verdict {
     pub workload: &'static str,
     pub text: String,
+    /// The median of the rounds.
     pub is: f64,
+    /// What it is in each round.
+    pub rounds: Vec<f64>,
     pub holds: bool,
 }
 
@@ -128,15 +132,21 @@ pub fn verdicts(results: &Results) -> Vec<Verdict> {
 }
 
 fn verdict(goal: &Goal, results: &Results) -> Option<Verdict> {
-    let ours = results.median(goal.workload, goal.part, "panotti", goal.figure)?;
+    let of = |workload, part, target| results.rounds(workload, part, target, goal.figure);
+    let ours = of(goal.workload, goal.part, "panotti");
     let theirs = match goal.against {
-        Peer(peer) => results.median(goal.workload, goal.part, peer, goal.figure)?,
-        Workload(other) => results.median(other, goal.part, "panotti", goal.figure)?,
-        Part(part) => results.median(goal.workload, part, "panotti", goal.figure)?,
-        Nothing => 1.0,
+        Peer(peer) => of(goal.workload, goal.part, peer),
+        Workload(other) => of(other, goal.part, "panotti"),
+        Part(part) => of(goal.workload, part, "panotti"),
+        Nothing => vec![1.0; ours.len()],
     };
-    let is = ours / theirs;
+    // Of the same round: there the machine was the same to both.
+    let rounds: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
+    if rounds.is_empty() {
+        return None;
+    }
+    let is = percentile(&mut rounds.clone(), 0.5);
     let holds = if goal.at_most { is <= goal.bound } else { is >= goal.bound };
     let text = goal.text.replace("{}", &goal.bound.to_string());
-    Some(Verdict { workload: goal.workload, text, is, holds })
+    Some(Verdict { workload: goal.workload, text, is, rounds, holds })
 }

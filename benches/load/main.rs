@@ -47,8 +47,9 @@ fn main() {
     println!("{machine}");
 
     let mut bench = Bench { options: &options, cores: &cores, folder: &folder, results: Results::default() };
-    for workload in &options.workloads {
-        for round in 1..=options.rounds {
+    // Rounds outside: what is compared is measured within a minute or two, whatever the machine does in the next.
+    for round in 1..=options.rounds {
+        for workload in &options.workloads {
             for target in &targets {
                 bench.measure(workload, round, &**target);
             }

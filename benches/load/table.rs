@@ -107,9 +107,18 @@ fn verdicts(verdicts: &[Verdict]) -> String {
     let mut text = String::from("\n| goal | | is | |\n|---|---|---|---|\n");
     for it in verdicts {
         let holds = if it.holds { "holds" } else { "**missed**" };
-        text += &format!("| {} | {} | {} | {holds} |\n", it.workload, it.text, short(it.is));
+        text += &format!("| {} | {} | {} | {holds} |\n", it.workload, it.text, shown(it));
     }
     text
+}
+
+/// The median, and of several rounds the least and the most.
+fn shown(it: &Verdict) -> String {
+    let (least, most) = it.rounds.iter().fold((f64::MAX, f64::MIN), |(a, b), it| (a.min(*it), b.max(*it)));
+    match it.rounds.len() {
+        1 => short(it.is),
+        _ => format!("{} [{}..{}]", short(it.is), short(least), short(most)),
+    }
 }
 
 /// Three digits that count.

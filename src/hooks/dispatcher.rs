@@ -83,7 +83,10 @@ impl Dispatcher {
             (Some(when), Some(payload)) => when.holds(payload.json()),
         };
         match table.chain(hook).iter().filter(|it| it.handler.is_crowded()).find(is_asked) {
-            Some(entry) => Err(crowded(entry.handler.plugin())),
+            Some(entry) => {
+                entry.handler.sent_away();
+                Err(crowded(entry.handler.plugin()))
+            }
             None => Ok(()),
         }
     }

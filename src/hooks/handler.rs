@@ -169,6 +169,8 @@ pub trait HookHandler: Send + Sync + 'static {
     fn is_crowded(&self) -> bool {
         false
     }
+    /// One was sent away.
+    fn sent_away(&self) {}
     /// Takes note that what it answered could not be used: its author will want to know.
     fn note(&self, _hook: &'static str, _outcome: Outcome, _why: &str) {}
 }

@@ -68,11 +68,12 @@ impl Counts {
         let wait_ns = each.saturating_mul(waiting as u64);
         let goes_beyond =
             |part: usize| waiting >= ALWAYS / part && wait_ns > PATIENCE.as_nanos() as u64 / part as u64;
-        let is_crowded = goes_beyond(1) || goes_beyond(IN_A_RUSH) && self.rush.is_on(now);
-        if is_crowded {
-            self.rush.note(now);
-        }
-        is_crowded
+        goes_beyond(1) || goes_beyond(IN_A_RUSH) && self.rush.is_on(now)
+    }
+
+    /// One was sent away.
+    pub fn sent_away(&self) {
+        self.rush.note(Instant::now());
     }
 }
 
@@ -136,9 +137,11 @@ mod tests {
         let now = Instant::now();
         assert!(!counts.is_crowded_by(half, now));
         (0..100).for_each(|_| assert!(counts.is_crowded_by(ALWAYS, now)));
+        assert!(!counts.is_crowded_by(half, now), "nobody was sent away");
+        (0..100).for_each(|_| counts.sent_away());
         assert!(counts.is_crowded_by(half, now));
         assert!(!counts.is_crowded_by(half - 1, now));
-        assert!(!counts.is_crowded_by(half, now + Duration::from_secs(1)), "the rush is over");
+        assert!(!counts.is_crowded_by(half, now + Duration::from_secs(60)), "the rush is over");
         drop(places);
         assert!(!counts.is_crowded());
     }

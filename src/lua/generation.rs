@@ -343,6 +343,10 @@ impl HookHandler for Generation {
     fn is_crowded(&self) -> bool {
         self.vms.iter().all(|it| it.load().counts.is_crowded())
     }
+
+    fn sent_away(&self) {
+        self.vms.iter().for_each(|it| it.load().counts.sent_away());
+    }
 }
 
 impl Supervisor for Generation {

@@ -138,6 +138,11 @@ fn fields_at(all: &[FieldsRead], line: u32) -> Fields {
 fn place_of(function: &Function) -> Option<(String, u32)> {
     let info = function.info();
     let path = info.source?.strip_prefix('=')?.to_owned();
+    // The host's own parts have names, too.
+    let is_file = path.ends_with(".lua") || path.ends_with(".luau") || path.starts_with("@panotti/");
+    if !is_file {
+        return None;
+    }
     Some((path, u32::try_from(info.line_defined?).ok()?))
 }
 

@@ -174,6 +174,10 @@ impl HookHandler for PluginHandler {
         self.script.is_crowded() && self.vitals.breaker().state == BreakerState::Closed
     }
 
+    fn sent_away(&self) {
+        self.script.sent_away();
+    }
+
     fn note(&self, hook: &'static str, outcome: Outcome, why: &str) {
         log::warn!(
             plugin = &*self.plugin, generation = self.generation, hook = hook, outcome = outcome.as_str();

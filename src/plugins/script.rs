@@ -61,6 +61,8 @@ pub trait Script: Send + Sync + 'static {
     fn is_crowded(&self) -> bool {
         false
     }
+    /// One was sent away.
+    fn sent_away(&self) {}
     /// Hands it a new config, before `on_config_changed`.
     fn set_config(&self, config: Arc<Value>);
     /// What it uses.
@@ -129,6 +131,10 @@ impl Script for Loaded {
 
     fn is_crowded(&self) -> bool {
         HookHandler::is_crowded(&*self.0)
+    }
+
+    fn sent_away(&self) {
+        HookHandler::sent_away(&*self.0);
     }
 
     fn call(&self, call: HookCall) -> CallFuture {

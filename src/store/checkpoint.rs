@@ -72,15 +72,29 @@ impl Checkpointer {
         Ok(Checkpointer { bell, since: 0, thread: Some(thread) })
     }
 
-    /// The writer has committed; whether it is to work the rest of the log into the file now ([`Reader::finish_log`]).
-    pub(super) fn committed(&mut self) -> bool {
+    /// The writer has committed: it does the rest of a long log when little is left, and lets the thread look now and then.
+    pub(super) fn committed(&mut self, writer: &mut Reader) {
+        if self.bell.is_nearly_done.load(Ordering::Relaxed) {
+            // When that is all, and nobody reads from the log just then, the next change begins it anew.
+            match writer.pass() {
+                // The thread is at it: next time.
+                Ok(is_busy) => self.bell.is_nearly_done.store(is_busy, Ordering::Relaxed),
+                Err(error) => {
+                    self.bell.is_nearly_done.store(false, Ordering::Relaxed);
+                    log::debug!(
+                        "database: the rest of the log was not worked into the file: {:?}",
+                        error.source
+                    );
+                }
+            }
+            return;
+        }
         self.since += 1;
         if self.since >= EVERY {
             self.since = 0;
             self.bell.rung.lock().look = true;
             self.bell.signal.notify_one();
         }
-        self.bell.is_nearly_done.swap(false, Ordering::Relaxed)
     }
 
     /// Ends the thread.
@@ -112,6 +126,9 @@ fn watch(bell: &Bell, own: &mut Reader, durable: bool) {
         }
         rung.look = false;
         drop(rung);
+        if bell.is_nearly_done.load(Ordering::Relaxed) {
+            continue;
+        }
         match look(own, durable) {
             Ok(is_nearly_done) => bell.is_nearly_done.store(is_nearly_done, Ordering::Relaxed),
             // The writer's own connection does it where the log has grown much larger.
@@ -120,7 +137,7 @@ fn watch(bell: &Bell, own: &mut Reader, durable: bool) {
     }
 }
 
-/// A pass, if it is worth one; several where the log is long, and then it is nearly done.
+/// A pass, if it is worth one; several where the log is long. Whether it is nearly done then.
 fn look(own: &mut Reader, durable: bool) -> Result<bool> {
     let (mut log, mut copied) = own.log_pages()?;
     if log < LONG {
@@ -133,12 +150,22 @@ fn look(own: &mut Reader, durable: bool) -> Result<bool> {
         if log - copied < REST {
             break;
         }
+        let before = copied;
         own.pass()?;
         (log, copied) = own.log_pages()?;
+        if copied <= before {
+            // Somebody reads what was there before; or it has begun anew.
+            return Ok(false);
+        }
+    }
+    if log < LONG || log - copied >= PASS {
+        return Ok(false);
     }
     if durable {
         // Else all that was copied since the last time would be flushed with the rest, and everybody waits for that.
-        own.conn.batch_execute(gather::FLUSH).or_fail()?;
+        own.conn.batch_execute(gather::FLUSH).or_fail().inspect_err(|error| {
+            log::error!("database: its file could not be flushed: {:?}", error.source);
+        })?;
     }
     Ok(true)
 }
@@ -151,18 +178,11 @@ impl Reader {
         Ok((log, copied))
     }
 
-    fn pass(&mut self) -> Result<()> {
+    /// Works the log into the file, as far as nobody reads what was there before; true when somebody else is at it.
+    fn pass(&mut self) -> Result<bool> {
         let pass = prepared!((Integer, BigInt, BigInt) => "PRAGMA wal_checkpoint(PASSIVE)");
-        let _: (i32, i64, i64) = pass.get_result(&mut self.conn).or_fail()?;
-        Ok(())
-    }
-
-    /// Works what is left of the log into the file. When that is all, and nobody reads from the log just then, the next
-    /// change begins it anew.
-    pub(super) fn finish_log(&mut self) {
-        if let Err(error) = self.pass() {
-            log::debug!("database: the rest of the log was not worked into the file: {:?}", error.source);
-        }
+        let (is_busy, _, _): (i32, i64, i64) = pass.get_result(&mut self.conn).or_fail()?;
+        Ok(is_busy != 0)
     }
 }
 

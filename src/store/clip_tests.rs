@@ -78,6 +78,10 @@ fn words_of_any_script_are_found_whole_and_by_their_beginnings() {
     assert_eq!(searched(&store, "\u{939}\u{93f}\u{928}"), [1], "a beginning");
     assert_eq!(searched(&store, "\u{926}\u{940}"), Vec::<i64>::new(), "the end of a word is none");
     assert_eq!(searched(&store, "ete"), [3]);
+    put(&store, vec![clip(5, "\u{2764}\u{fe0f}Love \u{26a0}\u{fe0f}Warning 2\u{fe0f}\u{20e3}nd")]);
+    for word in ["love", "warning", "nd"] {
+        assert_eq!(searched(&store, word), [5], "{word} behind a picture");
+    }
     assert_eq!(searched(&store, "\u{2764}\u{fe0f}"), Vec::<i64>::new(), "no letter, no hit");
     assert_eq!(searched(&store, "win\u{24b6}lose"), Vec::<i64>::new());
 }

@@ -174,7 +174,7 @@ unsafe extern "C" fn open(
         if flags & ffi::SQLITE_OPEN_WAL == 0 {
             let result = open(system, name, file, flags, out);
             if result == ffi::SQLITE_OK && flags & ffi::SQLITE_OPEN_MAIN_DB != 0 {
-                (*file).pMethods = &raw const Flushing::over((*file).pMethods).methods;
+                (*file).pMethods = std::ptr::from_ref(Flushing::over((*file).pMethods)).cast();
             }
             return result;
         }

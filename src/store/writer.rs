@@ -164,7 +164,7 @@ impl WriterThread {
                 Taken::Jobs(jobs) => {
                     self.pin.give_up(&mut self.tx);
                     self.group(jobs);
-                    self.committed();
+                    self.checkpointer.committed(&mut self.tx);
                     self.pin.written();
                     self.words.written();
                 }
@@ -200,16 +200,10 @@ impl WriterThread {
             self.tx.roll_back();
         } else {
             self.commits.fetch_add(1, Ordering::Relaxed);
-            self.committed();
+            self.checkpointer.committed(&mut self.tx);
         }
         self.words.took(indexed.is_err());
         indexed.is_ok()
-    }
-
-    fn committed(&mut self) {
-        if self.checkpointer.committed() {
-            self.tx.finish_log();
-        }
     }
 
     fn group(&mut self, mut jobs: Vec<Box<dyn Work>>) {

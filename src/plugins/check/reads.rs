@@ -3,51 +3,87 @@
 //! Said only of what is certain: wherever the argument's name stands in the function, a name of a field follows. Whoever passes
 //! it on, goes through it, returns it or calls a method of it may see all of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use full_moon::LuaVersion;
 use full_moon::ast::luau::ConstFunction;
 use full_moon::ast::{AnonymousFunction, FunctionBody, FunctionDeclaration, LocalFunction, Parameter};
-use full_moon::node::Node;
-use full_moon::tokenizer::{Symbol, TokenReference, TokenType};
+use full_moon::tokenizer::{Lexer, LexerResult, Symbol, Token, TokenReference, TokenType};
 use full_moon::visitors::Visitor;
+use parking_lot::Mutex;
 
 use crate::lua::FieldsRead;
 
-use super::names::{in_deep_stack, place, plain, text_of};
+use super::names::{in_deep_stack, place, text_of};
+
+/// Larger files are not worth the time it takes.
+const MOST_BYTES: usize = 64 << 10;
 
 /// For all functions of a script of which it is certain.
 pub fn read_fields(text: &str) -> Vec<FieldsRead> {
-    in_deep_stack(|| {
-        let mut reader = Reader::default();
-        reader.visit_ast(&full_moon::parse(text).ok()?);
-        Some(reader.certain())
-    })
-    .unwrap_or_default()
+    // One at a time: it is done for what runs already.
+    static TURN: Mutex<()> = Mutex::new(());
+    if text.len() > MOST_BYTES || has_lone_return(text) {
+        return Vec::new();
+    }
+    let _turn = TURN.lock();
+    let read = in_deep_stack(|| {
+        let tree = full_moon::parse(text).ok()?;
+        let mut reader = Reader { tokens: tokens_of(text)?, found: BTreeMap::new(), is_odd: false };
+        reader.visit_ast(&tree);
+        reader.certain()
+    });
+    read.unwrap_or_default()
 }
 
-#[derive(Default)]
+/// There a comment ends for Luau, and not for who reads here.
+fn has_lone_return(text: &str) -> bool {
+    text.split('\r').skip(1).any(|it| !it.starts_with('\n'))
+}
+
+/// All that is neither space nor comment, in its order; none when it is not certain where texts with values in them end.
+fn tokens_of(text: &str) -> Option<Vec<Token>> {
+    let LexerResult::Ok(mut tokens) = Lexer::new(text, LuaVersion::new()).collect() else { return None };
+    tokens.retain(|it| !it.token_type().is_trivia());
+    let is_unclear = |it: &Token| matches!(it.token_type(), TokenType::InterpolatedString { literal, .. } if literal.contains("\\z"));
+    (!tokens.iter().any(is_unclear)).then_some(tokens)
+}
+
 struct Reader {
-    /// The line of each function, and what it reads, if that is known.
-    found: Vec<(u32, Option<BTreeSet<String>>)>,
+    tokens: Vec<Token>,
+    /// What the functions of a line read, where that is known.
+    found: BTreeMap<u32, Vec<Option<BTreeSet<String>>>>,
     /// A function may begin in another line than that of its keyword.
     is_odd: bool,
 }
 
 impl Reader {
-    fn certain(self) -> Vec<FieldsRead> {
-        if self.is_odd {
-            return Vec::new();
-        }
-        let begin_in = |line: u32| self.found.iter().filter(|it| it.0 == line).count();
-        let alone = self.found.iter().filter(|it| begin_in(it.0) == 1);
-        let known = alone.filter_map(|(line, fields)| Some((*line, fields.clone()?)));
-        known.map(|(line, fields)| FieldsRead { line, fields: fields.into_iter().collect() }).collect()
+    fn certain(self) -> Option<Vec<FieldsRead>> {
+        let of_line = |(line, mut all): (u32, Vec<_>)| match all.pop() {
+            Some(Some(fields)) if all.is_empty() => {
+                Some(FieldsRead { line, fields: BTreeSet::into_iter(fields).collect() })
+            }
+            _ => None,
+        };
+        (!self.is_odd).then(|| self.found.into_iter().filter_map(of_line).collect())
     }
 
     fn function(&mut self, keyword: &TokenReference, before: Option<&TokenReference>, body: &FunctionBody) {
-        let line = place(keyword).0;
-        self.is_odd |= before.is_some_and(|it| place(it).0 != line);
-        self.found.push((line, fields_of(body)));
+        self.is_odd |= before.is_some_and(|it| place(it).0 != place(keyword).0);
+        let fields = match body.parameters().iter().next() {
+            None => Some(BTreeSet::new()),
+            Some(Parameter::Name(name)) => fields_of(&text_of(name), self.within(body)),
+            Some(_) => None,
+        };
+        self.found.entry(place(keyword).0).or_default().push(fields);
+    }
+
+    /// What stands in the body of a function, behind its parameters.
+    fn within(&self, body: &FunctionBody) -> &[Token] {
+        let at = |it: &TokenReference| it.token().start_position().bytes();
+        let (from, to) = (at(body.parameters_parentheses().tokens().1), at(body.end_token()));
+        let before = |byte| self.tokens.partition_point(|it| it.start_position().bytes() < byte);
+        self.tokens.get(before(from)..before(to)).unwrap_or_default()
     }
 }
 
@@ -69,52 +105,50 @@ impl Visitor for Reader {
 
     fn visit_function_declaration(&mut self, it: &FunctionDeclaration) {
         self.is_odd |= it.attributes().next().is_some();
-        self.function(it.function_token(), None, it.body());
+        match it.name().method_name() {
+            None => self.function(it.function_token(), None, it.body()),
+            // Its first argument has a name that does not stand there.
+            Some(_) => {
+                let fields = fields_of("self", self.within(it.body()));
+                self.found.entry(place(it.function_token()).0).or_default().push(fields);
+            }
+        }
     }
 }
 
-/// The fields of its first argument that stand in the body of a function; none where it may see all.
-fn fields_of(body: &FunctionBody) -> Option<BTreeSet<String>> {
-    let name = match body.parameters().iter().next() {
-        None => return Some(BTreeSet::new()),
-        Some(Parameter::Name(name)) => text_of(name),
-        Some(_) => return None,
-    };
-    let tokens = in_order(body.block().tokens());
+/// The fields of a function's first argument, which has this name, that stand in its body; none where it may see all.
+fn fields_of(name: &str, body: &[Token]) -> Option<BTreeSet<String>> {
     let mut fields = BTreeSet::new();
-    for (at, token) in tokens.iter().enumerate() {
-        let is_member = at > 0 && [Symbol::Dot, Symbol::Colon].iter().any(|it| is(tokens[at - 1], *it));
-        if is_member
-            || !matches!(token.token().token_type(), TokenType::Identifier { .. })
-            || text_of(token) != name
-        {
-            continue;
+    for (at, token) in body.iter().enumerate() {
+        let is_name =
+            matches!(token.token_type(), TokenType::Identifier { identifier } if **identifier == *name);
+        let is_member = at > 0 && [Symbol::Dot, Symbol::Colon].iter().any(|it| is(&body[at - 1], *it));
+        if is_name && !is_member {
+            fields.insert(field_after(&body[at + 1..])?);
         }
-        fields.insert(field_after(tokens.get(at + 1..)?)?);
     }
     Some(fields)
 }
 
-/// The tree has brackets before what is between them.
-fn in_order<'a>(tokens: impl Iterator<Item = &'a TokenReference>) -> Vec<&'a TokenReference> {
-    let mut tokens: Vec<&TokenReference> = tokens.collect();
-    tokens.sort_by_key(|it| it.token().start_position().bytes());
-    tokens
-}
-
 /// The field that is named right behind a name.
-fn field_after(rest: &[&TokenReference]) -> Option<String> {
+fn field_after(rest: &[Token]) -> Option<String> {
     match rest {
-        [dot, name, ..] if is(dot, Symbol::Dot) => Some(text_of(name)),
+        [dot, name, ..] if is(dot, Symbol::Dot) => Some(name.to_string()),
         [open, name, close, ..] if is(open, Symbol::LeftBracket) && is(close, Symbol::RightBracket) => {
-            plain(name)
+            match name.token_type() {
+                // Without escapes, and without ends of lines, of which Luau leaves some out.
+                TokenType::StringLiteral { literal, .. } if !literal.contains(['\\', '\n', '\r']) => {
+                    Some(literal.to_string())
+                }
+                _ => None,
+            }
         }
         _ => None,
     }
 }
 
-fn is(token: &TokenReference, symbol: Symbol) -> bool {
-    matches!(token.token().token_type(), TokenType::Symbol { symbol: it } if *it == symbol)
+fn is(token: &Token, symbol: Symbol) -> bool {
+    matches!(token.token_type(), TokenType::Symbol { symbol: it } if *it == symbol)
 }
 
 #[cfg(test)]
@@ -146,11 +180,12 @@ mod tests {
             &["deep"],
         );
         reads("on(function(it) return `of {it.id}` end)", &["id"]);
+        reads("function M:f(it)\n return self.id, it end", &["id"]);
         reads("on(function(it) return other.it, other:it() end)", &[]);
         reads("on(function(it) it.n += 1 if it.a then return end end)", &["a", "n"]);
     }
 
-    /// As names are looked for among the tokens of the tree, all of them must be there, in their order.
+    /// Names are looked for among them.
     #[test]
     fn no_token_of_a_script_is_missed() {
         let odd = "--!strict\ntype T<K = any> = { [K]: number, read a: string? }\nexport type F = <A...>(A...) -> (T, ...any)\n\
@@ -168,11 +203,10 @@ mod tests {
         }
         assert!(texts.len() > 5);
         for text in texts {
-            let tree = full_moon::parse(&text).unwrap_or_else(|it| panic!("{it:?}\n{text}"));
-            let told: String = in_order(tree.nodes().tokens()).into_iter().map(ToString::to_string).collect();
-            let spaceless = |it: &str| it.split_whitespace().collect::<String>();
-            let eof = tree.eof().to_string();
-            assert_eq!(spaceless(&(told + &eof)), spaceless(&text));
+            full_moon::parse(&text).unwrap_or_else(|it| panic!("{it:?}\n{text}"));
+            let all = Lexer::new(&text, LuaVersion::new()).collect().unwrap();
+            assert_eq!(all.iter().map(ToString::to_string).collect::<String>(), text);
+            assert!(!tokens_of(&text).unwrap().is_empty());
         }
     }
 
@@ -184,6 +218,7 @@ mod tests {
             "(it) for k in pairs(it) do end",
             "(it) return it[key]",
             "(it) return it['a\\n']",
+            "(it) return it[ [[\na]] ]",
             "(it) it:method()",
             "(it) local copy = it",
             "(it) return #it",
@@ -194,6 +229,7 @@ mod tests {
             "(it) return function() return it end",
             "(it) return it == nil",
             "(...) return ...",
+            "(it, it) return it.x, it",
         ] {
             assert_eq!(of_first(&format!("on(function{body} end)")), None, "{body}");
         }
@@ -205,5 +241,16 @@ mod tests {
         assert_eq!(read_fields("local\nfunction f(a) return a.x end"), []);
         assert_eq!(read_fields("@native\nlocal function f(a) return a.x end"), []);
         assert_eq!(read_fields("on(function(a"), []);
+        assert_eq!(
+            read_fields("on(function(a) local t = a.x -- no\r audit(a)\n end)"),
+            [],
+            "Luau ends the comment there"
+        );
+        assert_eq!(read_fields("on(function(a) return a.x, `a\\z{f(a)}` end)"), []);
+        assert_eq!(
+            read_fields(&format!("on(function(a) return a.x, {{ {} }} end)", "1, ".repeat(MOST_BYTES))),
+            []
+        );
+        reads("on(function(a)\r\n return a.x end)\r\n", &["x"]);
     }
 }

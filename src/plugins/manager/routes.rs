@@ -93,6 +93,7 @@ impl Manager {
     ) -> Result<Answered> {
         let handler = &routed.live.handler;
         if handler.is_crowded() {
+            handler.sent_away();
             return Err(crowded(handler.plugin()));
         }
         let call = HookCall {
