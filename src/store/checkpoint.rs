@@ -257,4 +257,28 @@ mod tests {
         assert!(log < most, "it is as long as ever, {log} pages");
         assert!((LONG..LAST_RESORT).contains(&most), "{most}");
     }
+
+    #[test]
+    fn a_log_that_somebody_reads_is_not_nearly_done_before_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(&folder);
+        let store = Store::open(&options).unwrap();
+        let mut reader = Reader::open_reader(&options.path).unwrap();
+        reader.conn.batch_execute("BEGIN; SELECT count(*) FROM clips").unwrap();
+        while log_of(&options.path).0 < LONG {
+            let mut large = clip(store.reserve_clip_id(), "x");
+            large.description = Some("long ".repeat(100_000));
+            store.write_blocking(move |tx| tx.insert_clip(&large)).unwrap();
+        }
+        let mut own = Reader::open_writer(&options.path).unwrap();
+        assert!(!look(&mut own, true).unwrap());
+        reader.conn.batch_execute("COMMIT").unwrap();
+        let until = Instant::now() + Duration::from_secs(60);
+        while !look(&mut own, true).unwrap() {
+            assert!(Instant::now() < until, "{:?}", log_of(&options.path));
+            thread::sleep(Duration::from_millis(10));
+        }
+        let (log, copied) = log_of(&options.path);
+        assert!(log - copied < PASS, "{copied} of {log}");
+    }
 }
