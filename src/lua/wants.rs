@@ -38,7 +38,6 @@ pub(super) struct Wants {
 }
 
 /// What a function is to be given.
-#[derive(Debug, Clone, Default)]
 pub(super) struct Wanted {
     /// A second argument.
     pub(super) ctx: bool,
@@ -87,25 +86,28 @@ impl Wants {
         }
         let known =
             self.slots[at].get_or_insert_with(|| Slot { ctx: takes_two(function), fields: Known::Calls(0) });
-        let fields = match &mut known.fields {
-            Known::Fields(fields) => return Wanted { ctx: known.ctx, fields: fields.clone() },
+        let next = match &mut known.fields {
             Known::Calls(calls) if *calls < OFTEN => {
                 *calls += 1;
-                return Wanted { ctx: known.ctx, fields: None };
+                None
             }
-            Known::Calls(_) => match (reading, place_of(function)) {
+            Known::Calls(_) => Some(match (reading, place_of(function)) {
                 (Some(reading), Some((path, line))) => {
                     Known::Asked(read_once(&mut self.files, path, reading, modules), line)
                 }
                 _ => Known::Fields(None),
-            },
-            Known::Asked(file, line) => match file.get() {
-                Some(all) => Known::Fields(fields_at(all, *line)),
-                None => return Wanted { ctx: known.ctx, fields: None },
-            },
+            }),
+            Known::Asked(file, line) => file.get().map(|all| Known::Fields(fields_at(all, *line))),
+            Known::Fields(_) => None,
         };
-        known.fields = fields;
-        Wanted { ctx: known.ctx, fields: None }
+        if let Some(next) = next {
+            known.fields = next;
+        }
+        let fields = match &known.fields {
+            Known::Fields(fields) => fields.clone(),
+            Known::Calls(_) | Known::Asked(..) => None,
+        };
+        Wanted { ctx: known.ctx, fields }
     }
 }
 

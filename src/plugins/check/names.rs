@@ -11,7 +11,7 @@ use full_moon::ast::{
     FunctionDeclaration, GenericFor, Index, LocalAssignment, LocalFunction, NumericFor, Parameter, Prefix,
     Suffix, Var, VarExpression,
 };
-use full_moon::tokenizer::{TokenReference, TokenType};
+use full_moon::tokenizer::{Token, TokenReference, TokenType};
 use full_moon::visitors::Visitor;
 
 use super::calls::{Asked, HostCall, Odd};
@@ -367,7 +367,11 @@ fn first_text(args: &FunctionArgs) -> Option<(&TokenReference, String)> {
 
 /// The text of a literal without escapes.
 pub fn plain(token: &TokenReference) -> Option<String> {
-    match token.token().token_type() {
+    plain_of(token.token())
+}
+
+pub fn plain_of(token: &Token) -> Option<String> {
+    match token.token_type() {
         TokenType::StringLiteral { literal, .. } if !literal.contains('\\') => Some(literal.to_string()),
         _ => None,
     }

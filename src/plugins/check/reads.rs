@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::lua::FieldsRead;
 
-use super::names::{in_deep_stack, place, text_of};
+use super::names::{in_deep_stack, place, plain_of, text_of};
 
 /// Larger files are not worth the time it takes.
 const MOST_BYTES: usize = 64 << 10;
@@ -75,6 +75,10 @@ impl Reader {
             Some(Parameter::Name(name)) => fields_of(&text_of(name), self.within(body)),
             Some(_) => None,
         };
+        self.note(keyword, fields);
+    }
+
+    fn note(&mut self, keyword: &TokenReference, fields: Option<BTreeSet<String>>) {
         self.found.entry(place(keyword).0).or_default().push(fields);
     }
 
@@ -108,10 +112,7 @@ impl Visitor for Reader {
         match it.name().method_name() {
             None => self.function(it.function_token(), None, it.body()),
             // Its first argument has a name that does not stand there.
-            Some(_) => {
-                let fields = fields_of("self", self.within(it.body()));
-                self.found.entry(place(it.function_token()).0).or_default().push(fields);
-            }
+            Some(_) => self.note(it.function_token(), fields_of("self", self.within(it.body()))),
         }
     }
 }
@@ -135,13 +136,8 @@ fn field_after(rest: &[Token]) -> Option<String> {
     match rest {
         [dot, name, ..] if is(dot, Symbol::Dot) => Some(name.to_string()),
         [open, name, close, ..] if is(open, Symbol::LeftBracket) && is(close, Symbol::RightBracket) => {
-            match name.token_type() {
-                // Without escapes, and without ends of lines, of which Luau leaves some out.
-                TokenType::StringLiteral { literal, .. } if !literal.contains(['\\', '\n', '\r']) => {
-                    Some(literal.to_string())
-                }
-                _ => None,
-            }
+            // Luau leaves some ends of lines out.
+            plain_of(name).filter(|it| !it.contains(['\n', '\r']))
         }
         _ => None,
     }
