@@ -12,10 +12,14 @@ end)
 panotti.schedule.cron("0 3 * * *", "nightly", function() error("at night") end, { tz = "Europe/Berlin" })
 panotti.on.on_clip_captured(function() return { metadata = { ticks = panotti.kv.get("ticks"), last = panotti.kv.get("last") } } end)"#;
 
-fn named(server: &Server, name: &str) -> Value {
+/// None while its plugin has not been loaded, or not told of it.
+fn found(server: &Server, name: &str) -> Option<Value> {
     let all = server.get("/api/v1/schedules").expect(200);
-    let found = all["items"].as_array().unwrap().iter().find(|it| it["name"] == name).cloned();
-    found.unwrap_or_else(|| panic!("{all}"))
+    all["items"].as_array().unwrap().iter().find(|it| it["name"] == name).cloned()
+}
+
+fn named(server: &Server, name: &str) -> Value {
+    found(server, name).unwrap_or_else(|| panic!("there is no schedule {name}"))
 }
 
 fn kept(server: &Server) -> Value {
@@ -60,10 +64,7 @@ fn a_schedule_runs_at_its_times_and_goes_on_after_a_reload_and_a_restart() {
 #[test]
 fn a_schedule_is_run_now_held_and_let_go() {
     let server = Server::with().plugin("ticker", TICKER).start();
-    let nightly = wait_for("the schedule", || {
-        let all = server.get("/api/v1/schedules").expect(200);
-        all["items"].as_array().unwrap().iter().find(|it| it["name"] == "nightly").cloned()
-    });
+    let nightly = wait_for("the schedule", || found(&server, "nightly"));
     let path = format!("/api/v1/schedules/{}", nightly["id"]);
     let run = server.post(&format!("{path}/run"), json!({})).expect(202);
     assert_eq!((&run["cause"], &run["outcome"]), (&json!("manual"), &json!("running")));
@@ -97,7 +98,7 @@ fn a_run_that_goes_on_keeps_the_next_one_out_unless_the_plugin_wants_it() {
       panotti.on.on_clip_captured(function() return { metadata = { runs = panotti.kv.get("runs") } } end)"#;
     let server = Server::with().plugin("slow", source).start();
     let schedule = wait_for("runs that were left out", || {
-        Some(named(&server, "alone")).filter(|it| it["skipped"].as_i64() >= Some(2))
+        found(&server, "alone").filter(|it| it["skipped"].as_i64() >= Some(2))
     });
     let runs = server.get(&format!("/api/v1/schedules/{}", schedule["id"])).expect(200);
     let running = runs["runs"].as_array().unwrap().iter().filter(|it| it["outcome"] == "running").count();

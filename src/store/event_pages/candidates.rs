@@ -97,9 +97,9 @@ impl Reader {
         Ok(Some(Way { by, after, before, newest_first: window.newest_first }))
     }
 
-    /// At most `limit` rows on the way, in its order; fewer mean that it ends there.
-    pub(super) fn candidates(&mut self, way: &Way, limit: usize) -> Result<Vec<Candidate>> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    /// At most `most` rows on the way, in its order, and whether it ends there.
+    pub(super) fn candidates(&mut self, way: &Way, most: usize) -> Result<(Vec<Candidate>, bool)> {
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
         let (table, wanted, value) = match &way.by {
             By::Place => ("events".to_owned(), String::new(), None),
             By::Column(index, column, value) => {
@@ -107,7 +107,8 @@ impl Reader {
             }
             By::Kinds(kinds) => {
                 let places = self.places_of_kinds(kinds, way, limit)?;
-                return self.candidates_at(&places, way);
+                // Some may be removed in between: there may be more nevertheless.
+                return Ok((self.candidates_at(&places, way)?, places.len() < most));
             }
         };
         let rows = statement::<(BigInt, Text, Text, Nullable<Text>, BigInt)>(format!(
@@ -116,7 +117,8 @@ impl Reader {
         ));
         let rows = rows.binds(value.map(Bind::from)).bind(way.after).bind(way.before).bind(limit);
         let rows: Vec<Row> = rows.load(&mut self.conn).or_fail()?;
-        Ok(rows.into_iter().map(Candidate::from).collect())
+        let is_end = rows.len() < most;
+        Ok((rows.into_iter().map(Candidate::from).collect(), is_end))
     }
 
     /// The next `limit` places of some types, merged.

@@ -147,8 +147,7 @@ impl Reader {
         // One more than wanted tells whether there is more.
         let mut chunk = (limit + 1).min(CHUNK + 1);
         loop {
-            let rows = self.candidates(&way, chunk)?;
-            let is_end = rows.len() < chunk;
+            let (rows, is_end) = self.candidates(&way, chunk)?;
             looked += rows.len();
             for row in rows {
                 if filter.fits(&row) {

@@ -171,3 +171,22 @@ fn the_ends_of_the_journal_are_told_also_when_nothing_is_left() {
     store.write_blocking(move |tx| tx.remove_events(&[1, 2, 3, 4, 5], &keep)).unwrap();
     assert_eq!(store.read(Reader::journal_ends).unwrap(), (None, 5));
 }
+
+#[test]
+fn a_page_of_a_type_does_not_end_because_some_of_its_events_are_removed_meanwhile() {
+    let (_folder, store) = store();
+    fill(&store, &["a", "b"], 8000);
+    let keep = Keep { since: None, max_events: Some(0), max_bytes: None, dead_since: None };
+    std::thread::scope(|scope| {
+        let remover = scope.spawn(|| {
+            for first in (1..6000).step_by(10) {
+                let oldest: Vec<i64> = (first..first + 10).collect();
+                store.write_blocking(move |tx| tx.remove_events(&oldest, &keep)).unwrap();
+            }
+        });
+        while !remover.is_finished() {
+            let page = store.read(|r| r.event_page(&of(&["a"]), window(300))).unwrap();
+            assert!(page.next.is_some(), "1 000 stay: there are more than {}", page.rows.len());
+        }
+    });
+}
