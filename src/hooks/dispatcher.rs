@@ -12,7 +12,7 @@ use crate::model::event::Event;
 
 use super::catalogue::{Hook, HookKind};
 use super::given::Given;
-use super::handler::{Answer, CallFailure, HookCall, OnError, Reply, Target};
+use super::handler::{Answer, CallFailure, HookCall, HookHandler, OnError, Reply, Target};
 use super::patch;
 use super::table::{Entry, Member, Table};
 
@@ -83,10 +83,7 @@ impl Dispatcher {
             (Some(when), Some(payload)) => when.holds(payload.json()),
         };
         match table.chain(hook).iter().filter(|it| it.handler.is_crowded()).find(is_asked) {
-            Some(entry) => {
-                entry.handler.sent_away();
-                Err(crowded(entry.handler.plugin()))
-            }
+            Some(entry) => Err(send_away(&*entry.handler)),
             None => Ok(()),
         }
     }
@@ -237,9 +234,10 @@ impl Dispatcher {
     }
 }
 
-/// More calls wait for a plugin than it can answer soon.
-pub fn crowded(plugin: &str) -> Error {
-    let detail = format!("The plugin `{plugin}` is asked more than it can answer.");
+/// What a caller is told when more calls wait for a plugin than it can answer soon; the plugin's VMs count it.
+pub fn send_away(handler: &dyn HookHandler) -> Error {
+    handler.sent_away();
+    let detail = format!("The plugin `{}` is asked more than it can answer.", handler.plugin());
     Error { retry_after: Some(1), ..Error::new(Code::Overloaded, detail) }
 }
 

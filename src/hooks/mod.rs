@@ -20,7 +20,7 @@ pub mod when;
 mod fuzz;
 
 pub use catalogue::{Hook, HookKind};
-pub use dispatcher::{Asked, Check, Dispatcher, crowded};
+pub use dispatcher::{Asked, Check, Dispatcher, send_away};
 pub use fields::{Field, Fields};
 pub use given::Given;
 pub use handler::{

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::error::{Code, Error, Result};
-use crate::hooks::{Answer, CallFailure, HookCall, HookHandler, Offer, RouteOffer, Target, crowded};
+use crate::hooks::{Answer, CallFailure, HookCall, HookHandler, Offer, RouteOffer, Target, send_away};
 use crate::model::call::{CallContext, Caller, Outcome, PluginEffects, ROUTE};
 
 use super::Manager;
@@ -93,8 +93,7 @@ impl Manager {
     ) -> Result<Answered> {
         let handler = &routed.live.handler;
         if handler.is_crowded() {
-            handler.sent_away();
-            return Err(crowded(handler.plugin()));
+            return Err(send_away(&**handler));
         }
         let call = HookCall {
             target: Target::Slot(routed.slot),
