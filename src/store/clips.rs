@@ -138,8 +138,7 @@ impl Tx {
         .bind(clip.updated_at.0)
         .bind(clip.owns_file)
         .bind(clip.version)
-        .execute(&mut self.conn)
-        .or_fail()?;
+        .write(self)?;
         self.new_words(clip.id)?;
         let share = share_of(clip);
         for tags in share.tags.chunks(4) {
@@ -149,14 +148,15 @@ impl Tx {
         Ok(())
     }
 
-    /// Stores up to four tags, which most clips do not have more of, in one statement.
+    /// Stores up to four tags, which most clips do not have more of, in one statement. It fails with what it has stored until
+    /// then, and the change with it: a statement of several rows that undoes itself alone notes down all that it touches.
     fn insert_tags(&mut self, id: i64, tags: &[Cow<'_, str>]) -> Result<()> {
         macro_rules! insert {
             ($values:literal) => {{
                 let binds = tags.iter().flat_map(|it| [Bind::from(&**it), Bind::from(id)]);
-                prepared!(concat!("INSERT INTO clip_tags (tag, clip_id) VALUES ", $values))
+                prepared!(concat!("INSERT OR FAIL INTO clip_tags (tag, clip_id) VALUES ", $values))
                     .binds(binds)
-                    .execute(&mut self.conn)
+                    .write(self)
             }};
         }
         let stored = match tags.len() {
@@ -166,7 +166,7 @@ impl Tx {
             3 => insert!("(?, ?), (?, ?), (?, ?)"),
             _ => insert!("(?, ?), (?, ?), (?, ?), (?, ?)"),
         };
-        stored.map(drop).or_fail()
+        stored.map(drop)
     }
 
     /// Stores all fields of a clip over the old ones and answers the row's new version.

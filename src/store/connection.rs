@@ -4,15 +4,19 @@ use std::path::Path;
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
+use rusqlite::Connection as Direct;
 
 use crate::error::{Error, Result};
 
 use super::clip_totals::ClipTotals;
+use super::direct;
 use super::failure::OrFail;
 use super::gather;
 
 /// A connection that reads. No type of the database's driver leaves the store.
 pub struct Reader {
+    /// A second way to a connection that writes; it comes first, to end first.
+    pub(super) direct: Option<Direct>,
     pub(super) conn: SqliteConnection,
     /// Where what it counts is remembered, unless it may see what is not committed.
     pub(super) clip_totals: Option<ClipTotals>,
@@ -32,7 +36,8 @@ const READER: &str = "PRAGMA query_only = ON;";
 impl Reader {
     /// The one connection that writes.
     pub(super) fn open_writer(path: &Path) -> Result<Self> {
-        Self::open(&gather::address(path)?, WRITER)
+        let (direct, conn) = direct::establish(&gather::address(path)?)?;
+        Self::set_up(Some(direct), conn, WRITER)
     }
 
     /// From now on changes are answered before they are on the disk.
@@ -43,14 +48,14 @@ impl Reader {
     /// A connection that cannot write.
     pub(super) fn open_reader(path: &Path) -> Result<Self> {
         let path = path.to_str().ok_or_else(|| Error::internal("the database's path is not UTF-8"))?;
-        Self::open(path, READER)
+        let conn = SqliteConnection::establish(path).map_err(Error::internal)?;
+        Self::set_up(None, conn, READER)
     }
 
-    fn open(address: &str, own: &str) -> Result<Self> {
-        let mut conn = SqliteConnection::establish(address).map_err(Error::internal)?;
+    fn set_up(direct: Option<Direct>, mut conn: SqliteConnection, own: &str) -> Result<Self> {
         conn.batch_execute(EVERYWHERE).or_fail()?;
         conn.batch_execute(own).or_fail()?;
-        Ok(Reader { conn, clip_totals: None })
+        Ok(Reader { direct, conn, clip_totals: None })
     }
 }
 

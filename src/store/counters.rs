@@ -87,9 +87,9 @@ impl Differences {
                 continue;
             }
             let known = prepared!("UPDATE counters SET value = value + ? WHERE name = ?");
-            if known.bind(by).bind(&*name).execute(&mut reader.conn).or_fail()? == 0 {
+            if known.bind(by).bind(&*name).write(reader)? == 0 {
                 let new = prepared!("INSERT INTO counters (name, value) VALUES (?, ?)");
-                new.bind(&*name).bind(by).execute(&mut reader.conn).or_fail()?;
+                new.bind(&*name).bind(by).write(reader)?;
             }
             if by < 0 {
                 diesel::delete(counters::table.find(&*name).filter(counters::value.eq(0)))

@@ -106,8 +106,7 @@ impl Tx {
         .bind(event.expires_at.map(|it| it.0))
         .bind((!event.plugins.is_empty()).then(|| event.plugins.join(",")))
         .bind(event.traceparent.as_deref())
-        .execute(&mut self.conn)
-        .or_fail()?;
+        .write(self)?;
         self.last.event = Some(seq);
         Ok(Stored { seq, bytes: data.len() })
     }

@@ -1,6 +1,8 @@
 //! What a failed statement means to the caller; its text is for the log.
 
 use diesel::result::{DatabaseErrorKind, Error as Db};
+use rusqlite::ErrorCode;
+use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 
 use crate::error::{Code, Error, Result};
 
@@ -25,26 +27,40 @@ impl<T> OrFail<T> for Result<T, serde_json::Error> {
     }
 }
 
-/// The error for a failed statement.
-pub(super) fn failed(cause: Db) -> Error {
-    let code = match &cause {
-        Db::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Some(Code::Conflict),
-        Db::DatabaseError(_, info) if is_out_of_disk(info.message()) => return disk_full(Some(cause)),
-        _ => None,
-    };
-    match code {
-        Some(code) => {
-            Error { source: Some(Box::new(cause)), ..Error::new(code, "A row with this key exists already.") }
-        }
-        None => Error::internal(cause),
+impl<T> OrFail<T> for rusqlite::Result<T> {
+    fn or_fail(self) -> Result<T> {
+        self.map_err(|cause| {
+            let told = cause.sqlite_error().map(|it| (it.code, it.extended_code));
+            match told {
+                Some((_, SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_UNIQUE)) => taken(cause),
+                Some((ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen, _)) => {
+                    disk_full(Some(cause.into()))
+                }
+                _ => Error::internal(cause),
+            }
+        })
     }
 }
 
+/// The error for a failed statement.
+pub(super) fn failed(cause: Db) -> Error {
+    match &cause {
+        Db::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => taken(cause),
+        Db::DatabaseError(_, info) if is_out_of_disk(info.message()) => disk_full(Some(cause.into())),
+        _ => Error::internal(cause),
+    }
+}
+
+fn taken(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+    let taken = Error::new(Code::Conflict, "A row with this key exists already.");
+    Error { source: Some(Box::new(cause)), ..taken }
+}
+
 /// The error while nothing can be written.
-pub(super) fn disk_full(cause: Option<Db>) -> Error {
+pub(super) fn disk_full(cause: Option<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error {
         retry_after: Some(FULL_RETRY_S),
-        source: cause.map(|it| Box::new(it) as _),
+        source: cause,
         ..Error::new(Code::DiskFull, "The change was not stored: the disk is full or cannot be written.")
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! It is a layer over the system's file functions (a `VFS`) that looks at logs; databases, locks and shared memory are the
 //! system's own as before, but that a database file can be flushed by itself ([`FLUSH`]). `SQLite` takes such a layer as C
-//! functions: this module and the watchdog are the two with `unsafe`.
+//! functions: this module, `direct.rs` and the watchdog are those with `unsafe`.
 
 #![allow(unsafe_code)]
 

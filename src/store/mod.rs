@@ -25,6 +25,7 @@ mod clips;
 mod connection;
 mod counters;
 mod deliveries;
+mod direct;
 mod event_pages;
 mod event_schemas;
 mod events;

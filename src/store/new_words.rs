@@ -104,7 +104,7 @@ impl Waiting {
 #[derive(Debug)]
 pub(super) struct NewWords {
     waiting: Waiting,
-    /// How far the index has come; none when it has not been looked up in this transaction.
+    /// How far the index has come; none when it has not been looked up, or a transaction was taken back since.
     through: Option<i64>,
     /// The newest clip of this transaction that waits.
     newest: i64,
@@ -121,7 +121,7 @@ impl NewWords {
 
     /// A transaction begins.
     pub(super) fn begin(&mut self) {
-        *self = NewWords::new(self.waiting.clone());
+        *self = NewWords { through: self.through, ..NewWords::new(self.waiting.clone()) };
     }
 
     /// A part of the transaction was taken back, perhaps one that wrote the index.
@@ -162,8 +162,7 @@ impl NewWords {
                  SELECT id, title, description, tags FROM clips WHERE id = ?"
             )
             .bind(id)
-            .execute(&mut reader.conn)
-            .or_fail()?;
+            .write(reader)?;
         }
         Ok(())
     }
@@ -173,8 +172,7 @@ impl NewWords {
         self.settle(reader)?;
         let before = reader.counter(WORDS_THROUGH)?;
         let most = prepared!(BigInt => "SELECT id FROM clips WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?");
-        let most: Option<i64> =
-            most.bind(before).bind(MOST - 1).get_result(&mut reader.conn).optional().or_fail()?;
+        let most = most.bind(before).bind(MOST - 1).number(reader)?;
         // All of them: also those that were lost with their transaction are not waited for any more.
         let through = most.unwrap_or_else(|| before.max(self.newest()));
         prepared!(
@@ -183,13 +181,11 @@ impl NewWords {
         )
         .bind(before)
         .bind(through)
-        .execute(&mut reader.conn)
-        .or_fail()?;
+        .write(reader)?;
         let moved = prepared!("UPDATE counters SET value = ? WHERE name = ?")
             .bind(through)
             .bind(WORDS_THROUGH)
-            .execute(&mut reader.conn)
-            .or_fail()?;
+            .write(reader)?;
         if moved != 1 {
             return Err(Error::internal("the database does not say how far its index of words has come"));
         }

@@ -80,13 +80,11 @@ impl Tx {
         .bind(task.error.as_deref())
         .bind(task.started_at.0)
         .bind(task.finished_at.map(|it| it.0))
-        .execute(&mut self.conn)
-        .or_fail()?;
+        .write(self)?;
         let oldest = prepared!(BigInt =>
             "SELECT id FROM plugin_tasks WHERE recording_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
         );
-        let oldest = oldest.bind(&*task.recording_id).bind(KEPT).get_result::<i64>(&mut self.conn);
-        match oldest.optional().or_fail()? {
+        match oldest.bind(&*task.recording_id).bind(KEPT).number(self)? {
             Some(id) => {
                 let own = tasks::table.filter(tasks::recording_id.eq(&task.recording_id));
                 diesel::delete(own.filter(tasks::id.le(id))).execute(&mut self.conn).or_fail().map(drop)

@@ -94,8 +94,7 @@ impl Tx {
         .bind(recording.updated_at.0)
         .bind(recording.version)
         .bind(sent_start.into().map(to_text).transpose()?)
-        .execute(&mut self.conn)
-        .or_fail()?;
+        .write(self)?;
         self.count(counters::RECORDINGS, 1);
         Ok(())
     }
@@ -138,8 +137,7 @@ impl Tx {
         .bind(sent_end)
         .bind(&*recording.id)
         .bind(recording.version)
-        .execute(&mut self.conn)
-        .or_fail()?;
+        .write(self)?;
         Ok((updated == 1).then_some(version))
     }
 

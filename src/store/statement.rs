@@ -1,6 +1,6 @@
 //! Statements written out in SQL, for what the query builder cannot say, and for what is written with every request: the
 //! builder puts the text of an insert together anew each time, and prepares an update each time. These are prepared once
-//! and kept, unlike `diesel::sql_query`.
+//! and kept, unlike `diesel::sql_query`. On the connection that writes they can run past the builder (`direct.rs`).
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -11,6 +11,13 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Double, Nullable, Text};
 use diesel::sqlite::Sqlite;
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Row};
+
+use crate::error::{Error, Result};
+
+use super::connection::Reader;
+use super::failure::OrFail;
 
 /// A value in the place of a `?`.
 #[derive(Debug, Clone)]
@@ -42,13 +49,21 @@ binds! {
     Option<String>: it => Bind::Text(it.map(Cow::from));
 }
 
+impl ToSql for Bind<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let value = match self {
+            Bind::Int(value) => value.map(ValueRef::Integer),
+            Bind::Real(value) => value.map(ValueRef::Real),
+            Bind::Text(value) => value.as_ref().map(|it| ValueRef::Text(it.as_bytes())),
+        };
+        Ok(ToSqlOutput::Borrowed(value.unwrap_or(ValueRef::Null)))
+    }
+}
+
 /// SQL with a value for each `?`; rows have the SQL type `ST`. What is prepared of it is found by `Key`.
 #[derive(Debug, Clone)]
 pub(super) struct Statement<'a, ST = (), Key = ByText> {
     sql: Cow<'static, str>,
-    /// Where each `?` stands, where that was found out before: the driver goes through a statement several times at each
-    /// execution.
-    marks: Option<&'static [usize]>,
     binds: Vec<Bind<'a>>,
     kinds: PhantomData<fn() -> (ST, Key)>,
 }
@@ -82,9 +97,7 @@ macro_rules! prepared {
             const IS_ENOUGH: bool = true;
         }
 
-        const SQL: &str = $sql;
-        const MARKS: [usize; $crate::store::statement::count_marks(SQL)] = $crate::store::statement::marks_of(SQL);
-        $crate::store::statement::Statement::<$rows, Here>::with_marks(SQL, &MARKS)
+        $crate::store::statement::Statement::<$rows, Here>::new($sql)
     }};
     ($sql:expr) => {
         $crate::store::statement::prepared!(() => $sql)
@@ -92,31 +105,6 @@ macro_rules! prepared {
 }
 
 pub(super) use prepared;
-
-/// How many `?` a statement has.
-pub(super) const fn count_marks(sql: &str) -> usize {
-    let (bytes, mut at, mut count) = (sql.as_bytes(), 0, 0);
-    while at < bytes.len() {
-        if bytes[at] == b'?' {
-            count += 1;
-        }
-        at += 1;
-    }
-    count
-}
-
-/// Where they stand.
-pub(super) const fn marks_of<const N: usize>(sql: &str) -> [usize; N] {
-    let (bytes, mut at, mut count, mut marks) = (sql.as_bytes(), 0, 0, [0; N]);
-    while at < bytes.len() {
-        if bytes[at] == b'?' {
-            marks[count] = at;
-            count += 1;
-        }
-        at += 1;
-    }
-    marks
-}
 
 /// What the query builder says, put together once: for what is read with most requests. The builder's own values do not
 /// matter; those of the `?`s follow with [`Statement::bind`].
@@ -149,30 +137,7 @@ where
 
 impl<'a, ST, K> Statement<'a, ST, K> {
     pub(super) fn new(sql: impl Into<Cow<'static, str>>) -> Self {
-        Statement { sql: sql.into(), marks: None, binds: Vec::new(), kinds: PhantomData }
-    }
-
-    pub(super) fn with_marks(sql: &'static str, marks: &'static [usize]) -> Self {
-        Statement { marks: Some(marks), ..Statement::new(sql) }
-    }
-
-    fn push<'b>(
-        &'b self,
-        marks: impl Iterator<Item = usize>,
-        out: &mut AstPass<'_, 'b, Sqlite>,
-    ) -> QueryResult<()> {
-        let mut rest = 0;
-        for (at, bind) in marks.zip(&self.binds) {
-            out.push_sql(&self.sql[rest..at]);
-            match bind {
-                Bind::Int(value) => out.push_bind_param::<Nullable<BigInt>, _>(value)?,
-                Bind::Real(value) => out.push_bind_param::<Nullable<Double>, _>(value)?,
-                Bind::Text(value) => out.push_bind_param::<Nullable<Text>, _>(value)?,
-            }
-            rest = at + 1;
-        }
-        out.push_sql(&self.sql[rest..]);
-        Ok(())
+        Statement { sql: sql.into(), binds: Vec::new(), kinds: PhantomData }
     }
 
     /// The value of the next `?`.
@@ -196,10 +161,55 @@ impl<'a, ST, K> Statement<'a, ST, K> {
     }
 }
 
+impl<ST, K> Statement<'_, ST, K> {
+    /// Prepared on the connection that writes, and bound.
+    fn ready<'r>(&self, reader: &'r Reader) -> Result<CachedStatement<'r>> {
+        let direct = reader.direct.as_ref().ok_or_else(|| Error::internal("this connection only reads"))?;
+        let mut ready = direct.prepare_cached(&self.sql).or_fail()?;
+        for (index, bind) in self.binds.iter().enumerate() {
+            ready.raw_bind_parameter(index + 1, bind).or_fail()?;
+        }
+        Ok(ready)
+    }
+
+    /// What `read` makes of its first row, if it has one, asked on the connection that writes, past the query builder.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) fn first<T>(
+        self,
+        reader: &Reader,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        let mut ready = self.ready(reader)?;
+        ready.raw_query().next().and_then(|row| row.map(read).transpose()).or_fail()
+    }
+}
+
+impl<K> Statement<'_, (), K> {
+    /// Runs it on the connection that writes, past the query builder; how many rows it changed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) fn write(self, reader: &Reader) -> Result<usize> {
+        self.ready(reader)?.raw_execute().or_fail()
+    }
+}
+
+impl<K> Statement<'_, BigInt, K> {
+    /// The number in its first row, if it has one; see [`Statement::first`].
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) fn number(self, reader: &Reader) -> Result<Option<i64>> {
+        self.first(reader, |row| row.get(0))
+    }
+}
+
 #[cfg(test)]
 impl<ST, K> Statement<'_, ST, K> {
     /// How the database would go about it.
-    pub(super) fn explained(self, reader: &mut super::connection::Reader) -> Vec<String> {
+    pub(super) fn explained(self, reader: &mut Reader) -> Vec<String> {
         let sql = format!("EXPLAIN QUERY PLAN {}", self.sql);
         let steps = statement::<(BigInt, BigInt, BigInt, Text)>(sql).binds(self.binds);
         let steps: Vec<(i64, i64, i64, String)> = steps.load(&mut reader.conn).unwrap();
@@ -209,10 +219,18 @@ impl<ST, K> Statement<'_, ST, K> {
 
 impl<ST, K> QueryFragment<Sqlite> for Statement<'_, ST, K> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        match self.marks {
-            Some(marks) => self.push(marks.iter().copied(), &mut out),
-            None => self.push(memchr::memchr_iter(b'?', self.sql.as_bytes()), &mut out),
+        let mut rest = 0;
+        for (at, bind) in memchr::memchr_iter(b'?', self.sql.as_bytes()).zip(&self.binds) {
+            out.push_sql(&self.sql[rest..at]);
+            match bind {
+                Bind::Int(value) => out.push_bind_param::<Nullable<BigInt>, _>(value)?,
+                Bind::Real(value) => out.push_bind_param::<Nullable<Double>, _>(value)?,
+                Bind::Text(value) => out.push_bind_param::<Nullable<Text>, _>(value)?,
+            }
+            rest = at + 1;
         }
+        out.push_sql(&self.sql[rest..]);
+        Ok(())
     }
 }
 

@@ -43,8 +43,8 @@ pub struct Tx {
     pub(super) last: Last,
 }
 
-/// The numbers that rows of this transaction were given last: the next has one more. None is known at its beginning, and
-/// where a row may have been taken back.
+/// The numbers that rows were given last: the next has one more, for nobody else gives any. None is known at the start, and where
+/// a row may have been taken back.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Last {
     pub(super) event: Option<i64>,
@@ -167,7 +167,6 @@ impl Tx {
 
     fn open(&mut self, together: bool) -> Result<()> {
         (self.together, self.spoiled) = (together, false);
-        self.last = Last::default();
         self.asked = None;
         self.words.begin();
         self.job = Differences::default();
@@ -254,6 +253,8 @@ impl Tx {
     pub(super) fn roll_back(&mut self) {
         self.holds.clear();
         self.afterwards.clear();
+        self.last = Last::default();
+        self.words.forget();
         if let Err(error) = self.execute("ROLLBACK") {
             log::debug!("database: nothing to roll back: {:?}", error.source);
         }
@@ -278,8 +279,7 @@ impl Tx {
 
     /// Runs a statement of every transaction: prepared once.
     fn run(&mut self, sql: &'static str) -> Result<()> {
-        statement::<()>(sql).execute(&mut self.reader.conn).or_fail()?;
-        Ok(())
+        statement::<()>(sql).write(&self.reader).map(drop)
     }
 
     /// Runs statements without parameters.

@@ -272,3 +272,25 @@ fn a_long_read_goes_to_the_blocking_pool_and_point_reads_run_where_they_are() {
     assert_ne!(there, here);
     assert_eq!(store.read(|_| Ok(std::thread::current().id())).unwrap(), here);
 }
+
+#[tokio::test]
+async fn a_change_for_which_there_is_no_room_says_so_and_is_stored_when_there_is() {
+    let (_folder, store) = store();
+    let bound = |beyond: i64| {
+        store.write_blocking(move |tx| {
+            let pages = number(tx, "SELECT page_count FROM pragma_page_count") + beyond;
+            tx.execute(&format!("PRAGMA max_page_count = {pages}"))
+        })
+    };
+    let insert = |id: i64| {
+        let mut large = clip(id, "large");
+        large.description = Some("x".repeat(100_000));
+        store.write_again(move |tx| tx.insert_clip(&large))
+    };
+    bound(5).unwrap();
+    let refused = insert(1).await.unwrap_err();
+    assert_eq!((refused.code, refused.retry_after.is_some()), (Code::DiskFull, true), "{:?}", refused.source);
+    bound(1000).unwrap();
+    insert(1).await.unwrap();
+    assert_eq!(insert(1).await.unwrap_err().code, Code::Conflict);
+}

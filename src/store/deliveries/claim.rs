@@ -121,14 +121,14 @@ impl Tx {
         // Looked for first: an update of none costs as much as one of some.
         let some =
             prepared!(BigInt => "SELECT 1 FROM deliveries WHERE state = 'delayed' AND next_at <= ? LIMIT 1");
-        let found: Option<i64> = some.bind(now.0).get_result(&mut self.conn).optional().or_fail()?;
+        let found = some.bind(now.0).number(self)?;
         if found.is_some() {
             let free = prepared!(concat!(
                 "UPDATE deliveries SET state = ",
                 runnable!(),
                 " WHERE state = 'delayed' AND next_at <= ?"
             ));
-            free.bind(now.0).execute(&mut self.conn).or_fail()?;
+            free.bind(now.0).write(self)?;
         }
         Ok(())
     }
@@ -205,7 +205,7 @@ impl Tx {
         let claim = prepared!(
             "UPDATE deliveries SET state = 'claimed', epoch = ?, attempts = attempts + 1 WHERE id = ?"
         );
-        claim.bind(epoch).bind(id).execute(&mut self.conn).or_fail().map(drop)
+        claim.bind(epoch).bind(id).write(self).map(drop)
     }
 
     /// Gives back claims whose handlers did not begin; the attempt does not count.

@@ -11,7 +11,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use crate::error::Result;
@@ -20,7 +19,6 @@ use crate::model::time::Timestamp;
 
 use super::counters::DELIVERIES_LAST;
 use super::events::Stored;
-use super::failure::OrFail;
 use super::statement::prepared;
 use super::tx::Tx;
 
@@ -166,8 +164,7 @@ impl Tx {
             " LIMIT 1"
         ));
         let earlier = earlier.bind(subscriber).bind(subject).bind(i64::from(replay));
-        let found: Option<i64> = earlier.get_result(&mut self.conn).optional().or_fail()?;
-        Ok(if found.is_some() { State::Waiting } else { State::Ready })
+        Ok(if earlier.number(self)?.is_some() { State::Waiting } else { State::Ready })
     }
 
     fn insert_delivery(
@@ -202,8 +199,7 @@ impl Tx {
             .bind(state)
             .bind(epoch)
             .bind(i64::from(epoch.is_some()))
-            .execute(&mut self.conn)
-            .or_fail()?;
+            .write(self)?;
         self.last.delivery = Some(id);
         Ok(id)
     }

@@ -2,7 +2,6 @@
 //! handlers left behind.
 
 use diesel::RunQueryDsl;
-use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 
 use crate::error::Result;
 use crate::model::time::Timestamp;
@@ -80,19 +79,16 @@ impl Tx {
     /// The database's.
     pub fn follow(&mut self, epoch: i64, delivery: &Claimed) -> Result<Option<Claimed>> {
         let Some(subject) = delivery.event.subject.as_deref() else { return Ok(None) };
-        let next = prepared!((BigInt, Text, BigInt, Nullable<Text>, Integer) => concat!(
+        let next = prepared!(concat!(
             "SELECT id, state, event_seq, hook, attempts FROM deliveries ",
             "WHERE subscriber = ? AND subject = ? AND replay = ? AND ",
             open!(),
             " ORDER BY id LIMIT 1"
         ));
-        let rows: Vec<(i64, String, i64, Option<String>, i32)> = next
-            .bind(&*delivery.subscriber)
-            .bind(subject)
-            .bind(i64::from(delivery.replay))
-            .load(&mut self.conn)
-            .or_fail()?;
-        let Some((id, state, event_seq, hook, attempts)) = rows.into_iter().next() else { return Ok(None) };
+        let next = next.bind(&*delivery.subscriber).bind(subject).bind(i64::from(delivery.replay));
+        let found: Option<(i64, String, i64, Option<String>, i32)> =
+            next.first(self, |row| row.try_into())?;
+        let Some((id, state, event_seq, hook, attempts)) = found else { return Ok(None) };
         // What waits was never under way, so it is no suspect.
         if state != "waiting" {
             return Ok(None);
@@ -135,8 +131,7 @@ impl Tx {
             .bind(ran.map(|it| it.ended.0))
             .bind(delivery.id)
             .bind(epoch)
-            .execute(&mut self.conn)
-            .or_fail()?;
+            .write(self)?;
         Ok(settled > 0)
     }
 

@@ -239,6 +239,26 @@ fn rows_of_one_transaction_are_numbered_one_after_another_also_behind_one_that_w
     assert_eq!(["a", "b", "c", "lost"].map(seen), [Some(1), Some(2), Some(3), None]);
 }
 
+#[tokio::test]
+async fn numbers_go_on_from_one_transaction_to_the_next_also_behind_one_that_was_taken_back() {
+    let (_folder, store) = store();
+    let put = |id: &'static str, fails: bool| {
+        store.write_again(move |tx| match tx.insert_event(&event(id, None))?.seq {
+            _ if fails => Err(Error::new(Code::Conflict, "no")),
+            seq => Ok(seq),
+        })
+    };
+    assert_eq!(put("a", false).await.unwrap(), 1);
+    assert!(put("lost", true).await.is_err());
+    assert_eq!(put("a", false).await.unwrap_err().code, Code::Conflict, "the id is taken");
+    assert_eq!(put("b", false).await.unwrap(), 2);
+    // Some of these share a transaction, which is taken back for the one that fails and then done again.
+    let all = [("c", false), ("lost", true), ("d", false), ("e", false)].map(|(id, fails)| put(id, fails));
+    let [c, lost, d, e] = futures_util::future::join_all(all).await.try_into().unwrap();
+    assert!(lost.is_err());
+    assert_eq!((c.unwrap(), d.unwrap(), e.unwrap()), (3, 4, 5));
+}
+
 #[test]
 fn numbers_are_not_given_again_when_the_last_rows_are_gone_also_after_a_new_start_or_an_upgrade() {
     let (folder, store) = store();
