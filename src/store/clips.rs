@@ -149,7 +149,8 @@ impl Tx {
     }
 
     /// Stores up to four tags, which most clips do not have more of, in one statement. It fails with what it has stored until
-    /// then, and the change with it: a statement of several rows that undoes itself alone notes down all that it touches.
+    /// then, and the change with it, and where there is no room the whole group: a statement of several rows that undoes itself
+    /// alone notes down all that it touches.
     fn insert_tags(&mut self, id: i64, tags: &[Cow<'_, str>]) -> Result<()> {
         macro_rules! insert {
             ($values:literal) => {{

@@ -4,19 +4,18 @@ use std::path::Path;
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
-use rusqlite::Connection as Direct;
 
 use crate::error::{Error, Result};
 
 use super::clip_totals::ClipTotals;
-use super::direct;
+use super::direct::{self, Direct};
 use super::failure::OrFail;
 use super::gather;
 
 /// A connection that reads. No type of the database's driver leaves the store.
 pub struct Reader {
     /// A second way to a connection that writes; it comes first, to end first.
-    pub(super) direct: Option<Direct>,
+    direct: Option<Direct>,
     pub(super) conn: SqliteConnection,
     /// Where what it counts is remembered, unless it may see what is not committed.
     pub(super) clip_totals: Option<ClipTotals>,
@@ -36,8 +35,17 @@ const READER: &str = "PRAGMA query_only = ON;";
 impl Reader {
     /// The one connection that writes.
     pub(super) fn open_writer(path: &Path) -> Result<Self> {
-        let (direct, conn) = direct::establish(&gather::address(path)?)?;
-        Self::set_up(Some(direct), conn, WRITER)
+        direct::establish(&gather::address(path)?)?.set_up(WRITER)
+    }
+
+    /// Over a connection and the second way to it.
+    pub(super) fn both_ways(direct: Direct, conn: SqliteConnection) -> Self {
+        Reader { direct: Some(direct), conn, clip_totals: None }
+    }
+
+    /// The second way, if it writes.
+    pub(super) fn direct(&self) -> Result<&Direct> {
+        self.direct.as_ref().ok_or_else(|| Error::internal("this connection only reads"))
     }
 
     /// From now on changes are answered before they are on the disk.
@@ -49,13 +57,13 @@ impl Reader {
     pub(super) fn open_reader(path: &Path) -> Result<Self> {
         let path = path.to_str().ok_or_else(|| Error::internal("the database's path is not UTF-8"))?;
         let conn = SqliteConnection::establish(path).map_err(Error::internal)?;
-        Self::set_up(None, conn, READER)
+        Reader { direct: None, conn, clip_totals: None }.set_up(READER)
     }
 
-    fn set_up(direct: Option<Direct>, mut conn: SqliteConnection, own: &str) -> Result<Self> {
-        conn.batch_execute(EVERYWHERE).or_fail()?;
-        conn.batch_execute(own).or_fail()?;
-        Ok(Reader { direct, conn, clip_totals: None })
+    fn set_up(mut self, own: &str) -> Result<Self> {
+        self.conn.batch_execute(EVERYWHERE).or_fail()?;
+        self.conn.batch_execute(own).or_fail()?;
+        Ok(self)
     }
 }
 

@@ -9,38 +9,52 @@
 use std::cell::Cell;
 use std::ffi::{c_char, c_int};
 use std::ptr::null_mut;
-use std::sync::OnceLock;
 
 use diesel::{Connection as _, SqliteConnection};
 use libsqlite3_sys as ffi;
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection};
 
 use crate::error::{Error, Result};
 
+use super::connection::Reader;
 use super::failure::OrFail;
 
 /// More statements than are written with requests.
 const KEPT: usize = 64;
 
 thread_local! {
-    /// The connection that this thread opened last.
-    static OPENED: Cell<*mut ffi::sqlite3> = const { Cell::new(null_mut()) };
+    /// The first connection that this thread has opened since it began to wait for one.
+    static OPENED: Cell<Option<*mut ffi::sqlite3>> = const { Cell::new(None) };
 }
 
-/// Opens a database. The second way has to end before the connection does: it keeps statements that belong to it.
+/// The second way. It keeps statements that belong to the connection: it is one with it in a [`Reader`], where it ends
+/// first.
+pub(super) struct Direct(Connection);
+
+impl Direct {
+    /// The statement of this text, prepared once.
+    ///
+    /// # Errors
+    /// SQLite does not accept it.
+    pub(super) fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        self.0.prepare_cached(sql).or_fail()
+    }
+}
+
+/// Opens a database both ways.
 ///
 /// # Errors
 /// The database cannot be opened, or SQLite does not show it.
-pub(super) fn establish(address: &str) -> Result<(Connection, SqliteConnection)> {
-    static IS_SHOWN: OnceLock<bool> = OnceLock::new();
-    // SAFETY: `shown` is what SQLite calls with a connection, and is there as long as the program.
-    let show = || unsafe { ffi::sqlite3_auto_extension(Some(shown)) == ffi::SQLITE_OK };
-    if !*IS_SHOWN.get_or_init(show) {
+pub(super) fn establish(address: &str) -> Result<Reader> {
+    // SAFETY: `shown` is what SQLite calls with a connection, and is there as long as the program; more than once it is not
+    // noted down.
+    if unsafe { ffi::sqlite3_auto_extension(Some(shown)) } != ffi::SQLITE_OK {
         return Err(Error::internal("SQLite shows no connections"));
     }
-    OPENED.set(null_mut());
-    let conn = SqliteConnection::establish(address).map_err(Error::internal)?;
-    let handle = OPENED.replace(null_mut());
+    OPENED.set(Some(null_mut()));
+    let conn = SqliteConnection::establish(address);
+    let handle = OPENED.take().unwrap_or(null_mut());
+    let conn = conn.map_err(Error::internal)?;
     if handle.is_null() {
         return Err(Error::internal("SQLite did not show the connection"));
     }
@@ -53,7 +67,7 @@ pub(super) fn establish(address: &str) -> Result<(Connection, SqliteConnection)>
     };
     let direct = direct.or_fail()?;
     direct.set_prepared_statement_cache_capacity(KEPT);
-    Ok((direct, conn))
+    Ok(Reader::both_ways(Direct(direct), conn))
 }
 
 unsafe extern "C" fn shown(
@@ -61,7 +75,9 @@ unsafe extern "C" fn shown(
     _fault: *mut *mut c_char,
     _functions: *const ffi::sqlite3_api_routines,
 ) -> c_int {
-    OPENED.set(handle);
+    if OPENED.get().is_some_and(|it| it.is_null()) {
+        OPENED.set(Some(handle));
+    }
     ffi::SQLITE_OK
 }
 
@@ -69,30 +85,41 @@ unsafe extern "C" fn shown(
 mod tests {
     use diesel::connection::SimpleConnection;
 
+    use super::super::statement::statement;
     use super::*;
+
+    fn run(reader: &Reader, sql: &'static str) -> Result<usize> {
+        statement::<()>(sql).write(reader)
+    }
 
     #[test]
     fn both_ways_lead_to_one_connection() {
-        let (direct, mut conn) = establish(":memory:").unwrap();
-        conn.batch_execute("CREATE TABLE notes (text TEXT); BEGIN").unwrap();
-        direct.execute("INSERT INTO notes VALUES (?)", ["a"]).unwrap();
-        assert!(!direct.is_autocommit(), "the transaction of the one is that of the other");
-        conn.batch_execute("ROLLBACK").unwrap();
-        let left: i64 = direct.query_row("SELECT count(*) FROM notes", [], |row| row.get(0)).unwrap();
-        assert_eq!(left, 0);
+        let mut both = establish(":memory:").unwrap();
+        both.conn.batch_execute("CREATE TABLE notes (text TEXT); BEGIN").unwrap();
+        assert_eq!(run(&both, "INSERT INTO notes VALUES ('a'), ('b')").unwrap(), 2);
+        both.conn.batch_execute("ROLLBACK").unwrap();
+        let left = statement("SELECT count(*) FROM notes").number(&both).unwrap();
+        assert_eq!(left, Some(0), "the transaction of the one is that of the other");
     }
 
     #[test]
     fn each_connection_has_its_own() {
-        let all: Vec<_> = (0..3).map(|_| establish(":memory:").unwrap()).collect();
-        for (number, (direct, _)) in all.iter().enumerate() {
-            direct.execute_batch(&format!("CREATE TABLE only_{number} (x)")).unwrap();
+        let mut all = [0, 1, 2].map(|_| establish(":memory:").unwrap());
+        let tables = ["CREATE TABLE only_0 (x)", "CREATE TABLE only_1 (x)", "CREATE TABLE only_2 (x)"];
+        for (both, table) in all.iter().zip(tables) {
+            run(both, table).unwrap();
         }
-        for (number, (_, mut conn)) in all.into_iter().enumerate() {
-            conn.batch_execute(&format!("INSERT INTO only_{number} VALUES (1)")).unwrap();
-            assert!(
-                conn.batch_execute(&format!("INSERT INTO only_{} VALUES (1)", (number + 1) % 3)).is_err()
-            );
+        for (number, both) in all.iter_mut().enumerate() {
+            let mut insert =
+                |of: usize| both.conn.batch_execute(&format!("INSERT INTO only_{of} VALUES (1)"));
+            assert!(insert(number).is_ok() && insert((number + 1) % 3).is_err());
         }
+    }
+
+    #[test]
+    fn what_cannot_be_opened_leaves_nothing_behind_for_the_next() {
+        assert!(establish("/nowhere/at/all.db").is_err());
+        assert!(OPENED.get().is_none());
+        assert_eq!(statement("SELECT 7").number(&establish(":memory:").unwrap()).unwrap(), Some(7));
     }
 }

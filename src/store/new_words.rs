@@ -104,7 +104,7 @@ impl Waiting {
 #[derive(Debug)]
 pub(super) struct NewWords {
     waiting: Waiting,
-    /// How far the index has come; none when it has not been looked up, or a transaction was taken back since.
+    /// How far the index has come; none when it has not been looked up, or may have been changed or taken back since.
     through: Option<i64>,
     /// The newest clip of this transaction that waits.
     newest: i64,

@@ -32,8 +32,9 @@ impl ManageConnection for Opener {
     type Error = Error;
 
     fn connect(&self) -> Result<Reader> {
-        let reader = Reader::open_reader(&self.path)?;
-        Ok(Reader { clip_totals: Some(self.clip_totals.clone()), ..reader })
+        let mut reader = Reader::open_reader(&self.path)?;
+        reader.clip_totals = Some(self.clip_totals.clone());
+        Ok(reader)
     }
 
     fn is_valid(&self, _: &mut Reader) -> Result<()> {

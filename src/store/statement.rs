@@ -14,7 +14,7 @@ use diesel::sqlite::Sqlite;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Row};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 use super::connection::Reader;
 use super::failure::OrFail;
@@ -164,8 +164,7 @@ impl<'a, ST, K> Statement<'a, ST, K> {
 impl<ST, K> Statement<'_, ST, K> {
     /// Prepared on the connection that writes, and bound.
     fn ready<'r>(&self, reader: &'r Reader) -> Result<CachedStatement<'r>> {
-        let direct = reader.direct.as_ref().ok_or_else(|| Error::internal("this connection only reads"))?;
-        let mut ready = direct.prepare_cached(&self.sql).or_fail()?;
+        let mut ready = reader.direct()?.prepare(&self.sql)?;
         for (index, bind) in self.binds.iter().enumerate() {
             ready.raw_bind_parameter(index + 1, bind).or_fail()?;
         }

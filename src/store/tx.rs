@@ -41,10 +41,12 @@ pub struct Tx {
     together: bool,
     spoiled: bool,
     pub(super) last: Last,
+    /// What SQLite calls the state of the database: another one when another connection has changed it.
+    version: Option<i64>,
 }
 
-/// The numbers that rows were given last: the next has one more, for nobody else gives any. None is known at the start, and where
-/// a row may have been taken back.
+/// The numbers that rows were given last: the next has one more. None is known at the start, where a row may have been taken
+/// back, and when another connection has changed the database.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Last {
     pub(super) event: Option<i64>,
@@ -89,6 +91,7 @@ impl Tx {
             together: false,
             spoiled: false,
             last: Last::default(),
+            version: None,
         }
     }
 
@@ -171,7 +174,19 @@ impl Tx {
         self.words.begin();
         self.job = Differences::default();
         self.group = Differences::default();
-        self.run("BEGIN IMMEDIATE")
+        self.run("BEGIN IMMEDIATE")?;
+        self.forget_if_changed()
+    }
+
+    /// Others do not write here, but an admin with a tool of his own may: what was known goes by what is there now.
+    fn forget_if_changed(&mut self) -> Result<()> {
+        let version = prepared!(BigInt => "PRAGMA data_version").number(&self.reader)?;
+        if version != self.version {
+            self.version = version;
+            self.last = Last::default();
+            self.words.forget();
+        }
+        Ok(())
     }
 
     /// Whether a part of a job failed in a transaction that is whole or nothing.

@@ -7,7 +7,7 @@ use diesel::sql_types::BigInt;
 
 use super::super::retention::Keep;
 use super::super::statement::statement;
-use super::super::testing::{event, options, revert_until, store};
+use super::super::testing::{clip, event, options, revert_until, store};
 use super::super::{Reader, Store, Tx};
 use super::{Claimed, DeliveryCounts, Most, Ran, Room};
 use crate::error::{Code, Error, Result};
@@ -257,6 +257,26 @@ async fn numbers_go_on_from_one_transaction_to_the_next_also_behind_one_that_was
     let [c, lost, d, e] = futures_util::future::join_all(all).await.try_into().unwrap();
     assert!(lost.is_err());
     assert_eq!((c.unwrap(), d.unwrap(), e.unwrap()), (3, 4, 5));
+}
+
+#[test]
+fn numbers_and_words_go_by_what_is_there_also_when_another_connection_has_written() {
+    let (folder, store) = store();
+    let put = |id: &'static str| store.write_blocking(move |tx| Ok(tx.insert_event(&event(id, None))?.seq));
+    assert_eq!(put("a").unwrap(), 1);
+    store.write_blocking(|tx| tx.insert_clip(&clip(1, "one"))).unwrap();
+    let mut other = Reader::open_writer(&options(&folder).path).unwrap();
+    let copy = "INSERT INTO events SELECT 2, 'theirs', kind, source, subject, time, data, correlation_id, causation_id, \
+                priority, depth, expires_at, plugins, traceparent FROM events";
+    statement::<()>(copy).write(&other).unwrap();
+    statement::<()>("UPDATE counters SET value = 5 WHERE name = 'clips.words_through'")
+        .write(&other)
+        .unwrap();
+    assert_eq!(put("b").unwrap(), 3);
+    // The index is past this id: its words are not left waiting.
+    store.write_blocking(|tx| tx.insert_clip(&clip(4, "late"))).unwrap();
+    let words = statement::<BigInt>("SELECT count(*) FROM clips_fts WHERE clips_fts MATCH 'late'");
+    assert_eq!(words.get_result::<i64>(&mut other.conn).unwrap(), 1);
 }
 
 #[test]
