@@ -152,7 +152,7 @@ impl Tx {
 
     fn remove_traces<'a>(&mut self, which: &str, binds: impl IntoIterator<Item = Bind<'a>>) -> Result<usize> {
         let sql = format!("DELETE FROM traces WHERE {which}");
-        statement::<()>(sql).binds(binds).execute(&mut self.conn).or_fail()
+        statement::<()>(sql).binds(binds).write(self)
     }
 }
 

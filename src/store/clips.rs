@@ -18,7 +18,7 @@ use super::counters;
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
 use super::schema::clips;
-use super::statement::{Bind, built_once, prepared};
+use super::statement::{Bind, built_once, statement};
 use super::tx::Tx;
 
 /// Hands out ids before their rows exist.
@@ -110,7 +110,7 @@ impl Tx {
     /// # Errors
     /// `Conflict` when the id is taken; internal when the recording does not exist.
     pub fn insert_new_clip(&mut self, clip: &Clip, new: &NewClip) -> Result<()> {
-        prepared!(
+        statement(
             "INSERT INTO clips (id, title, file_path, recording_id, description, game_name, game_id, tags, metadata, \
              file_size, duration, resolution, fps, codec, recorded_at, processed, processing_status, provenance, \
              created_at, updated_at, owns_file, version) \
@@ -155,7 +155,7 @@ impl Tx {
         macro_rules! insert {
             ($values:literal) => {{
                 let binds = tags.iter().flat_map(|it| [Bind::from(&**it), Bind::from(id)]);
-                prepared!(concat!("INSERT OR FAIL INTO clip_tags (tag, clip_id) VALUES ", $values))
+                statement(concat!("INSERT OR FAIL INTO clip_tags (tag, clip_id) VALUES ", $values))
                     .binds(binds)
                     .write(self)
             }};

@@ -14,7 +14,7 @@ use crate::error::Result;
 use super::connection::Reader;
 use super::failure::OrFail;
 use super::schema::counters;
-use super::statement::prepared;
+use super::statement::{prepared, statement};
 
 pub(super) const CLIPS: &str = "clips";
 pub(super) const CLIPS_PROCESSED: &str = "clips.processed";
@@ -86,9 +86,9 @@ impl Differences {
             if by == 0 {
                 continue;
             }
-            let known = prepared!("UPDATE counters SET value = value + ? WHERE name = ?");
+            let known = statement("UPDATE counters SET value = value + ? WHERE name = ?");
             if known.bind(by).bind(&*name).write(reader)? == 0 {
-                let new = prepared!("INSERT INTO counters (name, value) VALUES (?, ?)");
+                let new = statement("INSERT INTO counters (name, value) VALUES (?, ?)");
                 new.bind(&*name).bind(by).write(reader)?;
             }
             if by < 0 {

@@ -20,7 +20,7 @@ use super::json::{from_text, to_text};
 use super::plugin_db::{JournalPage, JournalRow};
 use super::retention;
 use super::schema::events;
-use super::statement::{built_once, prepared};
+use super::statement::{built_once, prepared, statement};
 use super::tx::Tx;
 
 #[derive(Queryable, Selectable)]
@@ -88,7 +88,7 @@ impl Tx {
         self.count(EVENTS_BYTES, retention::bytes_of(event, &data));
         let seq = self.next_event_seq()?;
         // Not RETURNING: that builds a table of its own for every row.
-        prepared!(
+        statement(
             "INSERT INTO events (seq, id, kind, source, subject, time, data, correlation_id, causation_id, priority, \
              depth, expires_at, plugins, traceparent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )

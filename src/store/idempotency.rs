@@ -10,7 +10,7 @@ use super::connection::Reader;
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
 use super::schema::idempotency;
-use super::statement::{Statement, statement};
+use super::statement::statement;
 use super::tx::Tx;
 
 /// An answer that was given before.
@@ -69,11 +69,11 @@ impl Tx {
     /// # Errors
     /// The database's.
     pub fn forget_answers(&mut self, oldest: Timestamp, limit: i64) -> Result<usize> {
-        let forget: Statement = statement(
+        let forget = statement(
             "DELETE FROM idempotency WHERE rowid IN (SELECT rowid FROM \
              (SELECT rowid, created_at FROM idempotency ORDER BY rowid LIMIT ?) WHERE created_at < ?)",
         );
-        forget.bind(limit).bind(oldest.0).execute(&mut self.conn).or_fail()
+        forget.bind(limit).bind(oldest.0).write(self)
     }
 }
 

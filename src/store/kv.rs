@@ -13,7 +13,7 @@ use super::counters;
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
 use super::schema::plugin_kv;
-use super::statement::{Statement, statement};
+use super::statement::statement;
 use super::tx::Tx;
 
 /// How much a plugin keeps.
@@ -129,11 +129,11 @@ impl Tx {
             Some((old, _)) => self.kv_count(plugin, 0, text.len() as i64 - old.len() as i64),
             None => self.kv_count(plugin, 1, size),
         }
-        let put: Statement = statement(
+        let put = statement(
             "INSERT INTO plugin_kv (plugin, key, value, expires_at) VALUES (?, ?, ?, ?) \
              ON CONFLICT (plugin, key) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at",
         );
-        put.bind(plugin).bind(key).bind(text).bind(expires_at).execute(&mut self.conn).or_fail()?;
+        put.bind(plugin).bind(key).bind(text).bind(expires_at).write(self)?;
         Ok(())
     }
 

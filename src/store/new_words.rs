@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use super::connection::Reader;
 use super::counters::WORDS_THROUGH;
 use super::failure::OrFail;
-use super::statement::prepared;
+use super::statement::{prepared, statement};
 
 /// So many have it at once: others who write wait meanwhile.
 const MOST: i64 = 1024;
@@ -157,9 +157,9 @@ impl NewWords {
     pub(super) fn settle(&mut self, reader: &mut Reader) -> Result<()> {
         self.late.sort_unstable();
         for id in self.late.drain(..) {
-            prepared!(
+            statement(
                 "INSERT INTO clips_fts (rowid, title, description, tags) \
-                 SELECT id, title, description, tags FROM clips WHERE id = ?"
+                 SELECT id, title, description, tags FROM clips WHERE id = ?",
             )
             .bind(id)
             .write(reader)?;
@@ -171,18 +171,18 @@ impl NewWords {
     pub(super) fn write(&mut self, reader: &mut Reader) -> Result<()> {
         self.settle(reader)?;
         let before = reader.counter(WORDS_THROUGH)?;
-        let most = prepared!(BigInt => "SELECT id FROM clips WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?");
+        let most = statement("SELECT id FROM clips WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?");
         let most = most.bind(before).bind(MOST - 1).number(reader)?;
         // All of them: also those that were lost with their transaction are not waited for any more.
         let through = most.unwrap_or_else(|| before.max(self.newest()));
-        prepared!(
+        statement(
             "INSERT INTO clips_fts (rowid, title, description, tags) \
-             SELECT id, title, description, tags FROM clips WHERE id > ? AND id <= ? ORDER BY id"
+             SELECT id, title, description, tags FROM clips WHERE id > ? AND id <= ? ORDER BY id",
         )
         .bind(before)
         .bind(through)
         .write(reader)?;
-        let moved = prepared!("UPDATE counters SET value = ? WHERE name = ?")
+        let moved = statement("UPDATE counters SET value = ? WHERE name = ?")
             .bind(through)
             .bind(WORDS_THROUGH)
             .write(reader)?;

@@ -166,7 +166,7 @@ async fn a_new_start_an_upgrade_and_a_downgrade_lose_no_words() {
     after_crash.close();
     drop(after_crash);
     let mut before = Reader::open_writer(&options(&copy).path).unwrap();
-    prepared!("INSERT INTO clips (id, title, file_path, tags, metadata, processed, processing_status, provenance, \
+    statement::<()>("INSERT INTO clips (id, title, file_path, tags, metadata, processed, processing_status, provenance, \
                created_at, updated_at, owns_file, version) \
                SELECT 4, 'word 4', 'x', tags, metadata, processed, processing_status, provenance, created_at, \
                updated_at, owns_file, version FROM clips WHERE id = 1")

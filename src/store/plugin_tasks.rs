@@ -1,7 +1,6 @@
 //! What plugins did for recordings.
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,7 +11,7 @@ use super::connection::Reader;
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
 use super::schema::plugin_tasks as tasks;
-use super::statement::prepared;
+use super::statement::statement;
 use super::tx::Tx;
 
 /// What is kept for each recording.
@@ -67,7 +66,7 @@ impl Tx {
     /// # Errors
     /// The database's; internal when the status is none of the three.
     pub fn note_task(&mut self, task: &PluginTask) -> Result<()> {
-        prepared!(
+        statement(
             "INSERT INTO plugin_tasks (plugin, recording_id, task, status, inputs, outputs, error, started_at, \
              finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
@@ -81,9 +80,8 @@ impl Tx {
         .bind(task.started_at.0)
         .bind(task.finished_at.map(|it| it.0))
         .write(self)?;
-        let oldest = prepared!(BigInt =>
-            "SELECT id FROM plugin_tasks WHERE recording_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
-        );
+        let oldest =
+            statement("SELECT id FROM plugin_tasks WHERE recording_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?");
         match oldest.bind(&*task.recording_id).bind(KEPT).number(self)? {
             Some(id) => {
                 let own = tasks::table.filter(tasks::recording_id.eq(&task.recording_id));

@@ -17,7 +17,7 @@ use super::counters;
 use super::failure::OrFail;
 use super::json::{from_text, named, to_text};
 use super::schema::recordings;
-use super::statement::{built_once, prepared};
+use super::statement::{built_once, statement};
 use super::tx::Tx;
 
 /// Which recordings a list shows; everything that is set must hold.
@@ -78,7 +78,7 @@ impl Tx {
         recording: &Recording,
         sent_start: impl Into<Option<&'a Map<String, Value>>>,
     ) -> Result<()> {
-        prepared!(
+        statement(
             "INSERT INTO recordings (id, title, status, started_at, ended_at, duration, start_missing, metadata, \
              created_at, updated_at, version, sent_start) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
@@ -123,9 +123,9 @@ impl Tx {
 
     fn update(&mut self, recording: &Recording, sent_end: Option<String>) -> Result<Option<i64>> {
         let version = recording.version + 1;
-        let updated = prepared!(
+        let updated = statement(
             "UPDATE recordings SET title = ?, status = ?, ended_at = ?, duration = ?, metadata = ?, \
-             updated_at = ?, version = ?, sent_end = coalesce(?, sent_end) WHERE id = ? AND version = ?"
+             updated_at = ?, version = ?, sent_end = coalesce(?, sent_end) WHERE id = ? AND version = ?",
         )
         .bind(recording.title.as_deref())
         .bind(recording.status.as_str())

@@ -153,7 +153,7 @@ impl Tx {
         let seqs: Vec<i64> = gone.into_iter().map(|(seq, _, _)| seq).collect();
         let deliveries =
             statement::<()>("DELETE FROM deliveries WHERE event_seq IN (SELECT value FROM json_each(?))");
-        let deliveries = deliveries.bind(to_text(&seqs)?).execute(&mut self.conn).or_fail()?;
+        let deliveries = deliveries.bind(to_text(&seqs)?).write(self)?;
         removed.deliveries = deliveries as u64;
         Ok(removed)
     }

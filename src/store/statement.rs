@@ -1,6 +1,6 @@
-//! Statements written out in SQL, for what the query builder cannot say, and for what is written with every request: the
-//! builder puts the text of an insert together anew each time, and prepares an update each time. These are prepared once
-//! and kept, unlike `diesel::sql_query`. On the connection that writes they can run past the builder (`direct.rs`).
+//! Statements written out in SQL, for what the query builder cannot say, and for what runs with every request. They are
+//! prepared once and kept, unlike `diesel::sql_query`. Those that write run past the builder, which would put the text of an
+//! insert together anew each time, and prepare an update each time (`direct.rs`).
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -87,8 +87,8 @@ pub(super) fn statement<'a, ST>(sql: impl Into<Cow<'static, str>>) -> Statement<
     Statement::new(sql)
 }
 
-/// A statement whose text is always the same in this place: it is found by the place, and the text is not looked at again.
-/// The types of its columns, if it has rows, come first.
+/// A statement with rows whose text is always the same in this place: the query builder finds it by the place, and does not
+/// look at the text again. The types of its columns come first.
 macro_rules! prepared {
     ($rows:ty => $sql:expr) => {{
         enum Here {}
@@ -99,9 +99,6 @@ macro_rules! prepared {
 
         $crate::store::statement::Statement::<$rows, Here>::new($sql)
     }};
-    ($sql:expr) => {
-        $crate::store::statement::prepared!(() => $sql)
-    };
 }
 
 pub(super) use prepared;
@@ -161,17 +158,25 @@ impl<'a, ST, K> Statement<'a, ST, K> {
     }
 }
 
-impl<ST, K> Statement<'_, ST, K> {
-    /// Prepared on the connection that writes, and bound.
-    fn ready<'r>(&self, reader: &'r Reader) -> Result<CachedStatement<'r>> {
-        let mut ready = reader.direct()?.prepare(&self.sql)?;
-        for (index, bind) in self.binds.iter().enumerate() {
-            ready.raw_bind_parameter(index + 1, bind).or_fail()?;
-        }
-        Ok(ready)
+/// What the connection that writes does past the query builder (`direct.rs`). It needs no types of rows.
+impl Statement<'_> {
+    /// Runs it; how many rows it changed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) fn write(self, reader: &Reader) -> Result<usize> {
+        self.ready(reader)?.raw_execute().or_fail()
     }
 
-    /// What `read` makes of its first row, if it has one, asked on the connection that writes, past the query builder.
+    /// The number in its first row, if it has one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) fn number(self, reader: &Reader) -> Result<Option<i64>> {
+        self.first(reader, |row| row.get(0))
+    }
+
+    /// What `read` makes of its first row, if it has one.
     ///
     /// # Errors
     /// The database's.
@@ -183,25 +188,13 @@ impl<ST, K> Statement<'_, ST, K> {
         let mut ready = self.ready(reader)?;
         ready.raw_query().next().and_then(|row| row.map(read).transpose()).or_fail()
     }
-}
 
-impl<K> Statement<'_, (), K> {
-    /// Runs it on the connection that writes, past the query builder; how many rows it changed.
-    ///
-    /// # Errors
-    /// The database's.
-    pub(super) fn write(self, reader: &Reader) -> Result<usize> {
-        self.ready(reader)?.raw_execute().or_fail()
-    }
-}
-
-impl<K> Statement<'_, BigInt, K> {
-    /// The number in its first row, if it has one; see [`Statement::first`].
-    ///
-    /// # Errors
-    /// The database's.
-    pub(super) fn number(self, reader: &Reader) -> Result<Option<i64>> {
-        self.first(reader, |row| row.get(0))
+    fn ready<'r>(&self, reader: &'r Reader) -> Result<CachedStatement<'r>> {
+        let mut ready = reader.direct()?.prepare(&self.sql)?;
+        for (index, bind) in self.binds.iter().enumerate() {
+            ready.raw_bind_parameter(index + 1, bind).or_fail()?;
+        }
+        Ok(ready)
     }
 }
 

@@ -180,7 +180,7 @@ impl Tx {
 
     /// Others do not write here, but an admin with a tool of his own may: what was known goes by what is there now.
     fn forget_if_changed(&mut self) -> Result<()> {
-        let version = prepared!(BigInt => "PRAGMA data_version").number(&self.reader)?;
+        let version = statement("PRAGMA data_version").number(&self.reader)?;
         if version != self.version {
             self.version = version;
             self.last = Last::default();

@@ -10,7 +10,7 @@ use super::connection::Reader;
 use super::failure::OrFail;
 use super::json::named;
 use super::schema::webhook_attempts as attempts;
-use super::statement::{Statement, statement};
+use super::statement::statement;
 use super::tx::Tx;
 
 /// Attempts kept of one webhook.
@@ -40,11 +40,11 @@ impl Tx {
             .returning(attempts::id)
             .get_result(&mut self.conn)
             .or_fail()?;
-        let forget: Statement = statement(
+        let forget = statement(
             "DELETE FROM webhook_attempts WHERE webhook = ? AND id <= (SELECT id FROM webhook_attempts \
              WHERE webhook = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
         );
-        forget.bind(webhook).bind(webhook).bind(KEPT).execute(&mut self.conn).or_fail()?;
+        forget.bind(webhook).bind(webhook).bind(KEPT).write(self)?;
         Ok(id)
     }
 

@@ -12,7 +12,7 @@ use crate::model::time::Timestamp;
 
 use super::super::failure::OrFail;
 use super::super::json::to_text;
-use super::super::statement::{Statement, prepared, statement};
+use super::super::statement::{Statement, statement};
 use super::super::tx::Tx;
 use super::{Claimed, RUNNABLE, runnable};
 
@@ -119,11 +119,10 @@ impl Tx {
     /// Lets run what was to be tried again later, and is due.
     fn free_due(&mut self, now: Timestamp) -> Result<()> {
         // Looked for first: an update of none costs as much as one of some.
-        let some =
-            prepared!(BigInt => "SELECT 1 FROM deliveries WHERE state = 'delayed' AND next_at <= ? LIMIT 1");
+        let some = statement("SELECT 1 FROM deliveries WHERE state = 'delayed' AND next_at <= ? LIMIT 1");
         let found = some.bind(now.0).number(self)?;
         if found.is_some() {
-            let free = prepared!(concat!(
+            let free = statement(concat!(
                 "UPDATE deliveries SET state = ",
                 runnable!(),
                 " WHERE state = 'delayed' AND next_at <= ?"
@@ -167,7 +166,7 @@ impl Tx {
             log::error!("{} deliveries are dropped: their events are gone", lost.len());
             let drop: Statement =
                 statement("DELETE FROM deliveries WHERE id IN (SELECT value FROM json_each(?))");
-            drop.bind(to_text(&lost)?).execute(&mut self.conn).or_fail()?;
+            drop.bind(to_text(&lost)?).write(self)?;
         }
         Ok(claimed)
     }
@@ -202,8 +201,8 @@ impl Tx {
 
     /// The row is under way in this process, one more time.
     pub(super) fn mark_claimed(&mut self, epoch: i64, id: i64) -> Result<()> {
-        let claim = prepared!(
-            "UPDATE deliveries SET state = 'claimed', epoch = ?, attempts = attempts + 1 WHERE id = ?"
+        let claim = statement(
+            "UPDATE deliveries SET state = 'claimed', epoch = ?, attempts = attempts + 1 WHERE id = ?",
         );
         claim.bind(epoch).bind(id).write(self).map(drop)
     }
@@ -213,11 +212,11 @@ impl Tx {
     /// # Errors
     /// The database's.
     pub fn unclaim(&mut self, ids: &[i64]) -> Result<usize> {
-        let back: Statement = statement(format!(
+        let back = statement(format!(
             "UPDATE deliveries SET state = {RUNNABLE}, epoch = NULL, attempts = attempts - 1 \
              WHERE state = 'claimed' AND id IN (SELECT value FROM json_each(?))"
         ));
-        back.bind(to_text(&ids)?).execute(&mut self.conn).or_fail()
+        back.bind(to_text(&ids)?).write(self)
     }
 
     /// Frees what an earlier process claimed and did not finish. What was under way in three processes that
@@ -234,11 +233,11 @@ impl Tx {
         );
         let condemned: Vec<(String, Option<String>, bool, i64)> =
             condemn.bind(now.0).bind(epoch).bind(MAX_CRASHES).load(&mut self.conn).or_fail()?;
-        let release: Statement = statement(
+        let release = statement(
             "UPDATE deliveries INDEXED BY deliveries_in_order \
              SET state = 'suspect', epoch = NULL, crashes = crashes + 1 WHERE state = 'claimed' AND epoch IS NOT ?",
         );
-        let released = release.bind(epoch).execute(&mut self.conn).or_fail()?;
+        let released = release.bind(epoch).write(self)?;
         let mut freed = Freed { released, quarantined: Vec::new() };
         for (subscriber, subject, replay, seq) in condemned {
             self.next_may_run(&subscriber, subject.as_deref(), replay)?;
@@ -263,12 +262,12 @@ impl Tx {
         replay: bool,
     ) -> Result<()> {
         let Some(subject) = subject else { return Ok(()) };
-        let next: Statement = statement(format!(
+        let next = statement(format!(
             "UPDATE deliveries SET state = {RUNNABLE} WHERE state = 'waiting' AND id = (SELECT id FROM deliveries \
              WHERE subscriber = ? AND subject = ? AND replay = ? AND {} ORDER BY id LIMIT 1)",
             super::OPEN
         ));
-        next.bind(subscriber).bind(subject).bind(i64::from(replay)).execute(&mut self.conn).or_fail()?;
+        next.bind(subscriber).bind(subject).bind(i64::from(replay)).write(self)?;
         Ok(())
     }
 }

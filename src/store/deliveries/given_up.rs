@@ -172,13 +172,13 @@ impl Tx {
     /// # Errors
     /// The database's.
     pub fn revive(&mut self, id: i64, replay_id: i64, now: Timestamp) -> Result<bool> {
-        let revive: Statement = statement(format!(
+        let revive = statement(format!(
             "UPDATE deliveries SET replay = 1, rank = {REPLAY_RANK}, replay_id = ?, attempts = 0, crashes = 0, \
              next_at = ?, ended_at = NULL, state = CASE WHEN EXISTS (SELECT 1 FROM deliveries other \
              WHERE other.subscriber = deliveries.subscriber AND other.subject = deliveries.subject \
              AND other.replay = 1 AND {OPEN}) THEN 'waiting' ELSE 'ready' END WHERE id = ? AND {GIVEN_UP}"
         ));
-        let revived = revive.bind(replay_id).bind(now.0).bind(id).execute(&mut self.conn).or_fail()?;
+        let revived = revive.bind(replay_id).bind(now.0).bind(id).write(self)?;
         Ok(revived > 0)
     }
 
@@ -191,23 +191,23 @@ impl Tx {
         const NOT_BEGUN: &str = "replay_id = ? AND state IN ('waiting', 'ready', 'suspect', 'delayed')";
         let taken = match were_dead {
             false => {
-                let delete: Statement = statement(format!("DELETE FROM deliveries WHERE {NOT_BEGUN}"));
-                delete.bind(replay_id).execute(&mut self.conn).or_fail()?
+                let delete = statement(format!("DELETE FROM deliveries WHERE {NOT_BEGUN}"));
+                delete.bind(replay_id).write(self)?
             }
             true => {
-                let bury: Statement = statement(format!(
+                let bury = statement(format!(
                     "UPDATE deliveries SET state = 'dead', ended_at = ? WHERE {NOT_BEGUN}"
                 ));
-                bury.bind(now.0).bind(replay_id).execute(&mut self.conn).or_fail()?
+                bury.bind(now.0).bind(replay_id).write(self)?
             }
         };
         // What waited behind them in the same lane moves up.
-        let move_up: Statement = statement(format!(
+        let move_up = statement(format!(
             "UPDATE deliveries SET state = {RUNNABLE} WHERE id IN (SELECT min(id) FROM deliveries \
              WHERE replay = 1 AND subject IS NOT NULL AND {OPEN} GROUP BY subscriber, subject \
              HAVING sum(state <> 'waiting') = 0)"
         ));
-        move_up.execute(&mut self.conn).or_fail()?;
+        move_up.write(self)?;
         Ok(taken)
     }
 

@@ -11,15 +11,13 @@ mod tests;
 
 use std::sync::Arc;
 
-use diesel::sql_types::BigInt;
-
 use crate::error::Result;
 use crate::model::event::Event;
 use crate::model::time::Timestamp;
 
 use super::counters::DELIVERIES_LAST;
 use super::events::Stored;
-use super::statement::prepared;
+use super::statement::statement;
 use super::tx::Tx;
 
 pub use claim::{Freed, Most, Room};
@@ -158,7 +156,7 @@ impl Tx {
     /// What a new delivery is: it waits behind what is still to be told about its subject.
     fn state_of_new(&mut self, event: &Event, subscriber: &str, replay: bool) -> Result<State> {
         let Some(subject) = event.subject.as_deref() else { return Ok(State::Ready) };
-        let earlier = prepared!(BigInt => concat!(
+        let earlier = statement(concat!(
             "SELECT 1 FROM deliveries WHERE subscriber = ? AND subject = ? AND replay = ? AND ",
             open!(),
             " LIMIT 1"
@@ -176,9 +174,9 @@ impl Tx {
         state: State,
     ) -> Result<i64> {
         let id = self.next_delivery_id()?;
-        let insert = prepared!(
+        let insert = statement(
             "INSERT INTO deliveries (id, event_seq, subscriber, hook, subject, rank, replay, replay_id, next_at, \
-             created_at, state, epoch, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+             created_at, state, epoch, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         );
         let (state, epoch) = match state {
             State::Waiting => ("waiting", None),

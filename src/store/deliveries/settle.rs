@@ -1,15 +1,12 @@
 //! What came of a claimed delivery. Only the process that holds the claim may settle it: whoever lost it must drop what the
 //! handlers left behind.
 
-use diesel::RunQueryDsl;
-
 use crate::error::Result;
 use crate::model::time::Timestamp;
 
 use super::super::counters;
-use super::super::failure::OrFail;
 use super::super::json::to_text;
-use super::super::statement::{Statement, prepared, statement};
+use super::super::statement::{Statement, statement};
 use super::super::tx::Tx;
 use super::{Claimed, Ran, open};
 
@@ -53,11 +50,11 @@ impl Tx {
     /// # Errors
     /// The database's.
     pub fn expire_delivery(&mut self, epoch: i64, delivery: &Claimed) -> Result<bool> {
-        let over: Statement = statement(
+        let over = statement(
             "UPDATE deliveries SET state = 'expired', epoch = NULL, attempts = attempts - 1, next_at = 0 \
              WHERE id = ? AND state = 'claimed' AND epoch = ?",
         );
-        Ok(over.bind(delivery.id).bind(epoch).execute(&mut self.conn).or_fail()? > 0)
+        Ok(over.bind(delivery.id).bind(epoch).write(self)? > 0)
     }
 
     /// Its subscriber could not take it: it is tried at `next`, and the attempt does not count.
@@ -65,12 +62,12 @@ impl Tx {
     /// # Errors
     /// The database's.
     pub fn put_back(&mut self, epoch: i64, delivery: &Claimed, why: &str, next: Timestamp) -> Result<bool> {
-        let back: Statement = statement(
+        let back = statement(
             "UPDATE deliveries SET state = 'delayed', epoch = NULL, attempts = attempts - 1, next_at = ?, \
              last_error = ? WHERE id = ? AND state = 'claimed' AND epoch = ?",
         );
         let back = back.bind(next.0).bind(why).bind(delivery.id).bind(epoch);
-        Ok(back.execute(&mut self.conn).or_fail()? > 0)
+        Ok(back.write(self)? > 0)
     }
 
     /// Claims what comes next about the subject of a delivery that is final, if anything does.
@@ -79,7 +76,7 @@ impl Tx {
     /// The database's.
     pub fn follow(&mut self, epoch: i64, delivery: &Claimed) -> Result<Option<Claimed>> {
         let Some(subject) = delivery.event.subject.as_deref() else { return Ok(None) };
-        let next = prepared!(concat!(
+        let next = statement(concat!(
             "SELECT id, state, event_seq, hook, attempts FROM deliveries ",
             "WHERE subscriber = ? AND subject = ? AND replay = ? AND ",
             open!(),
@@ -119,9 +116,9 @@ impl Tx {
         next: Option<Timestamp>,
         ran: Option<Ran>,
     ) -> Result<bool> {
-        let settle = prepared!(
+        let settle = statement(
             "UPDATE deliveries SET state = ?, epoch = NULL, next_at = ?, last_error = ?, began_at = ?, ended_at = ? \
-             WHERE id = ? AND state = 'claimed' AND epoch = ?"
+             WHERE id = ? AND state = 'claimed' AND epoch = ?",
         );
         let settled = settle
             .bind(state)
@@ -141,12 +138,12 @@ impl Tx {
     /// # Errors
     /// The database's.
     pub fn let_go(&mut self, epoch: i64) -> Result<usize> {
-        let back: Statement = statement(format!(
+        let back = statement(format!(
             "UPDATE deliveries INDEXED BY deliveries_in_order SET state = {}, epoch = NULL \
              WHERE state = 'claimed' AND epoch = ?",
             super::RUNNABLE
         ));
-        back.bind(epoch).execute(&mut self.conn).or_fail()
+        back.bind(epoch).write(self)
     }
 
     /// The wall clock jumped by `by` microseconds and shows `now`: what is tried again later waits as long as it
@@ -155,11 +152,11 @@ impl Tx {
     /// # Errors
     /// The database's.
     pub fn shift_delayed(&mut self, by: i64, now: Timestamp) -> Result<usize> {
-        let shift: Statement = statement(format!(
+        let shift = statement(format!(
             "UPDATE deliveries SET next_at = min(next_at + ?, ? + CASE WHEN instr(subscriber, '/') > 0 \
              THEN {LONGEST_OTHERS_US} ELSE {LONGEST_US} END) WHERE state = 'delayed'"
         ));
-        shift.bind(by).bind(now.0).execute(&mut self.conn).or_fail()
+        shift.bind(by).bind(now.0).write(self)
     }
 
     /// Removes what is left for subscribers that are gone for good; how many.
@@ -169,6 +166,6 @@ impl Tx {
     pub fn delete_deliveries_of(&mut self, subscribers: &[&str]) -> Result<usize> {
         let delete: Statement =
             statement("DELETE FROM deliveries WHERE subscriber IN (SELECT value FROM json_each(?))");
-        delete.bind(to_text(&subscribers)?).execute(&mut self.conn).or_fail()
+        delete.bind(to_text(&subscribers)?).write(self)
     }
 }
