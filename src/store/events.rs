@@ -108,6 +108,7 @@ impl Tx {
         .bind(event.traceparent.as_deref())
         .write(self)?;
         self.last.event = Some(seq);
+        self.note_kind(seq, &event.kind)?;
         Ok(Stored { seq, bytes: data.len() })
     }
 

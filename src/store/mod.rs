@@ -26,6 +26,7 @@ mod connection;
 mod counters;
 mod deliveries;
 mod direct;
+mod event_kinds;
 mod event_pages;
 mod event_schemas;
 mod events;

@@ -150,6 +150,7 @@ impl Tx {
         self.count(EVENTS_COUNT, -(gone.len() as i64));
         self.count(EVENTS_BYTES, -removed.bytes);
         self.count(EVENTS_REMOVED_THROUGH, last - before);
+        self.forget_kinds(&gone.iter().map(|(seq, kind, _)| (*seq, &**kind)).collect::<Vec<_>>())?;
         let seqs: Vec<i64> = gone.into_iter().map(|(seq, _, _)| seq).collect();
         let deliveries =
             statement::<()>("DELETE FROM deliveries WHERE event_seq IN (SELECT value FROM json_each(?))");

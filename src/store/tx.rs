@@ -13,6 +13,7 @@ use crate::model::call::Hold;
 use super::clip_totals::ClipTotals;
 use super::connection::Reader;
 use super::counters::Differences;
+use super::event_kinds::NewestBlock;
 use super::failure::OrFail;
 use super::new_words::{NewWords, Waiting};
 use super::statement::{prepared, statement};
@@ -45,12 +46,13 @@ pub struct Tx {
     version: Option<i64>,
 }
 
-/// The numbers that rows were given last: the next has one more. None is known at the start, where a row may have been taken
-/// back, and when another connection has changed the database.
-#[derive(Debug, Default, Clone, Copy)]
+/// The numbers that rows were given last: the next has one more; and what is written down of the newest events. Nothing is
+/// known at the start, where a row may have been taken back, and when another connection has changed the database.
+#[derive(Debug, Default)]
 pub(super) struct Last {
     pub(super) event: Option<i64>,
     pub(super) delivery: Option<i64>,
+    pub(super) block: NewestBlock,
 }
 
 struct Afterwards(Box<dyn FnOnce() + Send>);

@@ -6,12 +6,16 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use crate::error::Result;
 
 use super::super::connection::Reader;
+use super::super::event_kinds::BLOCK;
 use super::super::failure::OrFail;
 use super::super::statement::{Bind, statement};
-use super::{EventFilter, EventWindow};
+use super::{CHUNK, EventFilter, EventWindow};
 
 /// A part of the journal that is so short is walked row by row, whatever the filter.
 const SHORT: i64 = 1000;
+
+/// To pass over the other rows of a block takes as long as to give so many rows.
+const PASSED_OVER: usize = 8;
 
 /// One row without its data.
 #[derive(Debug)]
@@ -24,6 +28,17 @@ pub(super) struct Candidate {
 }
 
 type Row = (i64, String, String, Option<String>, i64);
+type Columns = (BigInt, Text, Text, Nullable<Text>, BigInt);
+
+/// Some rows on a way.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) rows: Vec<Candidate>,
+    /// What it took to find them, in rows.
+    pub(super) looked: usize,
+    /// Whether the way ends there.
+    pub(super) is_end: bool,
+}
 
 /// The index that is walked, and between which places.
 #[derive(Debug)]
@@ -97,58 +112,55 @@ impl Reader {
         Ok(Some(Way { by, after, before, newest_first: window.newest_first }))
     }
 
-    /// At most `most` rows on the way, in its order, and whether it ends there.
-    pub(super) fn candidates(&mut self, way: &Way, most: usize) -> Result<(Vec<Candidate>, bool)> {
+    /// At most `most` rows on the way, in its order.
+    pub(super) fn candidates(&mut self, way: &Way, most: usize) -> Result<Chunk> {
         let limit = i64::try_from(most).unwrap_or(i64::MAX);
         let (table, wanted, value) = match &way.by {
             By::Place => ("events".to_owned(), String::new(), None),
             By::Column(index, column, value) => {
                 (format!("events INDEXED BY {index}"), format!("{column} = ? AND "), Some(value.clone()))
             }
-            By::Kinds(kinds) => {
-                let places = self.places_of_kinds(kinds, way, limit)?;
-                // Some may be removed in between: there may be more nevertheless.
-                return Ok((self.candidates_at(&places, way)?, places.len() < most));
-            }
+            By::Kinds(kinds) => return self.candidates_of(kinds, way, most),
         };
-        let rows = statement::<(BigInt, Text, Text, Nullable<Text>, BigInt)>(format!(
+        let rows = statement::<Columns>(format!(
             "SELECT seq, kind, source, subject, time FROM {table} WHERE {wanted}seq > ? AND seq < ? ORDER BY seq {} LIMIT ?",
             way.order()
         ));
         let rows = rows.binds(value.map(Bind::from)).bind(way.after).bind(way.before).bind(limit);
         let rows: Vec<Row> = rows.load(&mut self.conn).or_fail()?;
-        let is_end = rows.len() < most;
-        Ok((rows.into_iter().map(Candidate::from).collect(), is_end))
+        let (looked, is_end) = (rows.len(), rows.len() < most);
+        Ok(Chunk { rows: rows.into_iter().map(Candidate::from).collect(), looked, is_end })
     }
 
-    /// The next `limit` places of some types, merged.
-    fn places_of_kinds(&mut self, kinds: &[String], way: &Way, limit: i64) -> Result<Vec<i64>> {
-        let mut places = Vec::new();
-        for kind in kinds {
-            let of_kind = statement::<BigInt>(format!(
-                "SELECT seq FROM events INDEXED BY events_by_kind WHERE kind = ? AND seq > ? AND seq < ? ORDER BY seq {} LIMIT ?",
-                way.order()
-            ));
-            let of_kind = of_kind.bind(kind.as_str()).bind(way.after).bind(way.before).bind(limit);
-            let found: Vec<i64> = of_kind.load(&mut self.conn).or_fail()?;
-            places.extend(found);
-        }
-        places.sort_unstable();
-        if way.newest_first {
-            places.reverse();
-        }
-        places.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(places)
-    }
-
-    fn candidates_at(&mut self, places: &[i64], way: &Way) -> Result<Vec<Candidate>> {
-        let list = serde_json::to_string(places).or_fail()?;
-        let rows = statement::<(BigInt, Text, Text, Nullable<Text>, BigInt)>(format!(
-            "SELECT seq, kind, source, subject, time FROM json_each(?) AS it CROSS JOIN events ON seq = it.value ORDER BY seq {}",
+    /// Of the blocks that have events of some types, those events.
+    fn candidates_of(&mut self, kinds: &[String], way: &Way, most: usize) -> Result<Chunk> {
+        // The first one may have no such event behind the place where the way goes on.
+        let blocks = self.blocks_of_kinds(kinds, (way.after, way.before), way.newest_first, most + 1)?;
+        let wanted = match kinds {
+            [_] => "kind = ?".to_owned(),
+            _ => format!("kind IN ({})", vec!["?"; kinds.len()].join(", ")),
+        };
+        let sql = format!(
+            "SELECT seq, kind, source, subject, time FROM events WHERE seq BETWEEN ? AND ? AND {wanted} ORDER BY seq {}",
             way.order()
-        ));
-        let rows: Vec<Row> = rows.bind(list).load(&mut self.conn).or_fail()?;
-        Ok(rows.into_iter().map(Candidate::from).collect())
+        );
+        let mut chunk = Chunk { rows: Vec::new(), looked: 0, is_end: blocks.len() <= most };
+        for block in blocks {
+            let first = (block * BLOCK).max(way.after + 1);
+            let last = (block * BLOCK + BLOCK - 1).min(way.before - 1);
+            let of_block = statement::<Columns>(sql.clone()).bind(first).bind(last);
+            let of_block = of_block.binds(kinds.iter().map(|it| Bind::from(it.as_str())));
+            let rows: Vec<Row> = of_block.load(&mut self.conn).or_fail()?;
+            chunk.looked += rows.len() + PASSED_OVER;
+            chunk.rows.extend(rows.into_iter().map(Candidate::from));
+            let is_enough = chunk.rows.len() >= most || (chunk.looked >= CHUNK && !chunk.rows.is_empty());
+            if is_enough {
+                chunk.rows.truncate(most);
+                chunk.is_end = false;
+                break;
+            }
+        }
+        Ok(chunk)
     }
 
     /// A place before the first event of `time` or later, near it. Found from both sides: an event of a wrong clock is the

@@ -1,4 +1,4 @@
-//! Which types of events there are, found by leaping along their index: as many steps as types, not as events.
+//! Which types of events there are, found by leaping from one to the next: as many steps as types, not as events.
 
 use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Text};
@@ -60,13 +60,5 @@ impl Reader {
         let rows: Vec<(String, i64)> =
             counted.bind(from).bind(end).bind(limit).load(&mut self.conn).or_fail()?;
         Ok(rows.into_iter().map(|(name, count)| (name[counters::EVENTS.len()..].to_owned(), count)).collect())
-    }
-
-    fn next_kind(&mut self, side: &str, from: &str, end: &str) -> Result<Option<String>> {
-        let next = statement::<Text>(format!(
-            "SELECT kind FROM events INDEXED BY events_by_kind WHERE kind {side} ? AND kind < ? ORDER BY kind LIMIT 1"
-        ));
-        let found: Vec<String> = next.bind(from).bind(end).load(&mut self.conn).or_fail()?;
-        Ok(found.into_iter().next())
     }
 }

@@ -17,9 +17,9 @@ use super::connection::Reader;
 use super::failure::OrFail;
 use super::schema::events;
 
-use candidates::{Candidate, Way};
+use candidates::{Candidate, Chunk, Way};
 
-/// Rows one page looks at before it ends, whatever it has found.
+/// Rows one page looks at before it ends, or what takes as long, whatever it has found.
 pub const LOOKED_AT: usize = 10_000;
 
 /// Rows looked at at once.
@@ -147,8 +147,8 @@ impl Reader {
         // One more than wanted tells whether there is more.
         let mut chunk = (limit + 1).min(CHUNK + 1);
         loop {
-            let (rows, is_end) = self.candidates(&way, chunk)?;
-            looked += rows.len();
+            let Chunk { rows, looked: taken, is_end } = self.candidates(&way, chunk)?;
+            looked += taken;
             for row in rows {
                 if filter.fits(&row) {
                     if found.len() == limit {

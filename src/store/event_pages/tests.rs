@@ -1,5 +1,6 @@
 //! Pages of the journal.
 
+use super::super::statement::statement;
 use super::super::testing::{event, store};
 use super::super::{Keep, Reader, Store, Tx};
 use super::*;
@@ -189,4 +190,74 @@ fn a_page_of_a_type_does_not_end_because_some_of_its_events_are_removed_meanwhil
             assert!(page.next.is_some(), "1 000 stay: there are more than {}", page.rows.len());
         }
     });
+}
+
+/// Of each type: what its page gives, and what a walk over all gives.
+fn assert_types_are_found(store: &Store, kinds: &[&str]) {
+    let walked = store.read(|r| r.events_after(0, 10_000)).unwrap();
+    for kind in kinds {
+        let fitting: Vec<i64> =
+            walked.iter().filter(|(_, it)| it.kind == *kind).map(|(seq, _)| *seq).collect();
+        assert_eq!(all(store, &of(&[*kind]), window(3)).0, fitting, "{kind}");
+    }
+}
+
+#[test]
+fn a_type_is_found_again_when_its_events_of_the_newest_block_were_removed_and_others_came() {
+    let (_folder, store) = store();
+    fill(&store, &["a", "b"], 1200);
+    let keep = Keep { since: None, max_events: Some(0), max_bytes: None, dead_since: None };
+    let removed: Vec<i64> = (1..=1190).filter(|it| it % 2 == 0).chain(1191..=1200).collect();
+    store.write_blocking(move |tx| tx.remove_events(&removed, &keep)).unwrap();
+    let count = |tx: &mut Tx| statement("SELECT count(*) FROM event_kinds").number(tx);
+    assert_eq!(
+        store.write_blocking(count).unwrap(),
+        Some(1190 / 64 + 1),
+        "of `b` alone, nothing for nothing"
+    );
+    let put = |tx: &mut Tx, id: &str, kind: &str| {
+        tx.insert_event(&Event { kind: kind.to_owned(), ..event(id, None) }).map(drop)
+    };
+    store.write_blocking(move |tx| put(tx, "later", "a")).unwrap();
+    store.write_blocking(move |tx| put(tx, "latest", "b")).unwrap();
+    assert_types_are_found(&store, &["a", "b"]);
+}
+
+#[test]
+fn a_type_whose_first_event_of_a_block_was_taken_back_is_found_with_the_next_one() {
+    let (_folder, store) = store();
+    let put = |tx: &mut Tx, id: &str, kind: &str| {
+        tx.insert_event(&Event { kind: kind.to_owned(), ..event(id, None) }).map(drop)
+    };
+    fill(&store, &["a"], 1100);
+    let failed = move |tx: &mut Tx| {
+        put(tx, "first", "b")?;
+        Err::<(), _>(crate::error::Error::internal("taken back"))
+    };
+    store.write_blocking(failed).unwrap_err();
+    store.write_blocking(move |tx| put(tx, "second", "b")).unwrap();
+    let in_part = move |tx: &mut Tx| {
+        let part = tx.part(|tx| {
+            put(tx, "third", "c")?;
+            Err::<(), _>(crate::error::Error::internal("taken back"))
+        })?;
+        assert!(part.is_err());
+        put(tx, "fourth", "c")
+    };
+    store.write_blocking(in_part).unwrap();
+    assert_types_are_found(&store, &["a", "b", "c"]);
+}
+
+#[test]
+fn a_page_of_a_rare_type_that_fits_nothing_else_ends_early_too() {
+    let (_folder, store) = store();
+    let kinds: Vec<&str> = std::iter::once("rare").chain(std::iter::repeat_n("often", 63)).collect();
+    fill(&store, &kinds, 64 * 1300);
+    let nobody = EventFilter { source: Some("nobody".into()), ..of(&["rare"]) };
+    let page = store.read(|r| r.event_page(&nobody, window(100))).unwrap();
+    assert!(page.rows.is_empty() && page.next.is_some());
+    let (found, pages) = all(&store, &nobody, window(100));
+    assert!(found.is_empty() && pages == 2, "{pages}");
+    let (found, pages) = all(&store, &of(&["rare"]), window(1000));
+    assert!(found.len() == 1300 && pages == 2, "{} {pages}", found.len());
 }

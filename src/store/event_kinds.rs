@@ -1,0 +1,103 @@
+//! Of which types the events of a block are. An index of all events by their type would have a place to write for each
+//! type with every commit; of a block each type is written down once, and whoever looks for a type looks through its blocks.
+
+use diesel::RunQueryDsl;
+use diesel::sql_types::{BigInt, Text};
+
+use crate::error::Result;
+
+use super::connection::Reader;
+use super::failure::OrFail;
+use super::json::to_text;
+use super::statement::statement;
+use super::tx::Tx;
+
+/// Places of a block, as the migration has it.
+pub(super) const BLOCK: i64 = 64;
+
+/// The types that are known to be written down for the newest block.
+#[derive(Debug, Default)]
+pub(super) struct NewestBlock {
+    number: i64,
+    kinds: Vec<String>,
+}
+
+impl NewestBlock {
+    fn has(&self, number: i64, kind: &str) -> bool {
+        self.number == number && self.kinds.iter().any(|it| it == kind)
+    }
+
+    fn add(&mut self, number: i64, kind: &str) {
+        if self.number != number {
+            (self.number, self.kinds) = (number, Vec::new());
+        }
+        self.kinds.push(kind.to_owned());
+    }
+}
+
+impl Tx {
+    /// Writes down that the event at `seq` is of `kind`.
+    pub(super) fn note_kind(&mut self, seq: i64, kind: &str) -> Result<()> {
+        let block = seq / BLOCK;
+        if !self.last.block.has(block, kind) {
+            let note = statement("INSERT OR IGNORE INTO event_kinds (kind, block) VALUES (?, ?)");
+            note.bind(kind).bind(block).write(self)?;
+            self.last.block.add(block, kind);
+        }
+        Ok(())
+    }
+
+    /// Events of these places and types are gone: forgets of their blocks what is not there any more.
+    pub(super) fn forget_kinds(&mut self, gone: &[(i64, &str)]) -> Result<()> {
+        let mut blocks: Vec<(i64, &str)> = gone.iter().map(|(seq, kind)| (seq / BLOCK, *kind)).collect();
+        blocks.sort_unstable();
+        blocks.dedup();
+        let forget = statement(
+            "DELETE FROM event_kinds WHERE (kind, block) IN (SELECT value ->> 1, value ->> 0 FROM json_each(?)) AND NOT EXISTS \
+             (SELECT 1 FROM events WHERE seq BETWEEN block * 64 AND block * 64 + 63 AND events.kind = event_kinds.kind)",
+        );
+        forget.bind(to_text(&blocks)?).write(self)?;
+        self.last.block = NewestBlock::default();
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// The first type by name on one side of `from` and before `end`.
+    pub(super) fn next_kind(&mut self, side: &str, from: &str, end: &str) -> Result<Option<String>> {
+        let next = statement::<Text>(format!(
+            "SELECT kind FROM event_kinds WHERE kind {side} ? AND kind < ? ORDER BY kind LIMIT 1"
+        ));
+        let found: Vec<String> = next.bind(from).bind(end).load(&mut self.conn).or_fail()?;
+        Ok(found.into_iter().next())
+    }
+
+    /// The next `limit` blocks with an event of one of `kinds`, of those that have places between the two (exclusive).
+    pub(super) fn blocks_of_kinds(
+        &mut self,
+        kinds: &[String],
+        (after, before): (i64, i64),
+        newest_first: bool,
+        limit: usize,
+    ) -> Result<Vec<i64>> {
+        let order = if newest_first { "DESC" } else { "ASC" };
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut blocks = Vec::new();
+        for kind in kinds {
+            let of_kind = statement::<BigInt>(format!(
+                "SELECT block FROM event_kinds WHERE kind = ? AND block BETWEEN ? AND ? ORDER BY block {order} LIMIT ?"
+            ));
+            let (first, last) = ((after + 1) / BLOCK, (before - 1) / BLOCK);
+            let of_kind = of_kind.bind(kind.as_str()).bind(first).bind(last).bind(most);
+            let found: Vec<i64> = of_kind.load(&mut self.conn).or_fail()?;
+            blocks.extend(found);
+        }
+        blocks.sort_unstable();
+        blocks.dedup();
+        if newest_first {
+            blocks.reverse();
+        }
+        blocks.truncate(limit);
+        Ok(blocks)
+    }
+}
