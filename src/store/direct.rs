@@ -1,26 +1,29 @@
 //! A second way to the connection that writes, beside the query builder's. The builder walks through a statement three times
 //! whenever it runs, and binds its values by way of lists of its own: what is written with every request takes this way, where
-//! a statement that is prepared is found by its text, bound and run.
+//! a statement that is prepared is found by where its text lies, bound and run.
 //!
 //! The builder's driver lends its connection to nobody. SQLite shows each one that is opened to those who asked for it.
 
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int};
+use std::mem::transmute;
 use std::ptr::null_mut;
+use std::rc::Rc;
 
 use diesel::{Connection as _, SqliteConnection};
 use libsqlite3_sys as ffi;
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::{Connection, PrepFlags, Statement as Prepared};
 
 use crate::error::{Error, Result};
 
 use super::connection::Reader;
 use super::failure::OrFail;
 
-/// More statements than are written with requests.
-const KEPT: usize = 64;
+/// More statements than are made of parts and written often.
+const MADE_KEPT: usize = 16;
 
 thread_local! {
     /// The first connection that this thread has opened since it began to wait for one.
@@ -29,15 +32,48 @@ thread_local! {
 
 /// The second way. It keeps statements that belong to the connection: it is one with it in a [`Reader`], where it ends
 /// first.
-pub(super) struct Direct(Connection);
+pub(super) struct Direct {
+    /// In the order of the places where their texts lie, which stay there: no text is compared. They end before what they
+    /// refer to.
+    kept: RefCell<Vec<((usize, usize), Prepared<'static>)>>,
+    connection: Rc<Connection>,
+}
+
+// SAFETY: nobody else has what `connection` or a statement in `kept` counts or refers to: it all goes from thread to thread
+// together.
+unsafe impl Send for Direct {}
 
 impl Direct {
-    /// The statement of this text, prepared once.
+    /// Gives `run` the statement of this text, which is prepared once.
     ///
     /// # Errors
-    /// SQLite does not accept it.
-    pub(super) fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>> {
-        self.0.prepare_cached(sql).or_fail()
+    /// SQLite does not accept it; those of `run`.
+    pub(super) fn with<T>(
+        &self,
+        sql: Cow<'static, str>,
+        run: impl FnOnce(&mut Prepared<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let text = match sql {
+            Cow::Borrowed(text) => text,
+            Cow::Owned(text) => return run(&mut *self.connection.prepare_cached(&text).or_fail()?),
+        };
+        let place = (text.as_ptr().addr(), text.len());
+        let mut kept = self.kept.borrow_mut();
+        let at = match kept.binary_search_by_key(&place, |it| it.0) {
+            Ok(at) => at,
+            Err(at) => {
+                kept.insert(at, (place, self.prepare(text)?));
+                at
+            }
+        };
+        run(&mut kept[at].1)
+    }
+
+    fn prepare(&self, text: &str) -> Result<Prepared<'static>> {
+        let prepared =
+            self.connection.prepare_with_flags(text, PrepFlags::SQLITE_PREPARE_PERSISTENT).or_fail()?;
+        // SAFETY: it refers to the connection, which lies where it lies until the last one of `kept` has ended.
+        Ok(unsafe { transmute::<Prepared<'_>, Prepared<'static>>(prepared) })
     }
 }
 
@@ -66,8 +102,9 @@ pub(super) fn establish(address: &str) -> Result<Reader> {
         Connection::from_handle(handle)
     };
     let direct = direct.or_fail()?;
-    direct.set_prepared_statement_cache_capacity(KEPT);
-    Ok(Reader::both_ways(Direct(direct), conn))
+    direct.set_prepared_statement_cache_capacity(MADE_KEPT);
+    let direct = Direct { kept: RefCell::default(), connection: Rc::new(direct) };
+    Ok(Reader::both_ways(direct, conn))
 }
 
 unsafe extern "C" fn shown(

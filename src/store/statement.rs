@@ -12,7 +12,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Double, Nullable, Text};
 use diesel::sqlite::Sqlite;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Row};
+use rusqlite::{Row, Statement as Prepared};
 
 use crate::error::Result;
 
@@ -165,7 +165,7 @@ impl Statement<'_> {
     /// # Errors
     /// The database's.
     pub(super) fn write(self, reader: &Reader) -> Result<usize> {
-        self.ready(reader)?.raw_execute().or_fail()
+        self.run(reader, |ready| ready.raw_execute())
     }
 
     /// The number in its first row, if it has one.
@@ -185,16 +185,21 @@ impl Statement<'_> {
         reader: &Reader,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
-        let mut ready = self.ready(reader)?;
-        ready.raw_query().next().and_then(|row| row.map(read).transpose()).or_fail()
+        self.run(reader, |ready| ready.raw_query().next().and_then(|row| row.map(read).transpose()))
     }
 
-    fn ready<'r>(&self, reader: &'r Reader) -> Result<CachedStatement<'r>> {
-        let mut ready = reader.direct()?.prepare(&self.sql)?;
-        for (index, bind) in self.binds.iter().enumerate() {
-            ready.raw_bind_parameter(index + 1, bind).or_fail()?;
-        }
-        Ok(ready)
+    fn run<T>(
+        self,
+        reader: &Reader,
+        run: impl FnOnce(&mut Prepared<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let Statement { sql, binds, .. } = self;
+        reader.direct()?.with(sql, |ready| {
+            // What is not bound anew keeps the value of the last time.
+            debug_assert_eq!(ready.parameter_count(), binds.len());
+            let bound = binds.iter().zip(1..).try_for_each(|(it, at)| ready.raw_bind_parameter(at, it));
+            bound.and_then(|()| run(ready)).or_fail()
+        })
     }
 }
 
