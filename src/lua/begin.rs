@@ -59,7 +59,7 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, mut queued: QueuedCall) 
     let deadline = queued.deadline.map_or(own, |it| it.min(own));
     let random = vm.chance.draw(&vm.context);
     let meter = Meter::new(budget, deadline).with_skips(vm.context.skipped());
-    let state = state_of(&vm.context, &queued, meter, random);
+    let state = state_of(&vm.context, &queued, meter, now, random);
     let left = deadline.saturating_duration_since(now);
     let wanted = room.wanted(actor, slot, &function);
     let Some(vm) = &room.vm else { return };
@@ -145,8 +145,9 @@ fn load(room: &mut Room, actor: &Arc<Actor>, entry: Option<String>, waiting: Wai
         Ok(chunk) => {
             let budget = Budget::of(&actor.context.limits, CallKind::Load);
             let ctx = CallContext::new("load", Caller::server());
-            let meter = Meter::new(budget, Instant::now() + budget.wall);
-            let mut state = CallState::with_meter(CallKind::Load, ctx, meter);
+            let now = Instant::now();
+            let meter = Meter::new(budget, now + budget.wall);
+            let mut state = CallState::with_meter(CallKind::Load, ctx, meter, now);
             remember(&mut state, &vm.context, vm.chance.draw(&vm.context), Given::default(), None);
             let state = Arc::new(state);
             room.begin(actor, state, &chunk, MultiValue::new(), End::Load, Some(waiting));
@@ -190,20 +191,24 @@ fn task_state(
     random: u64,
 ) -> Arc<CallState> {
     let budget = Budget::of(&actor.context.limits, CallKind::Task);
-    let own = Instant::now() + budget.wall;
+    let now = Instant::now();
+    let own = now + budget.wall;
     let deadline = deadline.map_or(own, |it| it.min(own));
-    let mut state = CallState::with_meter(
-        CallKind::Task,
-        ctx,
-        Meter::new(budget, deadline).with_skips(actor.context.skipped()),
-    );
+    let meter = Meter::new(budget, deadline).with_skips(actor.context.skipped());
+    let mut state = CallState::with_meter(CallKind::Task, ctx, meter, now);
     state.payload = payload;
     remember(&mut state, &actor.context, random, Given::default(), None);
     Arc::new(state)
 }
 
-fn state_of(context: &ApiContext, queued: &QueuedCall, meter: Meter, random: u64) -> Arc<CallState> {
-    let mut state = CallState::with_meter(queued.kind, Arc::clone(&queued.call.ctx), meter);
+fn state_of(
+    context: &ApiContext,
+    queued: &QueuedCall,
+    meter: Meter,
+    began: Instant,
+    random: u64,
+) -> Arc<CallState> {
+    let mut state = CallState::with_meter(queued.kind, Arc::clone(&queued.call.ctx), meter, began);
     state.payload = opens_sounds(&context.plugin, queued).then(|| queued.call.payload.clone());
     let Target::Slot(slot) = queued.call.target;
     remember(&mut state, context, random, queued.call.payload.clone(), Some(slot));

@@ -17,14 +17,19 @@ use super::vm::Vm;
 #[derive(Debug)]
 pub struct Panicked(pub String);
 
-/// Runs `step` (a poll, a drop, a compile) of a part of `call` in `vm`. Nothing else runs scripts.
+/// Runs `step` (a poll, a drop, a compile) of a part of `call` in `vm`, which begins at `began`. Nothing else runs scripts.
 ///
 /// # Errors
 /// When Rust panicked inside.
-pub fn enter<T>(vm: &Vm, call: &Arc<CallState>, part: u64, step: impl FnOnce() -> T) -> Result<T, Panicked> {
+pub fn enter<T>(
+    vm: &Vm,
+    call: &Arc<CallState>,
+    part: u64,
+    began: Instant,
+    step: impl FnOnce() -> T,
+) -> Result<T, Panicked> {
     let before = vm.context.current.enter(Some(Arc::clone(call)));
     let part_before = vm.context.current.enter_part(part);
-    let began = Instant::now();
     let limit = began + call.meter.cpu_left().min(MAX_SLICE);
     let limit = call.meter.deadline().map_or(limit, |it| it.min(limit)).max(began);
     vm.chance.enter(&call.random);

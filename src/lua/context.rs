@@ -256,17 +256,27 @@ pub struct CallState {
 impl CallState {
     /// A call that has done nothing yet and is about no recording or clip.
     pub fn new(kind: CallKind, ctx: impl Into<Arc<CallContext>>) -> Self {
+        Self::with_meter(kind, ctx, Meter::unlimited(), Instant::now())
+    }
+
+    /// The same with a budget, and when it began.
+    pub fn with_meter(
+        kind: CallKind,
+        ctx: impl Into<Arc<CallContext>>,
+        meter: Meter,
+        began: Instant,
+    ) -> Self {
         CallState {
             kind,
             ctx: ctx.into(),
-            began: Instant::now(),
+            began,
             payload: None,
             record: None,
             random: AtomicU64::new(0),
             left_ns: AtomicU64::new(0),
             effects: Mutex::default(),
             buffered_bytes: AtomicUsize::new(0),
-            meter: Meter::unlimited(),
+            meter,
             kept: Mutex::default(),
             transactions: Transactions::default(),
             marks: AtomicU8::new(0),
@@ -334,11 +344,6 @@ impl CallState {
         self.transactions.abandon_all();
         let kept = std::mem::take(&mut *self.kept.lock());
         drop(kept);
-    }
-
-    /// The same with a budget.
-    pub fn with_meter(kind: CallKind, ctx: impl Into<Arc<CallContext>>, meter: Meter) -> Self {
-        CallState { meter, ..Self::new(kind, ctx) }
     }
 
     /// Notes what a door did, whatever the script makes of it afterwards.

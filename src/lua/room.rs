@@ -68,7 +68,7 @@ impl Room {
     pub(super) fn step(&mut self, actor: &Arc<Actor>) -> bool {
         if let Some(slot) = self.todo.ready.pop_front() {
             if let Some(strand) = self.slots.get_mut(slot).and_then(|it| it.strand.take()) {
-                self.poll(actor, slot, strand);
+                self.poll(actor, slot, strand, Instant::now());
             }
         } else if let Some(job) = self.todo.jobs.pop_front() {
             begin::job(self, actor, job);
@@ -104,9 +104,11 @@ impl Room {
             self.last_part += 1;
             part = self.last_part;
         }
+        // What is no part begins with its call.
+        let now = if part == 0 { call.began } else { Instant::now() };
         #[allow(clippy::disallowed_methods)] // makes the coroutine; `enter` runs it
         let future = function.call_async(arguments);
-        self.poll(actor, slot, Strand { call, part, was_cut: false, future, end });
+        self.poll(actor, slot, Strand { call, part, was_cut: false, future, end }, now);
     }
 
     fn take_slot(&mut self, actor: &Arc<Actor>) -> usize {
@@ -120,7 +122,7 @@ impl Room {
         slot
     }
 
-    fn poll(&mut self, actor: &Arc<Actor>, slot: usize, mut strand: Strand) {
+    fn poll(&mut self, actor: &Arc<Actor>, slot: usize, mut strand: Strand, now: Instant) {
         let Some(vm) = &self.vm else { return self.end(actor, slot, strand, None) };
         self.slots[slot].waker.rearm();
         let handle = self.slots[slot].handle.clone();
@@ -133,11 +135,11 @@ impl Room {
         if abandoned && !matches!(strand.end, End::Part(_)) {
             strand.call.meter.kill(Kill::Cancelled);
         }
-        if abandoned || strand.call.meter.check(Instant::now(), std::time::Duration::ZERO).is_some() {
+        if abandoned || strand.call.meter.check(now, std::time::Duration::ZERO).is_some() {
             return self.end(actor, slot, strand, None);
         }
         let future = Pin::new(&mut strand.future);
-        match enter(vm, &strand.call, strand.part, || future.poll(&mut Context::from_waker(&handle))) {
+        match enter(vm, &strand.call, strand.part, now, || future.poll(&mut Context::from_waker(&handle))) {
             Ok(Poll::Ready(result)) => self.end(actor, slot, strand, Some(result)),
             Ok(Poll::Pending) => {
                 // A slice may end after the script has asked what it waits for and before it gives way. Then it gives
@@ -207,7 +209,7 @@ impl Room {
                 drop(future);
                 Ok(())
             }
-            false => enter(vm, &call, part, || drop(future)),
+            false => enter(vm, &call, part, Instant::now(), || drop(future)),
         };
         let is_part = matches!(end, End::Part(_));
         // Before its caller knows: whoever was told finds the place free.

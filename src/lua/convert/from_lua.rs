@@ -12,6 +12,9 @@ use super::{MAX_SAFE_INTEGER, Shapes};
 /// How long one value may take to read; no interrupt reaches that. Debug builds are slow.
 const MAX_WALK: Duration = Duration::from_millis(if cfg!(debug_assertions) { 2_000 } else { 150 });
 
+/// So many tables are read before anybody looks at a clock: most values have no more.
+const UNTIMED: usize = 4;
+
 /// How much one value may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
@@ -55,7 +58,7 @@ impl std::error::Error for ConvertFault {}
 /// A fault that names the place, when a budget is met or a value has no JSON.
 pub fn from_lua(shapes: &Shapes, value: &mlua::Value, budget: Budget) -> Result<Value, ConvertFault> {
     let (nodes, text) = (budget.nodes, budget.text_bytes);
-    let mut reader = Reader { shapes, budget, nodes, text, began: Instant::now() };
+    let mut reader = Reader { shapes, budget, nodes, text, tables: 0, began: None };
     reader.value(value, None)
 }
 
@@ -64,7 +67,9 @@ struct Reader<'a> {
     budget: Budget,
     nodes: usize,
     text: usize,
-    began: Instant,
+    tables: usize,
+    /// When the first table after the untimed ones was come upon.
+    began: Option<Instant>,
 }
 
 /// A table on the way from the root to the value that is read.
@@ -116,7 +121,8 @@ impl Reader<'_> {
             return Err(fault(format!("nests deeper than {} levels; flatten it", self.budget.depth)));
         }
         // A table has room for more than it holds, and walking takes as long as there is room.
-        if self.began.elapsed() > MAX_WALK {
+        self.tables += 1;
+        if self.tables > UNTIMED && self.began.get_or_insert_with(Instant::now).elapsed() > MAX_WALK {
             let message = format!("takes longer than {} ms to read; keep less in it", MAX_WALK.as_millis());
             return Err(ConvertFault { is_limit: true, ..fault(message) });
         }
@@ -157,7 +163,7 @@ impl Reader<'_> {
             mlua::Value::String(name) => {
                 let name = self.string(&name.as_bytes())?;
                 let item = self.value(item, Some(here)).map_err(|it| it.under(&name))?;
-                parts.named.push((name, item));
+                parts.named.insert(name, item);
             }
             mlua::Value::Number(it) => {
                 return Err(fault(format!("has the key {it}; keys must be strings, or 1, 2, 3 …")));
@@ -194,14 +200,14 @@ struct Parts {
     items: Vec<Value>,
     /// Values of integer keys that came out of order.
     later: Vec<(i64, Value)>,
-    named: Vec<(String, Value)>,
+    named: Map<String, Value>,
 }
 
 impl Parts {
     fn finish(mut self, is_marked: impl Fn() -> bool) -> Result<Value, ConvertFault> {
         self.later.sort_unstable_by_key(|(index, _)| *index);
         let has_items = !self.items.is_empty() || !self.later.is_empty();
-        if has_items && let Some((name, _)) = self.named.first() {
+        if has_items && let Some(name) = self.named.keys().next() {
             return Err(fault(format!(
                 "mixes list items with the key '{}'; use one or the other",
                 cut(name)
@@ -220,8 +226,10 @@ impl Parts {
             return Ok(Value::Array(self.items));
         }
         // Lua's order is by chance; equal tables shall give equal text.
-        self.named.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        Ok(Value::Object(self.named.into_iter().collect::<Map<_, _>>()))
+        if self.named.len() > 1 {
+            self.named.sort_keys();
+        }
+        Ok(Value::Object(self.named))
     }
 }
 
