@@ -35,12 +35,8 @@ impl Server {
         let data = folder.join("data");
         let _ = std::fs::remove_file(data.join("server.json"));
         let began = Instant::now();
-        let mut child = command(Path::new(env!("CARGO_BIN_EXE_panotti")), folder)
-            .envs(settings.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut child =
+            command(folder).envs(settings.iter().copied()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let port = loop {
             assert!(child.try_wait().unwrap().is_none(), "the server ended instead of starting");
             let told = std::fs::read_to_string(data.join("server.json")).unwrap_or_default();
@@ -71,9 +67,10 @@ impl Server {
     }
 }
 
-/// What starts the server over `folder`, on a port that it chooses.
-pub fn command(binary: &Path, folder: &Path) -> Command {
-    let mut command = Command::new(binary);
+/// What starts the server over `folder`, on a port that it chooses: that of this checkout, or the one that `PANOTTI_BENCH_BINARY` names.
+pub fn command(folder: &Path) -> Command {
+    let binary = std::env::var_os("PANOTTI_BENCH_BINARY");
+    let mut command = Command::new(binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_panotti").into()));
     // What the benches are told is no setting of the server's, and those of whoever runs them are not meant.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PANOTTI_") {

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::{CLIP, Place, Plugins, Surface, Target, copy};
 use crate::rig::server::{self, Client, Server};
 
-/// This checkout; or the binary that `PANOTTI_BENCH_BINARY` names.
+/// This checkout, or another build of it.
 pub struct Panotti;
 
 impl Target for Panotti {
@@ -47,9 +47,7 @@ impl Target for Panotti {
     }
 
     fn command(&self, place: &Place) -> Command {
-        let binary = std::env::var_os("PANOTTI_BENCH_BINARY");
-        let binary = binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_panotti").into());
-        let mut command = server::command(Path::new(&binary), &place.folder);
+        let mut command = server::command(&place.folder);
         command.env("PANOTTI_PORT", place.port.to_string()).env("PANOTTI_LOG", "info");
         command
     }
