@@ -47,6 +47,14 @@ impl Tx {
         Ok(())
     }
 
+    /// Writes down of which types the events after `seq` are, which another connection has put there.
+    pub(super) fn note_kinds_after(&mut self, seq: i64) -> Result<()> {
+        let note = statement(
+            "INSERT OR IGNORE INTO event_kinds SELECT DISTINCT kind, seq / 64 FROM events WHERE seq > ?",
+        );
+        note.bind(seq).write(self).map(drop)
+    }
+
     /// Events of these places and types are gone: forgets of their blocks what is not there any more.
     pub(super) fn forget_kinds(&mut self, gone: &[(i64, &str)]) -> Result<()> {
         let mut blocks: Vec<(i64, &str)> = gone.iter().map(|(seq, kind)| (seq / BLOCK, *kind)).collect();

@@ -185,8 +185,11 @@ impl Tx {
         let version = statement("PRAGMA data_version").number(&self.reader)?;
         if version != self.version {
             self.version = version;
-            self.last = Last::default();
+            let known = std::mem::take(&mut self.last);
             self.words.forget();
+            if let Some(newest) = known.event {
+                self.note_kinds_after(newest)?;
+            }
         }
         Ok(())
     }

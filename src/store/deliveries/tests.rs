@@ -266,13 +266,15 @@ fn numbers_and_words_go_by_what_is_there_also_when_another_connection_has_writte
     assert_eq!(put("a").unwrap(), 1);
     store.write_blocking(|tx| tx.insert_clip(&clip(1, "one"))).unwrap();
     let mut other = Reader::open_writer(&options(&folder).path).unwrap();
-    let copy = "INSERT INTO events SELECT 2, 'theirs', kind, source, subject, time, data, correlation_id, causation_id, \
+    let copy = "INSERT INTO events SELECT 2, 'theirs', 'their.kind', source, subject, time, data, correlation_id, causation_id, \
                 priority, depth, expires_at, plugins, traceparent FROM events";
     statement::<()>(copy).write(&other).unwrap();
     statement::<()>("UPDATE counters SET value = 5 WHERE name = 'clips.words_through'")
         .write(&other)
         .unwrap();
     assert_eq!(put("b").unwrap(), 3);
+    let kinds = statement::<BigInt>("SELECT count(*) FROM event_kinds WHERE kind = 'their.kind'");
+    assert_eq!(kinds.get_result::<i64>(&mut other.conn).unwrap(), 1);
     // The index is past this id: its words are not left waiting.
     store.write_blocking(|tx| tx.insert_clip(&clip(4, "late"))).unwrap();
     let words = statement::<BigInt>("SELECT count(*) FROM clips_fts WHERE clips_fts MATCH 'late'");
