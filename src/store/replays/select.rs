@@ -8,6 +8,7 @@ use crate::model::event::Event;
 use crate::model::replay::Selection;
 
 use super::super::connection::Reader;
+use super::super::event_pages::{EventFilter, EventWindow};
 use super::super::events::{Row, placed};
 use super::super::failure::OrFail;
 use super::super::json::to_text;
@@ -15,12 +16,12 @@ use super::super::schema::events;
 use super::super::statement::{Statement, statement};
 use super::super::tx::Tx;
 
-/// Places that are gone through at once at most.
-const WINDOW: i64 = 20_000;
+/// Bytes of data that are read at once.
+const MAX_BYTES: i64 = 8 << 20;
 
 impl Reader {
-    /// The selected events behind `cursor` and up to `until`, oldest first, of at most `limit` that were read;
-    /// and the place up to which the journal was gone through: `until` when there is nothing more.
+    /// The selected events behind `cursor` and up to `until`, oldest first, at most `limit`; and the place up to which the
+    /// journal was gone through: `until` when there is nothing more.
     ///
     /// # Errors
     /// The database's.
@@ -31,45 +32,37 @@ impl Reader {
         until: i64,
         limit: usize,
     ) -> Result<(Vec<(i64, Event)>, i64)> {
-        let low = cursor.max(selection.after.unwrap_or(0));
-        let high = until.min(selection.before.map_or(i64::MAX, |it| it - 1));
-        let end = match selection.ids.is_empty() {
-            true => high.min(low.saturating_add(WINDOW)),
-            false => high,
+        let filter = EventFilter {
+            patterns: selection.types.clone(),
+            source: selection.source.clone(),
+            subject: selection.subject.clone(),
+            correlation_id: None,
+            from: selection.from,
+            to: selection.to,
         };
-        let mut query = events::table
+        let window = EventWindow {
+            after: cursor.max(selection.after.unwrap_or(0)),
+            before: until.saturating_add(1).min(selection.before.unwrap_or(i64::MAX)),
+            newest_first: false,
+            limit,
+            max_bytes: MAX_BYTES,
+        };
+        if selection.ids.is_empty() {
+            let page = self.event_page(&filter, window)?;
+            return Ok((page.rows, page.next.unwrap_or(until)));
+        }
+        let rows: Vec<(i64, Row)> = events::table
             .select((events::seq, Row::as_select()))
-            .filter(events::seq.gt(low).and(events::seq.le(end)))
+            .filter(events::id.eq_any(&selection.ids))
+            .filter(events::seq.gt(window.after).and(events::seq.lt(window.before)))
             .order(events::seq)
             .limit(i64::try_from(limit).unwrap_or(i64::MAX))
-            .into_boxed();
-        if !selection.ids.is_empty() {
-            query = query.filter(events::id.eq_any(&selection.ids));
-        }
-        if selection.names_types() {
-            query = query.filter(events::kind.eq_any(&selection.types));
-        }
-        if let Some(from) = selection.from {
-            query = query.filter(events::time.ge(from.0));
-        }
-        if let Some(to) = selection.to {
-            query = query.filter(events::time.le(to.0));
-        }
-        if let Some(subject) = &selection.subject {
-            query = query.filter(events::subject.eq(subject));
-        }
-        if let Some(source) = &selection.source {
-            query = query.filter(events::source.eq(source));
-        }
-        let rows: Vec<(i64, Row)> = query.load(&mut self.conn).or_fail()?;
-        let full = rows.len() >= limit;
-        let cursor = match rows.last() {
-            Some((last, _)) if full => *last,
-            _ if end >= high => until,
-            _ => end,
-        };
-        let wanted = rows.into_iter().filter(|(_, row)| selection.wants_type(&row.kind));
-        Ok((wanted.map(placed).collect::<Result<_>>()?, cursor))
+            .load(&mut self.conn)
+            .or_fail()?;
+        let reached = rows.last().filter(|_| rows.len() >= limit).map_or(until, |it| it.0);
+        let mut named = rows.into_iter().map(placed).collect::<Result<Vec<_>>>()?;
+        named.retain(|(_, event)| filter.holds(event));
+        Ok((named, reached))
     }
 
     /// Which of these ids no event has.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::super::testing::{event, store};
-use super::super::{GivenUp, Most, NewReplay, Ran, Room, Step, Store, WantedGivenUp};
+use super::super::{GivenUp, Most, NewReplay, Ran, Room, Step, Store, Tx, WantedGivenUp};
+use crate::model::event::Event;
 use crate::model::replay::Selection;
 use crate::model::time::Timestamp;
 
@@ -69,6 +70,24 @@ fn each_selected_event_is_met_once_however_large_the_steps_are() {
     }
     let ids = types(&["e1", "gone", "e2", "lost"]);
     assert_eq!(store.read(|it| it.unknown_events(&ids)).unwrap(), [1, 3]);
+}
+
+#[test]
+fn a_rare_type_is_found_in_one_step_however_long_the_journal_is() {
+    let (_folder, store) = store();
+    let put = |tx: &mut Tx| {
+        (1..=50_000).try_for_each(|n| {
+            let kind = if n % 20_000 == 0 { "rare.one" } else { "often" };
+            tx.insert_event(&Event { kind: kind.to_owned(), ..event(&format!("e{n}"), None) }).map(drop)
+        })
+    };
+    store.write_blocking(put).unwrap();
+    for kind in ["rare.one", "rare.*"] {
+        let rare = Selection { types: vec![kind.to_owned()], ..Selection::default() };
+        let (found, next) = store.read(|it| it.select_events(&rare, 0, 50_000, 100)).unwrap();
+        let places: Vec<i64> = found.iter().map(|it| it.0).collect();
+        assert_eq!((places.as_slice(), next), (&[20_000, 40_000][..], 50_000), "{kind}");
+    }
 }
 
 #[test]
