@@ -122,7 +122,7 @@ unsafe extern "C" fn shown(
 mod tests {
     use diesel::connection::SimpleConnection;
 
-    use super::super::statement::statement;
+    use super::super::statement::{Bind, statement};
     use super::*;
 
     fn run(reader: &Reader, sql: &'static str) -> Result<usize> {
@@ -151,6 +151,19 @@ mod tests {
                 |of: usize| both.conn.batch_execute(&format!("INSERT INTO only_{of} VALUES (1)"));
             assert!(insert(number).is_ok() && insert((number + 1) % 3).is_err());
         }
+    }
+
+    #[test]
+    fn a_statement_that_is_given_too_few_values_does_not_run_with_those_of_the_last_time() {
+        let both = establish(":memory:").unwrap();
+        run(&both, "CREATE TABLE notes (number BIGINT)").unwrap();
+        let (two, one) = ([Some(1), Some(2)], [Some(3)]);
+        for (values, is_enough) in [(&two[..], true), (&one[..], false)] {
+            let insert = statement::<()>("INSERT INTO notes VALUES (?), (?)");
+            let written = insert.binds(values.iter().map(|it| Bind::from(*it))).write(&both);
+            assert_eq!(written.is_ok(), is_enough, "{written:?}");
+        }
+        assert_eq!(statement("SELECT sum(number) FROM notes").number(&both).unwrap(), Some(3));
     }
 
     #[test]

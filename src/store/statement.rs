@@ -14,7 +14,7 @@ use diesel::sqlite::Sqlite;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Row, Statement as Prepared};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 use super::connection::Reader;
 use super::failure::OrFail;
@@ -196,11 +196,18 @@ impl Statement<'_> {
         let Statement { sql, binds, .. } = self;
         reader.direct()?.with(sql, |ready| {
             // What is not bound anew keeps the value of the last time.
-            debug_assert_eq!(ready.parameter_count(), binds.len());
+            if ready.parameter_count() != binds.len() {
+                return Err(uneven(ready.parameter_count(), binds.len()));
+            }
             let bound = binds.iter().zip(1..).try_for_each(|(it, at)| ready.raw_bind_parameter(at, it));
             bound.and_then(|()| run(ready)).or_fail()
         })
     }
+}
+
+#[cold]
+fn uneven(places: usize, values: usize) -> Error {
+    Error::internal(format!("a statement has {places} places and was given {values} values"))
 }
 
 #[cfg(test)]
