@@ -259,7 +259,7 @@ impl CallState {
         Self::with_meter(kind, ctx, Meter::unlimited(), Instant::now())
     }
 
-    /// The same with a budget, and when it began.
+    /// The same with a budget, and when it began: before its arguments are made, which takes of its time.
     pub fn with_meter(
         kind: CallKind,
         ctx: impl Into<Arc<CallContext>>,

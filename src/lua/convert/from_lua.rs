@@ -12,9 +12,6 @@ use super::{MAX_SAFE_INTEGER, Shapes};
 /// How long one value may take to read; no interrupt reaches that. Debug builds are slow.
 const MAX_WALK: Duration = Duration::from_millis(if cfg!(debug_assertions) { 2_000 } else { 150 });
 
-/// So many tables are read before anybody looks at a clock: most values have no more.
-const UNTIMED: usize = 4;
-
 /// How much one value may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
@@ -58,7 +55,7 @@ impl std::error::Error for ConvertFault {}
 /// A fault that names the place, when a budget is met or a value has no JSON.
 pub fn from_lua(shapes: &Shapes, value: &mlua::Value, budget: Budget) -> Result<Value, ConvertFault> {
     let (nodes, text) = (budget.nodes, budget.text_bytes);
-    let mut reader = Reader { shapes, budget, nodes, text, tables: 0, began: None };
+    let mut reader = Reader { shapes, budget, nodes, text, began: None };
     reader.value(value, None)
 }
 
@@ -67,8 +64,7 @@ struct Reader<'a> {
     budget: Budget,
     nodes: usize,
     text: usize,
-    tables: usize,
-    /// When the first table after the untimed ones was come upon.
+    /// When the first table inside another one was come upon: what has none inside is walked to its end anyway.
     began: Option<Instant>,
 }
 
@@ -121,10 +117,13 @@ impl Reader<'_> {
             return Err(fault(format!("nests deeper than {} levels; flatten it", self.budget.depth)));
         }
         // A table has room for more than it holds, and walking takes as long as there is room.
-        self.tables += 1;
-        if self.tables > UNTIMED && self.began.get_or_insert_with(Instant::now).elapsed() > MAX_WALK {
-            let message = format!("takes longer than {} ms to read; keep less in it", MAX_WALK.as_millis());
-            return Err(ConvertFault { is_limit: true, ..fault(message) });
+        match self.began {
+            None if above.is_some() => self.began = Some(Instant::now()),
+            Some(began) if began.elapsed() > MAX_WALK => {
+                let ms = MAX_WALK.as_millis();
+                return Err(limit(format!("takes longer than {ms} ms to read; keep less in it")));
+            }
+            _ => {}
         }
         if table.raw_len() > self.nodes {
             return Err(self.too_many());
