@@ -393,6 +393,38 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    clip_tags (tag, clip_id) {
+        tag -> Text,
+        clip_id -> BigInt,
+    }
+}
+
+diesel::table! {
+    event_kinds (kind, block) {
+        kind -> Text,
+        block -> BigInt,
+    }
+}
+
+diesel::table! {
+    traces (number) {
+        number -> BigInt,
+        plugin -> Text,
+        hook -> Text,
+        generation -> BigInt,
+        at -> BigInt,
+        took_us -> BigInt,
+        outcome -> Text,
+        kept -> Text,
+        request_id -> Nullable<Text>,
+        subject -> Nullable<Text>,
+        message -> Nullable<Text>,
+        bytes -> BigInt,
+        body -> Text,
+    }
+}
+
 diesel::joinable!(plugin_version_files -> plugin_blobs (blob));
 
 diesel::allow_tables_to_appear_in_same_query!(
@@ -423,4 +455,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     counters,
     webhooks,
     webhook_attempts,
+    clip_tags,
+    event_kinds,
+    traces,
 );

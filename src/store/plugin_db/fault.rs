@@ -199,8 +199,9 @@ fn is_size(message: &str) -> bool {
     SAID.iter().any(|it| message.contains(it))
 }
 
-/// Tables that the schema does not name: the migrations' own, and what other servers call their keys.
-const OTHER_TABLES: &[&str] = &["__diesel_schema_migrations", "api_keys", "api_tokens"];
+/// Tables that the schema does not name: the migrations' own, the index of words, and what other servers call their keys.
+const OTHER_TABLES: &[&str] =
+    &["__diesel_schema_migrations", "clips_fts", "clips_words", "api_keys", "api_tokens"];
 
 /// Whether a table that the plugin does not have is one of the server's.
 fn is_servers(name: &str) -> bool {
@@ -213,11 +214,28 @@ fn is_servers(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use diesel::RunQueryDsl;
+    use diesel::sql_types::Text;
+
+    use super::super::super::failure::OrFail;
+    use super::super::super::statement::statement;
+    use super::super::super::testing::store;
     use super::*;
 
     #[test]
     fn the_tables_of_the_server_are_known() {
         assert!(["main.recordings", "Tokens", "plugin_kv", "api_tokens"].iter().all(|it| is_servers(it)));
         assert!(!is_servers("notes") && !is_servers("kv"));
+    }
+
+    #[test]
+    fn every_table_that_the_migrations_leave_is_known() {
+        let (_folder, store) = store();
+        let tables = statement::<Text>("SELECT name FROM sqlite_schema WHERE type = 'table'");
+        let mut tables: Vec<String> = store.read(|it| tables.load(&mut it.conn).or_fail()).unwrap();
+        // SQLite's own, and what the index of words is kept in.
+        tables.retain(|it| !it.starts_with("sqlite_") && !it.starts_with("clips_fts_"));
+        let unknown: Vec<_> = tables.iter().filter(|it| !is_servers(it)).collect();
+        assert!(unknown.is_empty() && tables.len() > 20, "{unknown:?} of {tables:?}");
     }
 }
