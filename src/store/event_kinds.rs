@@ -8,12 +8,15 @@ use crate::error::Result;
 
 use super::connection::Reader;
 use super::failure::OrFail;
-use super::json::to_text;
 use super::statement::statement;
 use super::tx::Tx;
 
 /// Places of a block, as the migration has it.
 pub(super) const BLOCK: i64 = 64;
+
+/// Forgets a type of a block that has no event of it any more.
+const FORGET: &str = "DELETE FROM event_kinds WHERE kind = ? AND block = ? AND NOT EXISTS \
+    (SELECT 1 FROM events WHERE seq BETWEEN ? AND ? AND events.kind = event_kinds.kind)";
 
 /// The types that are known to be written down for the newest block.
 #[derive(Debug, Default)]
@@ -60,11 +63,11 @@ impl Tx {
         let mut blocks: Vec<(i64, &str)> = gone.iter().map(|(seq, kind)| (seq / BLOCK, *kind)).collect();
         blocks.sort_unstable();
         blocks.dedup();
-        let forget = statement(
-            "DELETE FROM event_kinds WHERE (kind, block) IN (SELECT value ->> 1, value ->> 0 FROM json_each(?)) AND NOT EXISTS \
-             (SELECT 1 FROM events WHERE seq BETWEEN block * 64 AND block * 64 + 63 AND events.kind = event_kinds.kind)",
-        );
-        forget.bind(to_text(&blocks)?).write(self)?;
+        // One by one: a list of pairs is looked up by the type alone, in all of its blocks.
+        for (block, kind) in blocks {
+            let (first, last) = (block * BLOCK, block * BLOCK + BLOCK - 1);
+            statement(FORGET).bind(kind).bind(block).bind(first).bind(last).write(self)?;
+        }
         self.last.block = NewestBlock::default();
         Ok(())
     }
@@ -107,5 +110,21 @@ impl Reader {
         }
         blocks.truncate(limit);
         Ok(blocks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::store;
+    use super::*;
+
+    #[test]
+    fn a_type_is_forgotten_by_a_look_at_its_one_block() {
+        let (_folder, store) = store();
+        let forget = statement::<()>(FORGET).bind("a").bind(1_i64).bind(64_i64).bind(127_i64);
+        let plan = store.read(|reader| Ok(forget.explained(reader))).unwrap();
+        let has = |part| plan.iter().any(|it| it.contains(part));
+        assert!(has("event_kinds USING PRIMARY KEY (kind=? AND block=?)"), "{plan:?}");
+        assert!(has("events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"), "{plan:?}");
     }
 }

@@ -7,11 +7,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 
-use super::Store;
 use super::connection::Reader;
 use super::migrate::{MIGRATIONS, migrate};
 use super::statement::statement;
-use super::testing::options;
+use super::testing::{event, options, revert_until, store};
+use super::{Store, Tx};
+use crate::model::event::Event;
 
 fn schema(reader: &mut Reader) -> Vec<String> {
     statement::<Text>("SELECT name || coalesce(sql, '') FROM sqlite_schema ORDER BY name")
@@ -32,6 +33,33 @@ fn all_migrations_go_down_to_nothing_and_up_to_the_same_again() {
     assert!(left.iter().all(|it| it.starts_with("sqlite_sequence")), "{left:?}");
     migrate(&mut reader, &path, MIGRATIONS).unwrap();
     assert_eq!(schema(&mut reader), up);
+}
+
+#[test]
+fn the_types_of_a_journal_are_the_same_by_blocks_and_by_events_after_a_migration() {
+    let (folder, store) = store();
+    let put = |tx: &mut Tx| {
+        (0..300).try_for_each(|n| {
+            let kind = if n % 100 == 7 { "rare" } else { "often" };
+            tx.insert_event(&Event { kind: kind.to_owned(), ..event(&format!("e{n}"), None) }).map(drop)
+        })
+    };
+    store.write_blocking(put).unwrap();
+    drop(store);
+    let path = options(&folder).path;
+    let mut reader = Reader::open_writer(&path).unwrap();
+    let by_blocks = |reader: &mut Reader| -> Vec<(String, i64)> {
+        let rows = statement::<(Text, BigInt)>("SELECT kind, block FROM event_kinds ORDER BY kind, block");
+        rows.load(&mut reader.conn).unwrap()
+    };
+    let written = by_blocks(&mut reader);
+    assert_eq!(written.iter().filter(|it| it.0 == "rare").map(|it| it.1).collect::<Vec<_>>(), [0, 1, 3]);
+    assert_eq!(written.iter().filter(|it| it.0 == "often").count(), 5, "{written:?}");
+    revert_until(&mut reader, "20260328000000");
+    let plan = statement::<Text>("SELECT seq FROM events WHERE kind = 'rare'").explained(&mut reader);
+    assert!(plan.iter().any(|it| it.contains("events_by_kind")), "{plan:?}");
+    migrate(&mut reader, &path, MIGRATIONS).unwrap();
+    assert_eq!(by_blocks(&mut reader), written);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The rows a page looks at, by the index that narrows the filter best.
+//! The rows a page looks at, by what narrows the filter best.
 
 use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -34,13 +34,15 @@ type Columns = (BigInt, Text, Text, Nullable<Text>, BigInt);
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub(super) rows: Vec<Candidate>,
+    /// How far the way was gone beyond the last of them, if it was.
+    pub(super) passed: Option<i64>,
     /// What it took to find them, in rows.
     pub(super) looked: usize,
     /// Whether the way ends there.
     pub(super) is_end: bool,
 }
 
-/// The index that is walked, and between which places.
+/// What is walked, and between which places.
 #[derive(Debug)]
 pub(super) struct Way {
     by: By,
@@ -129,13 +131,13 @@ impl Reader {
         let rows = rows.binds(value.map(Bind::from)).bind(way.after).bind(way.before).bind(limit);
         let rows: Vec<Row> = rows.load(&mut self.conn).or_fail()?;
         let (looked, is_end) = (rows.len(), rows.len() < most);
-        Ok(Chunk { rows: rows.into_iter().map(Candidate::from).collect(), looked, is_end })
+        Ok(Chunk { rows: rows.into_iter().map(Candidate::from).collect(), looked, passed: None, is_end })
     }
 
     /// Of the blocks that have events of some types, those events.
     fn candidates_of(&mut self, kinds: &[String], way: &Way, most: usize) -> Result<Chunk> {
-        // The first one may have no such event behind the place where the way goes on.
-        let blocks = self.blocks_of_kinds(kinds, (way.after, way.before), way.newest_first, most + 1)?;
+        let at_once = most.min(CHUNK / PASSED_OVER) + 1;
+        let blocks = self.blocks_of_kinds(kinds, (way.after, way.before), way.newest_first, at_once)?;
         let wanted = match kinds {
             [_] => "kind = ?".to_owned(),
             _ => format!("kind IN ({})", vec!["?"; kinds.len()].join(", ")),
@@ -144,7 +146,8 @@ impl Reader {
             "SELECT seq, kind, source, subject, time FROM events WHERE seq BETWEEN ? AND ? AND {wanted} ORDER BY seq {}",
             way.order()
         );
-        let mut chunk = Chunk { rows: Vec::new(), looked: 0, is_end: blocks.len() <= most };
+        let is_end = blocks.len() < at_once;
+        let mut chunk = Chunk { rows: Vec::new(), looked: 0, passed: None, is_end };
         for block in blocks {
             let first = (block * BLOCK).max(way.after + 1);
             let last = (block * BLOCK + BLOCK - 1).min(way.before - 1);
@@ -153,9 +156,14 @@ impl Reader {
             let rows: Vec<Row> = of_block.load(&mut self.conn).or_fail()?;
             chunk.looked += rows.len() + PASSED_OVER;
             chunk.rows.extend(rows.into_iter().map(Candidate::from));
-            let is_enough = chunk.rows.len() >= most || (chunk.looked >= CHUNK && !chunk.rows.is_empty());
-            if is_enough {
+            if chunk.rows.len() >= most {
                 chunk.rows.truncate(most);
+                (chunk.passed, chunk.is_end) = (None, false);
+                break;
+            }
+            // Also where such events are no more: whoever goes on does not come back here.
+            chunk.passed = Some(if way.newest_first { first } else { last });
+            if chunk.looked >= CHUNK {
                 chunk.is_end = false;
                 break;
             }

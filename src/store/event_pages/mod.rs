@@ -147,7 +147,7 @@ impl Reader {
         // One more than wanted tells whether there is more.
         let mut chunk = (limit + 1).min(CHUNK + 1);
         loop {
-            let Chunk { rows, looked: taken, is_end } = self.candidates(&way, chunk)?;
+            let Chunk { rows, passed, looked: taken, is_end } = self.candidates(&way, chunk)?;
             looked += taken;
             for row in rows {
                 if filter.fits(&row) {
@@ -157,6 +157,9 @@ impl Reader {
                     found.push(row.seq);
                 }
                 way.pass(row.seq);
+            }
+            if let Some(seq) = passed {
+                way.pass(seq);
             }
             if is_end {
                 return Ok((found, None));
