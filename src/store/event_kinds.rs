@@ -58,6 +58,12 @@ impl Tx {
         note.bind(seq).write(self).map(drop)
     }
 
+    /// The last place before the newest block of which a type is written down.
+    pub(super) fn last_known_kind(&self) -> Result<i64> {
+        let newest = statement("SELECT coalesce(max(block), 0) FROM event_kinds").number(self)?;
+        Ok(newest.unwrap_or_default() * BLOCK - 1)
+    }
+
     /// Events of these places and types are gone: forgets of their blocks what is not there any more.
     pub(super) fn forget_kinds(&mut self, gone: &[(i64, &str)]) -> Result<()> {
         let mut blocks: Vec<(i64, &str)> = gone.iter().map(|(seq, kind)| (seq / BLOCK, *kind)).collect();
@@ -115,8 +121,10 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::store;
+    use super::super::testing::{event, options, store};
+    use super::super::{Store, Tx};
     use super::*;
+    use crate::error::Error;
 
     #[test]
     fn a_type_is_forgotten_by_a_look_at_its_one_block() {
@@ -126,5 +134,43 @@ mod tests {
         let has = |part| plan.iter().any(|it| it.contains(part));
         assert!(has("event_kinds USING PRIMARY KEY (kind=? AND block=?)"), "{plan:?}");
         assert!(has("events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"), "{plan:?}");
+    }
+
+    #[test]
+    fn types_that_another_connection_has_written_are_known_whatever_failed_before_or_after() {
+        let (folder, store) = store();
+        let put = |store: &Store, id: &'static str| {
+            store.write_blocking(move |tx| Ok(tx.insert_event(&event(id, None))?.seq)).unwrap();
+        };
+        let fail = |store: &Store| {
+            let failed = |tx: &mut Tx| {
+                tx.insert_event(&event("lost", None))?;
+                Err::<(), _>(Error::internal("taken back"))
+            };
+            store.write_blocking(failed).unwrap_err();
+        };
+        let path = options(&folder).path;
+        let write = |id: &str| {
+            let other = Reader::open_writer(&path).unwrap();
+            let copy = "INSERT INTO events SELECT (SELECT max(seq) FROM events) + 1, ?, ?, source, subject, time, data, \
+                        correlation_id, causation_id, priority, depth, expires_at, plugins, traceparent FROM events LIMIT 1";
+            statement::<()>(copy).bind(id).bind(id).write(&other).unwrap();
+        };
+        put(&store, "a");
+        write("then.a.failure");
+        fail(&store);
+        put(&store, "b");
+        fail(&store);
+        write("after.a.failure");
+        put(&store, "c");
+        drop(store);
+        write("while.stopped");
+        let store = Store::open(&options(&folder)).unwrap();
+        put(&store, "d");
+        let kinds = statement::<Text>("SELECT kind FROM event_kinds WHERE kind <> 'test' ORDER BY kind");
+        let kinds: Vec<String> = store.read(|it| kinds.load(&mut it.conn).or_fail()).unwrap();
+        let theirs: Vec<_> =
+            kinds.iter().filter(|it| it.contains(".a.") || it.starts_with("while")).collect();
+        assert_eq!(theirs, ["after.a.failure", "then.a.failure", "while.stopped"], "{kinds:?}");
     }
 }

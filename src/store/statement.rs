@@ -197,7 +197,7 @@ impl Statement<'_> {
         reader.direct()?.with(sql, |ready| {
             // What is not bound anew keeps the value of the last time.
             if ready.parameter_count() != binds.len() {
-                return Err(uneven(ready.parameter_count(), binds.len()));
+                return Err(Error::internal(uneven(ready.parameter_count(), binds.len())));
             }
             let bound = binds.iter().zip(1..).try_for_each(|(it, at)| ready.raw_bind_parameter(at, it));
             bound.and_then(|()| run(ready)).or_fail()
@@ -205,9 +205,17 @@ impl Statement<'_> {
     }
 }
 
+impl<ST, K> Statement<'_, ST, K> {
+    #[cold]
+    fn uneven(&self) -> diesel::result::Error {
+        let (places, values) = (memchr::memchr_iter(b'?', self.sql.as_bytes()).count(), self.binds.len());
+        diesel::result::Error::QueryBuilderError(uneven(places, values).into())
+    }
+}
+
 #[cold]
-fn uneven(places: usize, values: usize) -> Error {
-    Error::internal(format!("a statement has {places} places and was given {values} values"))
+fn uneven(places: usize, values: usize) -> String {
+    format!("a statement has {places} places and was given {values} values")
 }
 
 #[cfg(test)]
@@ -224,7 +232,9 @@ impl<ST, K> Statement<'_, ST, K> {
 impl<ST, K> QueryFragment<Sqlite> for Statement<'_, ST, K> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         let mut rest = 0;
-        for (at, bind) in memchr::memchr_iter(b'?', self.sql.as_bytes()).zip(&self.binds) {
+        let mut places = memchr::memchr_iter(b'?', self.sql.as_bytes());
+        for bind in &self.binds {
+            let at = places.next().ok_or_else(|| self.uneven())?;
             out.push_sql(&self.sql[rest..at]);
             match bind {
                 Bind::Int(value) => out.push_bind_param::<Nullable<BigInt>, _>(value)?,
@@ -232,6 +242,9 @@ impl<ST, K> QueryFragment<Sqlite> for Statement<'_, ST, K> {
                 Bind::Text(value) => out.push_bind_param::<Nullable<Text>, _>(value)?,
             }
             rest = at + 1;
+        }
+        if places.next().is_some() {
+            return Err(self.uneven());
         }
         out.push_sql(&self.sql[rest..]);
         Ok(())

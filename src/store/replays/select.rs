@@ -48,7 +48,7 @@ impl Reader {
             max_bytes: MAX_BYTES,
         };
         if selection.ids.is_empty() {
-            let page = self.event_page(&filter, window)?;
+            let page = self.event_page_of_any_time(&filter, window)?;
             return Ok((page.rows, page.next.unwrap_or(until)));
         }
         let rows: Vec<(i64, Row)> = events::table

@@ -91,6 +91,24 @@ fn a_rare_type_is_found_in_one_step_however_long_the_journal_is() {
 }
 
 #[test]
+fn a_replay_of_a_time_misses_nothing_where_the_clock_was_set_back_for_long() {
+    let (_folder, store) = store();
+    let put = |tx: &mut Tx| {
+        (0..2000).map(|n| 10_001 + n).chain((0..2000).map(|n| 1_001 + n)).enumerate().try_for_each(
+            |(n, at)| {
+                tx.insert_event(&Event { time: Timestamp(at), ..event(&format!("e{n}"), None) }).map(drop)
+            },
+        )
+    };
+    store.write_blocking(put).unwrap();
+    for (from, to, count) in [(1500, None, 3501), (1500, Some(11_000), 2501), (2900, Some(10_100), 201)] {
+        let selection =
+            Selection { from: Some(Timestamp(from)), to: to.map(Timestamp), ..Selection::default() };
+        assert_eq!(met(&store, &selection, 300).len(), count, "{from} to {to:?}");
+    }
+}
+
+#[test]
 fn a_replay_moves_on_only_from_where_it_stands_and_while_it_runs() {
     let (_folder, store) = filled();
     let new = NewReplay { selection: Selection::default(), subscriber: None, asked_by: "key/1".into() };
