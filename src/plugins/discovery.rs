@@ -11,6 +11,7 @@ use cap_std::fs::{Dir, DirEntry};
 use crate::model::call::Outcome;
 
 use super::problem::{LoadFault, Problem};
+use super::unheard::unheard;
 
 /// Bytes one source file may have.
 pub const FILE_MAX_BYTES: u64 = 256 * 1024;
@@ -50,7 +51,7 @@ pub struct Snapshot {
     pub files: Arc<BTreeMap<String, Arc<[u8]>>>,
     /// BLAKE3 of names and contents.
     pub hash: Arc<str>,
-    /// What was left out, and why.
+    /// What was left out, and why; what will not do what it seems to.
     pub warnings: Vec<Problem>,
 }
 
@@ -105,6 +106,7 @@ pub fn snapshot(folder: &Path) -> Result<Snapshot, LoadFault> {
     let dir = root.open_dir(name).map_err(unreadable)?;
     let mut reader = Reader::default();
     reader.read(&dir, "", 0)?;
+    reader.warnings.extend(unheard(&reader.files));
     Ok(Snapshot { warnings: reader.warnings, ..Snapshot::of(reader.files) })
 }
 

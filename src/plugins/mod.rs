@@ -36,6 +36,7 @@ pub mod stats;
 pub mod status;
 pub mod templates;
 pub mod testing;
+mod unheard;
 pub mod versions;
 pub mod watch;
 #[cfg(test)]

@@ -53,6 +53,15 @@ fn the_shipped_plugins_and_the_templates_have_no_findings() {
 }
 
 #[test]
+fn a_hook_that_is_written_as_a_global_function_is_told_and_not_passed_over_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[("tagger/init.lua", "function on_clip_captured(clip)\n  return {}\nend\n")]);
+    let found = findings(folder.path());
+    assert!(found.len() == 1 && place(&found[0]) == json!(["init.lua", 1, null, "folder"]), "{found:#?}");
+    assert!(found[0]["message"].as_str().unwrap().contains("`panotti.on.on_clip_captured(function("));
+}
+
+#[test]
 fn what_the_guide_shows_has_no_findings() {
     let folder = tempfile::tempdir().unwrap();
     let plugins = guide::plugins();
