@@ -3,6 +3,10 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// So long a server that was killed may take to be gone, while the one that takes its place starts already.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// The lock on a data folder; it is given back when this is dropped or the process ends.
 #[derive(Debug)]
@@ -28,7 +32,13 @@ pub fn lock_data_dir(data_dir: &Path) -> io::Result<DataLock> {
         .truncate(false)
         .open(data_dir.join(".lock"))
         .map_err(|fault| told(fault, "locked"))?;
-    match file.try_lock() {
+    let began = Instant::now();
+    let mut locked = file.try_lock();
+    while matches!(locked, Err(TryLockError::WouldBlock)) && began.elapsed() < ENDING {
+        std::thread::sleep(Duration::from_millis(20));
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => Ok(DataLock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(io::Error::new(
             io::ErrorKind::ResourceBusy,
@@ -54,5 +64,17 @@ mod tests {
         assert!(fault.to_string().contains("another panotti uses the data folder"), "{fault}");
         drop(first);
         lock_data_dir(&data_dir).expect("free again");
+    }
+
+    #[test]
+    fn one_that_is_about_to_end_is_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = lock_data_dir(folder.path()).expect("the first one");
+        let ends = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(first);
+        });
+        lock_data_dir(folder.path()).expect("free after a moment");
+        ends.join().expect("no panic");
     }
 }
