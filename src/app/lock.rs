@@ -14,6 +14,22 @@ pub struct DataLock {
     _file: File,
 }
 
+/// The same as [`lock_data_dir`] for a server that starts: one that is about to end is waited for.
+///
+/// # Errors
+/// As there.
+pub fn take_over_data_dir(data_dir: &Path) -> io::Result<DataLock> {
+    let began = Instant::now();
+    loop {
+        match lock_data_dir(data_dir) {
+            Err(fault) if fault.kind() == io::ErrorKind::ResourceBusy && began.elapsed() < ENDING => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            locked_or_not => return locked_or_not,
+        }
+    }
+}
+
 /// Locks a data folder, made when it is missing.
 ///
 /// # Errors
@@ -32,13 +48,7 @@ pub fn lock_data_dir(data_dir: &Path) -> io::Result<DataLock> {
         .truncate(false)
         .open(data_dir.join(".lock"))
         .map_err(|fault| told(fault, "locked"))?;
-    let began = Instant::now();
-    let mut locked = file.try_lock();
-    while matches!(locked, Err(TryLockError::WouldBlock)) && began.elapsed() < ENDING {
-        std::thread::sleep(Duration::from_millis(20));
-        locked = file.try_lock();
-    }
-    match locked {
+    match file.try_lock() {
         Ok(()) => Ok(DataLock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(io::Error::new(
             io::ErrorKind::ResourceBusy,
@@ -74,7 +84,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(100));
             drop(first);
         });
-        lock_data_dir(folder.path()).expect("free after a moment");
+        take_over_data_dir(folder.path()).expect("free after a moment");
         ends.join().expect("no panic");
     }
 }

@@ -60,7 +60,8 @@ const KEY_FILE: &str = "admin.token";
 pub async fn run(settings: Settings, logs: PluginLogs) -> Result<()> {
     let stop = signals::listen().map_err(|err| cannot("listen for signals", &err))?;
     let settings = Arc::new(settings);
-    let _lock = lock::lock_data_dir(&settings.data_dir).map_err(|err| cannot("use the data folder", &err))?;
+    let _lock =
+        lock::take_over_data_dir(&settings.data_dir).map_err(|err| cannot("use the data folder", &err))?;
     let data_dir = settings.data_dir.clone();
     let ending = tokio::task::spawn_blocking(move || process::take_in_orphans(&data_dir));
     let store = Store::open(&StoreOptions::at(settings.database_path()))?;
