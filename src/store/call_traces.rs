@@ -10,26 +10,9 @@ use crate::model::trace::{Trace, TraceHead, id_of};
 use super::connection::Reader;
 use super::failure::OrFail;
 use super::json::{from_text, to_text};
+use super::schema::traces;
 use super::statement::{Bind, statement};
 use super::tx::Tx;
-
-diesel::table! {
-    traces (number) {
-        number -> BigInt,
-        plugin -> Text,
-        hook -> Text,
-        generation -> BigInt,
-        at -> BigInt,
-        took_us -> BigInt,
-        outcome -> Text,
-        kept -> Text,
-        request_id -> Nullable<Text>,
-        subject -> Nullable<Text>,
-        message -> Nullable<Text>,
-        bytes -> BigInt,
-        body -> Text,
-    }
-}
 
 /// Rows that one step of tidying removes.
 const BATCH: i64 = 500;
