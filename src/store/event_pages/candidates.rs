@@ -119,11 +119,11 @@ impl Reader {
         Ok(Some(Way { by, after, before, newest_first: window.newest_first }))
     }
 
-    /// At most `most` rows on the way, in its order; where it leads past all rows, those alone that may fit.
+    /// At most `most` rows on the way, in its order; where it leads past all rows, those alone of them that may fit.
     pub(super) fn candidates(&mut self, way: &Way, filter: &EventFilter, most: usize) -> Result<Chunk> {
         let limit = i64::try_from(most).unwrap_or(i64::MAX);
         let (table, wanted, value) = match &way.by {
-            By::Place if filter.asks_for_values() => return self.candidates_among(filter, way),
+            By::Place if filter.asks_for_values() => return self.candidates_among(filter, way, most),
             By::Place => ("events".to_owned(), String::new(), None),
             By::Column(index, column, value) => {
                 (format!("events INDEXED BY {index}"), format!("{column} = ? AND "), Some(value.clone()))
@@ -140,12 +140,12 @@ impl Reader {
         Ok(Chunk { rows: rows.into_iter().map(Candidate::from).collect(), looked, passed: None, is_end })
     }
 
-    /// Of the next rows, whatever they are, those with the values that the filter asks for.
-    fn candidates_among(&mut self, filter: &EventFilter, way: &Way) -> Result<Chunk> {
+    /// Of the next `most` rows, whatever they are, those with the values that the filter asks for.
+    fn candidates_among(&mut self, filter: &EventFilter, way: &Way, most: usize) -> Result<Chunk> {
         let order = way.order();
         let last = statement::<BigInt>(format!(
             "SELECT seq FROM events WHERE seq > ? AND seq < ? ORDER BY seq {order} LIMIT 1 OFFSET {}",
-            CHUNK - 1
+            most.saturating_sub(1)
         ));
         let last: Vec<i64> = last.bind(way.after).bind(way.before).load(&mut self.conn).or_fail()?;
         let last = last.first().copied();
@@ -176,7 +176,7 @@ impl Reader {
         let fitting = fitting.binds(values).bind(after).bind(before);
         let rows: Vec<Row> = fitting.load(&mut self.conn).or_fail()?;
         let rows = rows.into_iter().map(Candidate::from).collect();
-        Ok(Chunk { rows, looked: CHUNK, passed: last, is_end: last.is_none() })
+        Ok(Chunk { rows, looked: most, passed: last, is_end: last.is_none() })
     }
 
     /// Of the blocks that have events of some types, those events.
