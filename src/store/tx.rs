@@ -42,9 +42,10 @@ pub struct Tx {
     together: bool,
     spoiled: bool,
     pub(super) last: Last,
-    /// What SQLite calls the state of the database: another one when another connection has changed it. None when it is not
-    /// known what of that was lost with a transaction.
+    /// What SQLite calls the state of the database: another one when another connection has changed it. As it was
+    /// when the last transaction was committed, and as this one has found it.
     version: Option<i64>,
+    found: Option<i64>,
     /// Up to which place the types of events are written down for sure; none at the start.
     typed_through: Option<i64>,
 }
@@ -97,6 +98,7 @@ impl Tx {
             spoiled: false,
             last: Last::default(),
             version: None,
+            found: None,
             typed_through: None,
         }
     }
@@ -186,8 +188,8 @@ impl Tx {
 
     /// Others do not write here, but an admin with a tool of his own may: what was known goes by what is there now.
     fn forget_if_changed(&mut self) -> Result<()> {
-        let version = statement("PRAGMA data_version").number(&self.reader)?;
-        if version != self.version {
+        self.found = statement("PRAGMA data_version").number(&self.reader)?;
+        if self.found != self.version {
             self.last = Last::default();
             self.words.forget();
             let through = match self.typed_through {
@@ -195,7 +197,6 @@ impl Tx {
                 None => self.last_known_kind()?,
             };
             self.note_kinds_after(through)?;
-            self.version = version;
         }
         Ok(())
     }
@@ -268,6 +269,7 @@ impl Tx {
         }
         // After the totals: who sees that no words wait shall not be told what was counted without them.
         self.words.committed();
+        self.version = self.found;
         self.typed_through = self.last.event.or(self.typed_through);
         self.holds.clear();
         for Afterwards(act) in self.afterwards.drain(..) {
@@ -281,7 +283,6 @@ impl Tx {
         self.holds.clear();
         self.afterwards.clear();
         self.last = Last::default();
-        self.version = None;
         self.words.forget();
         if let Err(error) = self.execute("ROLLBACK") {
             log::debug!("database: nothing to roll back: {:?}", error.source);
