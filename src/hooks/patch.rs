@@ -59,13 +59,13 @@ pub fn pointers(patch: &Map<String, Value>) -> Vec<String> {
         for (key, value) in patch {
             let above = at.len();
             at.push('/');
-            for part in key.chars() {
-                match part {
-                    '~' => at.push_str("~0"),
-                    '/' => at.push_str("~1"),
-                    plain => at.push(plain),
-                }
+            let mut rest = key.as_str();
+            while let Some(place) = rest.find(['~', '/']) {
+                at.push_str(&rest[..place]);
+                at.push_str(if rest[place..].starts_with('~') { "~0" } else { "~1" });
+                rest = &rest[place + 1..];
             }
+            at.push_str(rest);
             match value {
                 Value::Object(inner) if !inner.is_empty() => walk(at, inner, found),
                 _ => found.push(at.clone()),

@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::time::Timestamp;
+use super::time::{TimeText, Timestamp};
 
 /// Changes by the JSON pointer of what was changed, in the order in which they were first made.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Provenance(IndexMap<String, Change>);
 
 /// A plugin's change of a field.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     /// Who made it.
     pub plugin: Arc<str>,
@@ -49,7 +50,21 @@ impl Provenance {
 
 impl Serialize for Provenance {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(&self.0)
+        #[derive(Serialize)]
+        struct Told<'a> {
+            plugin: &'a str,
+            hook: &'a str,
+            at: &'a str,
+        }
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        let mut last: Option<(Timestamp, TimeText)> = None;
+        for (pointer, Change { plugin, hook, at }) in &self.0 {
+            // What a call changes is changed at one time, which is written out once.
+            let text = last.filter(|(known, _)| known == at).map_or_else(|| at.text(), |it| it.1);
+            last = Some((*at, text));
+            map.serialize_entry(pointer, &Told { plugin, hook, at: text.as_str() })?;
+        }
+        map.end()
     }
 }
 
@@ -97,8 +112,14 @@ mod tests {
     #[test]
     fn changes_come_back_from_their_text_in_their_order() {
         let mut changes = Provenance::default();
-        for (pointer, plugin) in [("/tags", "a"), ("/metadata/x", "b"), ("/tags", "c")] {
-            let (hook, at) = ("on_clip_captured".into(), Timestamp(1_500_000));
+        let made = [
+            ("/tags", "a", 1),
+            ("/metadata/x", "b", 1_500_000),
+            ("/tags", "c", 1_500_000),
+            ("/title", "c", 2),
+        ];
+        for (pointer, plugin, us) in made {
+            let (hook, at) = ("on_clip_captured".into(), Timestamp(us));
             changes.note(pointer, Change { plugin: plugin.into(), hook, at });
         }
         let text = serde_json::to_string(&changes).unwrap();

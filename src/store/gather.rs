@@ -1,7 +1,7 @@
 //! The log of the connection that writes, written in one piece for each commit.
 //!
 //! `SQLite` writes each page of a commit to its log by itself, and 24 bytes before it: a hundred system calls and more,
-//! which take longer than the flush that follows. Here they are gathered and handed on when the commit's last frame comes, or
+//! which take longer than the flush that follows. Here they are gathered and handed on when the commit's last page comes, or
 //! whenever somebody asks what the file holds. So the file is at every commit, and at every read, as it would be without.
 //!
 //! It is a layer over the system's file functions (a `VFS`) that looks at logs; databases, locks and shared memory are the
@@ -64,7 +64,7 @@ pub(super) fn address(path: &Path) -> Result<String> {
 struct Gathered {
     bytes: Vec<u8>,
     at: i64,
-    /// The last page of a commit comes, or came: nothing is held back until the next one begins.
+    /// The last page of a commit comes, or came: nothing after it is held back until the next one begins.
     is_commit: bool,
 }
 
@@ -84,13 +84,14 @@ impl Gathered {
             self.at = at;
         }
         self.bytes.extend_from_slice(data);
+        let is_header = data.len() == FRAME_HEADER;
         match data {
-            [_, _, _, _, pages @ ..] if data.len() == FRAME_HEADER => self.is_commit = pages[..4] != [0; 4],
+            [_, _, _, _, pages @ ..] if is_header => self.is_commit = pages[..4] != [0; 4],
             // The log's own header: it begins anew.
             _ if at == 0 => self.is_commit = false,
             _ => {}
         }
-        if self.is_commit { self.hand_on(on) } else { ffi::SQLITE_OK }
+        if self.is_commit && !is_header { self.hand_on(on) } else { ffi::SQLITE_OK }
     }
 
     /// Hands on what there is. What cannot be written belongs to a commit that fails with it.
