@@ -57,7 +57,10 @@ fn a_hook_that_is_written_as_a_global_function_is_told_and_not_passed_over_in_si
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[("tagger/init.lua", "function on_clip_captured(clip)\n  return {}\nend\n")]);
     let found = findings(folder.path());
-    assert!(found.len() == 1 && place(&found[0]) == json!(["init.lua", 1, null, "folder"]), "{found:#?}");
+    assert!(
+        found.len() == 1 && place(&found[0]) == json!(["init.lua", 1, null, "unheard-hook"]),
+        "{found:#?}"
+    );
     assert!(found[0]["message"].as_str().unwrap().contains("`panotti.on.on_clip_captured(function("));
 }
 

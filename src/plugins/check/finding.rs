@@ -29,8 +29,8 @@ pub struct Finding {
     pub column: Option<u32>,
     /// How bad it is.
     pub severity: Severity,
-    /// What kind of thing: `manifest`, `config`, `syntax`, `unknown-name`, `unknown-hook`, `unknown-field`, `arguments`, `permission`,
-    /// `unused-permission`, `require`, `migration`, `folder`, `not-read`.
+    /// What kind of thing: `manifest`, `config`, `syntax`, `unknown-name`, `unknown-hook`, `unheard-hook`, `unknown-field`,
+    /// `arguments`, `permission`, `unused-permission`, `require`, `migration`, `folder`, `not-read`.
     pub code: &'static str,
     /// What is wrong.
     pub message: String,

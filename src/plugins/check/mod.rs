@@ -37,7 +37,11 @@ pub fn check(name: &str, folder: &Path, env: &PluginEnv, limits: &LimitRules) ->
             return check.found;
         }
     };
-    check.problems(Severity::Warning, "folder", &snapshot.warnings, &snapshot);
+    // What stands in a line is a hook that nobody calls; the rest is about whole files.
+    let (lines, files): (Vec<_>, Vec<_>) =
+        snapshot.warnings.iter().cloned().partition(|it| it.line.is_some());
+    check.problems(Severity::Warning, "folder", &files, &snapshot);
+    check.problems(Severity::Warning, "unheard-hook", &lines, &snapshot);
     let manifest = match manifest::read(name, &snapshot, env, limits) {
         Ok(manifest) => {
             check.manifest(&manifest, &snapshot, env);
