@@ -23,6 +23,7 @@ use crate::store::{Claimed, Most, Ran, Room, Store, Tx};
 use super::Journal;
 use super::ahead::Taker;
 use super::lanes::Lanes;
+use super::retry::chance_of;
 use super::settle::{self, Settled, Verdict};
 use super::wall::Wall;
 use super::{done, expiry};
@@ -292,7 +293,7 @@ impl Inner {
 
     /// When a delivery that failed is tried again; none = never.
     pub(super) fn next_try(&self, delivery: &Claimed, now: Timestamp) -> Option<Timestamp> {
-        let chance = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
+        let chance = chance_of(delivery.id, delivery.attempts);
         let subscribers = self.options.journal.subscribers();
         let delay = subscribers.retry_us(&delivery.subscriber, &delivery.event, delivery.attempts, chance)?;
         Some(Timestamp(now.0 + delay))

@@ -1,5 +1,7 @@
 //! When a failed delivery comes again.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 /// Seconds after the first, second, … failed attempt; then it is dead.
 const DELAYS_S: &[i64] = &[1, 5, 30, 120, 600];
 
@@ -19,6 +21,14 @@ pub fn delay_us(attempt: i32, max_attempts: i32, chance: f64) -> Option<i64> {
     Some((DELAYS_S[step] as f64 * 1e6 * jitter) as i64)
 }
 
+/// The chance of a delivery's attempt, in 0..1: another for each, and the same for the same, so that a test comes to the
+/// same each time.
+pub(super) fn chance_of(delivery: i64, attempt: i32) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    (delivery, attempt).hash(&mut hasher);
+    hasher.finish() as f64 / u64::MAX as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +41,16 @@ mod tests {
         assert_eq!(delay_us(6, MAX_ATTEMPTS, 0.5), None);
         assert_eq!(delay_us(1, 1, 0.5), None);
         assert_eq!(delay_us(9, 20, 0.5), Some(600_000_000));
+    }
+
+    #[test]
+    fn deliveries_that_failed_together_come_back_apart_and_each_at_the_same_time_again() {
+        let all: Vec<f64> = (1..=1000).flat_map(|it| [chance_of(it, 1), chance_of(it, 2)]).collect();
+        assert_eq!(all, (1..=1000).flat_map(|it| [chance_of(it, 1), chance_of(it, 2)]).collect::<Vec<_>>());
+        for tenth in 0..10 {
+            let low = f64::from(tenth) / 10.0;
+            let within = all.iter().filter(|it| (low..low + 0.1).contains(*it)).count();
+            assert!((120..280).contains(&within), "{within} of 2000 from {low}");
+        }
     }
 }

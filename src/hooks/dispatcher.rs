@@ -262,10 +262,13 @@ fn give_up(rest: &[Entry], hook: Hook) -> Result<Vec<(Arc<str>, u32)>> {
 
 fn failed(entry: &Entry, failure: &CallFailure, hook: Hook) -> Result<()> {
     if hook.info().may_deny && entry.registration.on_error == OnError::Deny {
-        let mut error =
+        let error =
             refused_by(entry, &format!("it failed ({}) and denies then", failure.outcome.as_str()), None);
-        error.script = Some(Box::new(failure.fault.clone()));
-        return Err(error);
+        // Where it failed shows its source, which is for those who may read that: they find it by the trace.
+        return Err(match &failure.fault.trace_id {
+            Some(id) => error.with_member("trace_id", id.as_str()),
+            None => error,
+        });
     }
     Ok(())
 }

@@ -52,10 +52,9 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, mut queued: QueuedCall) 
         return;
     };
     vm.context.tallies.queue.record(waited);
-    let budget = Budget::of(&vm.context.limits, queued.kind);
-    let wall = queued.call.timeout.map_or(budget.wall, |it| it.min(budget.wall));
+    let budget = Budget::of(&vm.context.limits, queued.kind).within(queued.call.timeout);
     let since = if queued.kind == CallKind::Question { queued.queued_at } else { now };
-    let own = since + wall;
+    let own = since + budget.wall;
     let deadline = queued.deadline.map_or(own, |it| it.min(own));
     let random = vm.chance.draw(&vm.context);
     let meter = Meter::new(budget, deadline).with_skips(vm.context.skipped());

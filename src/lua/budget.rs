@@ -47,6 +47,16 @@ impl Budget {
         };
         Budget { cpu: Duration::from_millis(cpu), wall: Duration::from_millis(wall), cpu_key, wall_key }
     }
+
+    /// No longer than the handler asked for where it was registered.
+    pub fn within(self, timeout: Option<Duration>) -> Self {
+        match timeout {
+            Some(wall) if wall < self.wall => {
+                Budget { wall, wall_key: "the `timeout` of its handler", ..self }
+            }
+            _ => self,
+        }
+    }
 }
 
 /// Why a call was ended from outside.

@@ -66,12 +66,23 @@ pub(super) fn strand(
                 let effects = std::mem::take(&mut *call.effects.lock());
                 if !effects.is_empty() {
                     let plugin = Arc::clone(&vm.context.plugin);
-                    (actor.host.sink)(PluginEffects { plugin, effects }, call.ctx.caller.clone());
+                    let (effects, caller) = (PluginEffects { plugin, effects }, call.ctx.caller.clone());
+                    match vm.context.registry.known.wait() {
+                        None => (actor.host.sink)(effects, caller),
+                        Some(known) => {
+                            let host = Arc::clone(&actor.host);
+                            vm.context.runtime.spawn(async move {
+                                known.await;
+                                (host.sink)(effects, caller);
+                            });
+                        }
+                    }
                 }
             }
             task.end(match done {
                 Ok((_, Taken::Values(values))) => Ok(values),
                 Ok(_) => Ok(MultiValue::new()),
+                Err(_) if task.is_cancelled() => Err(("cancelled", "the task was cancelled".to_owned())),
                 Err(failure) => Err((failure.outcome.as_str(), failure.fault.message.clone())),
             });
         }

@@ -40,6 +40,19 @@ pub(super) async fn reply_of(
     }
 }
 
+/// The same of `vm`, once all that it subscribed to is known: what it publishes is for these, too.
+pub(super) async fn reply_once_known(
+    answer: oneshot::Receiver<Result<Done, Failed>>,
+    vm: Arc<Actor>,
+    generation: u64,
+) -> Result<Reply, CallFailure> {
+    let reply = reply_of(answer, generation).await?;
+    if let Some(known) = vm.context.registry.known.wait() {
+        known.await;
+    }
+    Ok(reply)
+}
+
 /// What a VM of `source` is given; `replay` answers it when it is only to run a recorded call again.
 pub(super) fn context(
     host: &LuaHost,

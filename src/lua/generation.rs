@@ -1,6 +1,7 @@
 //! One loaded version of a plugin: its VMs, seen from outside as one thing that can be called.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use super::LuaHost;
 use super::actor::Actor;
 use super::begin::kind_of;
 use super::context::CallKind;
-use super::fresh::{reply_of, start};
+use super::fresh::{reply_of, reply_once_known, start};
 use super::permission::Permissions;
 use super::strand::{Done, Failed, Job, QueuedCall};
 use super::supervisor::{Run, Supervisor};
@@ -146,10 +147,19 @@ impl Generation {
         self.vms[0].load().context.registry.offers()
     }
 
-    /// Ends when the script added a subscription or took a handler back.
-    pub async fn changed(&self) {
-        let vm = self.vms[0].load_full();
-        vm.context.registry.changed().await;
+    /// The number of the last change of the subscriptions.
+    pub fn change(&self) -> u64 {
+        self.vms[0].load().context.registry.known.last()
+    }
+
+    /// Ends when the script added a subscription or took a handler back after `change`; the number of that change.
+    pub fn changed(&self, change: u64) -> impl Future<Output = u64> + Send + use<> {
+        self.vms[0].load().context.registry.known.other(change)
+    }
+
+    /// Whoever tells of events knows the subscriptions as they were after `change`; none = nobody looks any longer.
+    pub fn know(&self, change: Option<u64>) {
+        self.vms[0].load().context.registry.known.tell(change);
     }
 
     /// Calls one of its functions. Never blocks; dropping the future cancels the call.
@@ -158,16 +168,18 @@ impl Generation {
         let is_life = hook.is_some_and(|it| it.info().kind == HookKind::Life);
         let number = self.source.generation;
         if !is_life {
-            let answer = self.queue(&self.choose(), hook, call);
-            return Box::pin(reply_of(answer, number));
+            let vm = self.choose();
+            let answer = self.queue(&vm, hook, call);
+            return Box::pin(reply_once_known(answer, vm, number));
         }
         // VMs share nothing: each is told of the plugin's life.
-        let answers: Vec<_> = self.vms.iter().map(|it| self.queue(&it.load(), hook, call.clone())).collect();
+        let asked = self.vms.iter().map(|it| it.load_full());
+        let asked: Vec<_> = asked.map(|it| (self.queue(&it, hook, call.clone()), it)).collect();
         Box::pin(async move {
-            let mut answers = answers.into_iter();
-            let Some(first) = answers.next() else { return Ok(Reply::default()) };
-            let reply = reply_of(first, number).await?;
-            for other in answers {
+            let mut asked = asked.into_iter();
+            let Some((first, vm)) = asked.next() else { return Ok(Reply::default()) };
+            let reply = reply_once_known(first, vm, number).await?;
+            for (other, _) in asked {
                 reply_of(other, number).await?;
             }
             Ok(reply)
@@ -283,6 +295,8 @@ impl Generation {
                 self.broken.fetch_sub(1, Ordering::Relaxed);
                 self.replaced.fetch_add(1, Ordering::Relaxed);
                 place.store(Arc::clone(&fresh));
+                // Its subscriptions are those of the fresh VM now.
+                old.context.registry.known.changed();
                 for call in old.take_queued() {
                     fresh.call(call);
                 }

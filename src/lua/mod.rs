@@ -32,6 +32,7 @@ pub mod context;
 pub mod permission;
 mod json_size;
 pub mod learned;
+pub mod known;
 pub mod registry;
 pub mod quota;
 mod seat;

@@ -2,15 +2,17 @@
 
 use mlua::Function;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use crate::hooks::{Offer, Registration, Subscription};
+
+use super::known::Known;
 
 /// Everything a VM's script has registered. Unloading the VM is dropping this.
 #[derive(Default)]
 pub struct Registry {
     inner: Mutex<Inner>,
-    changed: Notify,
+    /// Whether those who tell of events know the subscriptions.
+    pub known: Known,
 }
 
 #[derive(Default)]
@@ -36,7 +38,7 @@ impl Registry {
         let slot = inner.keep(function);
         inner.subscriptions.push(make(slot));
         drop(inner);
-        self.changed.notify_waiters();
+        self.known.changed();
         slot
     }
 
@@ -59,7 +61,7 @@ impl Registry {
         inner.offers.retain(|it| it.slot() != slot);
         drop(inner);
         drop(function);
-        self.changed.notify_waiters();
+        self.known.changed();
         true
     }
 
@@ -92,11 +94,6 @@ impl Registry {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Ends when a subscription was added or any handler taken back.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
     }
 }
 

@@ -11,7 +11,6 @@ use cap_std::fs::{Dir, DirEntry};
 use crate::model::call::Outcome;
 
 use super::problem::{LoadFault, Problem};
-use super::unheard::unheard;
 
 /// Bytes one source file may have.
 pub const FILE_MAX_BYTES: u64 = 256 * 1024;
@@ -106,7 +105,6 @@ pub fn snapshot(folder: &Path) -> Result<Snapshot, LoadFault> {
     let dir = root.open_dir(name).map_err(unreadable)?;
     let mut reader = Reader::default();
     reader.read(&dir, "", 0)?;
-    reader.warnings.extend(unheard(&reader.files));
     Ok(Snapshot { warnings: reader.warnings, ..Snapshot::of(reader.files) })
 }
 

@@ -339,7 +339,7 @@ mod tests {
         fn usage(&self) -> GenerationStats {
             GenerationStats::default()
         }
-        fn changed(&self) -> BoxFuture<'static, ()> {
+        fn changed(&self, _change: u64) -> BoxFuture<'static, u64> {
             Box::pin(std::future::pending())
         }
         fn retire(&self, _drain: Duration) -> BoxFuture<'static, ()> {

@@ -67,8 +67,14 @@ pub trait Script: Send + Sync + 'static {
     fn set_config(&self, config: Arc<Value>);
     /// What it uses.
     fn usage(&self) -> GenerationStats;
-    /// Ends when its subscriptions have changed.
-    fn changed(&self) -> BoxFuture<'static, ()>;
+    /// The number of the last change of its subscriptions.
+    fn change(&self) -> u64 {
+        0
+    }
+    /// Ends when its subscriptions have changed after `change`; the number of that change.
+    fn changed(&self, change: u64) -> BoxFuture<'static, u64>;
+    /// Whoever tells of events knows its subscriptions as they were after `change`; none = nobody looks any longer.
+    fn know(&self, _change: Option<u64>) {}
     /// Lets calls under way finish for `drain`, then cancels them and drops the VMs.
     fn retire(&self, drain: Duration) -> BoxFuture<'static, ()>;
 }
@@ -149,9 +155,16 @@ impl Script for Loaded {
         self.0.stats()
     }
 
-    fn changed(&self) -> BoxFuture<'static, ()> {
-        let generation = Arc::clone(&self.0);
-        Box::pin(async move { generation.changed().await })
+    fn change(&self) -> u64 {
+        self.0.change()
+    }
+
+    fn changed(&self, change: u64) -> BoxFuture<'static, u64> {
+        Box::pin(self.0.changed(change))
+    }
+
+    fn know(&self, change: Option<u64>) {
+        self.0.know(change);
     }
 
     fn retire(&self, drain: Duration) -> BoxFuture<'static, ()> {

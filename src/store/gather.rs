@@ -63,6 +63,7 @@ pub(super) fn address(path: &Path) -> Result<String> {
 #[derive(Debug, Default)]
 struct Gathered {
     bytes: Vec<u8>,
+    /// Where they begin; where the last ones ended that were handed on, while there are none.
     at: i64,
     /// The last page of a commit comes, or came: nothing after it is held back until the next one begins.
     is_commit: bool,
@@ -91,7 +92,9 @@ impl Gathered {
             _ if at == 0 => self.is_commit = false,
             _ => {}
         }
-        if self.is_commit && !is_header { self.hand_on(on) } else { ffi::SQLITE_OK }
+        // A header that is written anew, for pages before it have changed, has its page already: nothing follows.
+        let page_follows = is_header && follows;
+        if self.is_commit && !page_follows { self.hand_on(on) } else { ffi::SQLITE_OK }
     }
 
     /// Hands on what there is. What cannot be written belongs to a commit that fails with it.
@@ -100,6 +103,7 @@ impl Gathered {
             return ffi::SQLITE_OK;
         }
         let result = on(&self.bytes, self.at);
+        self.at = self.at.saturating_add_unsigned(self.bytes.len() as u64);
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BYTES);
         result

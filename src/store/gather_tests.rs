@@ -127,6 +127,39 @@ fn number(reader: &mut Reader, sql: &'static str) -> i64 {
     statement::<BigInt>(sql).get_result(&mut reader.conn).unwrap()
 }
 
+/// What is there after the process was killed at this moment.
+fn after_a_kill(path: &Path, folder: &Path, round: i64) -> Reader {
+    let killed = folder.join(format!("killed-{round}.db"));
+    let log = |of: &Path| std::path::PathBuf::from(format!("{}-wal", of.display()));
+    std::fs::copy(path, &killed).unwrap();
+    std::fs::copy(log(path), log(&killed)).unwrap();
+    Reader::open_writer(&killed).unwrap()
+}
+
+#[test]
+fn a_commit_whose_pages_were_written_before_and_change_again_is_in_the_file_when_it_has_ended() {
+    for level in ["OFF", "NORMAL", "FULL"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("live.db");
+        let mut writer = Reader::open_writer(&path).unwrap();
+        let few = format!(
+            "PRAGMA synchronous = {level}; PRAGMA cache_spill = ON; PRAGMA cache_size = 5; PRAGMA wal_autocheckpoint = 0; \
+             CREATE TABLE t (n INTEGER PRIMARY KEY, x BLOB)"
+        );
+        writer.conn.batch_execute(&few).unwrap();
+        for round in 1..=10 {
+            let change = "BEGIN IMMEDIATE; \
+                 WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c LIMIT 40) \
+                    INSERT INTO t (x) SELECT randomblob(700) FROM c; \
+                 UPDATE t SET x = randomblob(700) WHERE n % 3 = 0; UPDATE t SET x = randomblob(700) WHERE n % 2 = 0; COMMIT";
+            writer.conn.batch_execute(change).unwrap();
+            // Before the writer reads: whoever reads has all handed on.
+            let rows = number(&mut after_a_kill(&path, folder.path(), round), "SELECT count(*) FROM t");
+            assert_eq!(rows, 40 * round, "{level}, round {round}");
+        }
+    }
+}
+
 #[test]
 fn every_commit_is_seen_by_others_and_survives_the_process_however_the_log_is_flushed() {
     for level in ["OFF", "NORMAL", "FULL"] {
@@ -158,12 +191,7 @@ fn every_commit_is_seen_by_others_and_survives_the_process_however_the_log_is_fl
             let told = number(&mut writer, sum);
             assert_eq!(number(&mut reader, sum), told, "{level}, round {round}");
             if round % 10 == 9 {
-                // What the files hold at this moment is what is there after the process was killed.
-                let killed = folder.path().join(format!("killed-{round}.db"));
-                std::fs::copy(&path, &killed).unwrap();
-                let log = |of: &Path| std::path::PathBuf::from(format!("{}-wal", of.display()));
-                std::fs::copy(log(&path), log(&killed)).unwrap();
-                let mut killed = Reader::open_writer(&killed).unwrap();
+                let mut killed = after_a_kill(&path, folder.path(), round);
                 assert_eq!(number(&mut killed, sum), told, "{level}, round {round}");
                 let whole =
                     statement::<Text>("PRAGMA integrity_check").get_result::<String>(&mut killed.conn);

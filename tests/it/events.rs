@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::common::Server;
 use crate::common::client::Client;
+use crate::common::server::wait_for;
 
 const HEARS: &str = r#"
     panotti.events.subscribe("shop.*", function(event) panotti.kv.set("last", event.id) end)
@@ -193,4 +194,39 @@ fn cloud_events_come_in_all_three_modes_and_a_repeat_is_the_same_event() {
         (vec!["ü", "ü"], &json!(7)),
         "none of the broken batch"
     );
+}
+
+#[test]
+fn what_a_call_publishes_after_it_subscribed_is_told_to_that_subscription() {
+    let source = r#"
+        local E, got = panotti.events, 0
+        local function listen(kind) E.subscribe(kind, function() got = got + 1 end) end
+        E.subscribe("go.on", function(event)
+          listen("of.event." .. event.data.i)
+          E.publish("of.event." .. event.data.i, {})
+        end)
+        panotti.route("POST", "/go", function(request)
+          local i = request.json.i
+          listen("of.route." .. i)
+          E.publish("of.route." .. i, {})
+          panotti.task.spawn(function()
+            listen("of.task." .. i)
+            E.publish("of.task." .. i, {})
+          end)
+          E.publish("go.on", { i = i })
+        end)
+        panotti.route("GET", "/got", function() return { got = got } end)
+    "#;
+    let server = Server::with()
+        .plugin("late", source)
+        .plugin_file("late", "plugin.yaml", "permissions: { routes: true }")
+        .env("PANOTTI_LIMITS_HOOKS", 1000)
+        .start();
+    for i in 0..40 {
+        server.post("/api/v1/plugins/late/x/go", json!({ "i": i })).expect(204);
+    }
+    wait_for("all to be heard", || {
+        let got = server.get("/api/v1/plugins/late/x/got").expect(200)["got"].clone();
+        (got == json!(3 * 40)).then_some(())
+    });
 }

@@ -90,6 +90,10 @@ fn a_program_runs_once_it_is_named_and_granted() {
         assert(gone.code == "no_such_tool" and string.find(gone.message, "/nowhere/at/all", 1, true), gone.message)
         local ok, typo = pcall(panotti.process.run, "shout", {}, { timout = 1 })
         assert(not ok and string.find(typo, "did you mean 'timeout'", 1, true), typo)
+        for _, holed in { { "-i", nil, "out.wav" }, { title = "x" }, { "a", b = "c" } } do
+          local ok, why = pcall(panotti.process.run, "shout", holed)
+          assert(not ok and string.find(why, "a list without holes and names", 1, true), why)
+        end
         local _, slow = panotti.process.run("wait", { "30" }, { timeout = 0.2 })
         local other, unknown = pcall(panotti.process.run, "other")
         return { metadata = { out = ended.stdout, code = ended.code, slow = slow.code, other = unknown } }

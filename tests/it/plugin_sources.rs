@@ -308,3 +308,18 @@ fn an_edit_that_ended_with_the_process_is_taken_back_before_the_plugin_is_loaded
     assert_eq!(on_disk(&server, "lib/a.lua").as_deref(), Some("return 'old'"));
     assert!(!server.folder().join("plugins/greeter/.panotti-1").exists());
 }
+
+#[test]
+fn a_hook_that_nobody_calls_is_told_of_however_the_files_came_in() {
+    let source = "-- on_clip_captured tags clips\nfunction on_clip_captured(clip)\n  return {}\nend\n";
+    let server = Server::with().plugin("greeter", source).start();
+    let warnings =
+        |server: &Server| server.get("/api/v1/plugins/greeter/status").expect(200)["warnings"].clone();
+    let at_the_start = warnings(&server);
+    assert!(at_the_start[0].as_str().unwrap().starts_with("init.lua:2: nothing calls"), "{at_the_start}");
+    let known = tag(&server, "init.lua");
+    save(&server, "init.lua", &known, &format!("{source}local x = 1\n")).expect(200);
+    assert_eq!(warnings(&server), at_the_start);
+    let validated = server.post("/api/v1/plugins/greeter/validate", json!({})).expect(200);
+    assert_eq!(validated["warnings"], at_the_start);
+}

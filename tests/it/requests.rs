@@ -1,6 +1,6 @@
 //! What plugins can do around a request, and what they cannot.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::Server;
 
@@ -127,4 +127,17 @@ fn strangers_cannot_keep_the_plugins_busy() {
     let answers: Vec<u16> = (0..60).map(|_| stranger.get("/api/v1/clips").status).collect();
     assert!(answers.contains(&401) && answers.contains(&429), "{answers:?}");
     server.get("/api/v1/clips").expect(200);
+}
+
+#[test]
+fn a_gate_that_fails_closed_shows_its_source_to_nobody_who_may_not_read_it() {
+    let gate = "local SECRET_RULE = 'internal threshold 42'\n\
+        panotti.on.before_request(function(r) if r.path == '/api/v1/clips' then error('broke') end end, { on_error = 'deny' })";
+    let server = Server::with().plugin("gate", gate).start();
+    let refused = server.with_key(None).get("/api/v1/clips").problem(422, "hook_denied");
+    assert!(refused["reason"].as_str().unwrap().contains("it failed (runtime) and denies then"), "{refused}");
+    assert!(!refused.to_string().contains("SECRET_RULE") && refused["errors"] == Value::Null, "{refused}");
+    // Who may read it finds it by its trace.
+    let trace = server.get(&format!("/api/v1/traces/{}", refused["trace_id"].as_str().unwrap())).expect(200);
+    assert!(trace.to_string().contains("broke"), "{trace}");
 }

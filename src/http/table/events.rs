@@ -37,7 +37,7 @@ pub(super) fn routes() -> Vec<Route> {
         get("/api/v1/events/trace/{correlation_id}", "getTrace", event_replays::trace, "Gives what one request set off: events, to whom each was told, and what that caused. The X-Request-Id of the request's answer is its correlation id.")
             .gives(200, Json(of::<Trace>)),
 
-        get("/api/v1/events", "listEvents", events::list, "Reads the journal by sequence, the oldest first or the newest first. A page may hold fewer events than asked for, or none, and still have a next: it looks through a bounded part of the journal (10 000 events at most; by type, some 300 blocks of 64 with such events) and holds 8 MiB of data.")
+        get("/api/v1/events", "listEvents", events::list, "Reads the journal by sequence, the oldest first or the newest first. A page may hold fewer events than asked for, or none, and still have a next: it looks through a bounded part of the journal (10 000 events at most; by type, 100 to 300 blocks of 64 with such events) and holds 8 MiB of data.")
             .query(events::WINDOW).query(events::FILTERS).query(events::MORE_FILTERS).gives(200, Json(event_page)),
         post("/api/v1/events", "publishEvent", event_publish::publish, "Publishes an event: {type, subject?, data?, priority?, ttl?}, or a CloudEvent 1.0 in structured, binary or batch mode. The server stamps id, source and time; a CloudEvent whose source and id came before is not told again. A batch (a list of them, as application/cloudevents-batch+json) is answered with {items}.")
             .query(event_publish::WAIT).takes(Takes::JsonOf(EVENT_BODIES)).headers(ONCE).gives(201, Json(event_detail)),

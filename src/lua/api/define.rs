@@ -119,12 +119,19 @@ impl<'a> Build<'a> {
     pub fn new(lua: &'a Lua, ctx: &'a Arc<ApiContext>, shapes: &'a Arc<Shapes>) -> mlua::Result<Self> {
         let (wrap, wrap_waiting, strict, printer) = GLUE.run(lua, ())?;
         let waiting = Arc::<RwLock<Vec<Waiting>>>::default();
-        let known = Arc::clone(&waiting);
+        let (known, context) = (Arc::clone(&waiting), Arc::clone(ctx));
         let wait = lua.create_async_function(move |lua, mut values: MultiValue| {
             let index = values.pop_front().and_then(|it| it.as_usize());
             let begin = index.and_then(|it| known.read().get(it).cloned());
+            // What the function changes is told of at once: to whom, must be known before.
+            let subscribed = context.registry.known.wait();
             let work = begin.map(|it| it(&lua, values));
-            async move { work.ok_or_else(|| mlua::Error::runtime("no such function"))?.await }
+            async move {
+                if let Some(known) = subscribed {
+                    known.await;
+                }
+                work.ok_or_else(|| mlua::Error::runtime("no such function"))?.await
+            }
         })?;
         Ok(Build { lua, ctx, shapes, wrap, wrap_waiting, strict, printer, wait, waiting })
     }

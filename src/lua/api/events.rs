@@ -151,7 +151,10 @@ fn subscribe(ctx: &ApiContext, args: &mut Args) -> Result<u32, Raise> {
     }
     let priority =
         options.integer("priority", i64::from(i32::MIN)..=i64::from(i32::MAX))?.unwrap_or(0) as i32;
-    let timeout = options.number("timeout", 0.0)?;
+    let timeout = match options.number("timeout", 0.0)? {
+        Some(0.0) => return Err(options.wrong("timeout", "must be seconds above 0")),
+        timeout => timeout,
+    };
     let longest = ctx.limits.wall_ms as f64 / 1e3;
     let timeout = timeout.map(|seconds| Duration::from_secs_f64(seconds.min(longest)));
     let max_attempts = options.integer("max_attempts", 1..=1000)?.map(|it| it as i32);

@@ -147,6 +147,10 @@ fn arguments(args: &mut Args) -> Result<Vec<String>, Raise> {
         }
         found.push(text);
     }
+    // What stands behind a hole, or under a name, would be left out without a word.
+    if table.pairs::<Value, Value>().count() != found.len() {
+        return Err(wrong(args, "must be a list without holes and names: one of its values may be nil"));
+    }
     Ok(found)
 }
 

@@ -21,6 +21,7 @@ use super::env::PluginEnv;
 use super::manifest::{self, Manifest};
 use super::problem::{LoadFault, Problem, excerpt};
 use super::settings::{Declared, Layers};
+use super::unheard::unheard;
 
 pub use finding::{Finding, Severity};
 pub use reads::read_fields;
@@ -37,11 +38,8 @@ pub fn check(name: &str, folder: &Path, env: &PluginEnv, limits: &LimitRules) ->
             return check.found;
         }
     };
-    // What stands in a line is a hook that nobody calls; the rest is about whole files.
-    let (lines, files): (Vec<_>, Vec<_>) =
-        snapshot.warnings.iter().cloned().partition(|it| it.line.is_some());
-    check.problems(Severity::Warning, "folder", &files, &snapshot);
-    check.problems(Severity::Warning, "unheard-hook", &lines, &snapshot);
+    check.problems(Severity::Warning, "folder", &snapshot.warnings, &snapshot);
+    check.problems(Severity::Warning, "unheard-hook", &unheard(&snapshot.files), &snapshot);
     let manifest = match manifest::read(name, &snapshot, env, limits) {
         Ok(manifest) => {
             check.manifest(&manifest, &snapshot, env);

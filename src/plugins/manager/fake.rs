@@ -140,7 +140,7 @@ impl Script for FakeScript {
         GenerationStats::default()
     }
 
-    fn changed(&self) -> BoxFuture<'static, ()> {
+    fn changed(&self, _change: u64) -> BoxFuture<'static, u64> {
         Box::pin(std::future::pending())
     }
 

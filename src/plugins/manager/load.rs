@@ -117,7 +117,7 @@ impl Manager {
         for warning in prepared.manifest.warnings.iter().chain(&prepared.snapshot.warnings) {
             log::warn!(plugin = &*slot.name, generation = live.generation; "{warning}");
         }
-        let known = subscribed(&live);
+        let known = live.script.change();
         let former = slot.change(|it| {
             it.wants_others = false;
             it.held = it.held.take().filter(|held| held.holds_beside(&live.prepared.snapshot.hash));
@@ -161,24 +161,25 @@ fn told_of(slot: &Slot) -> Value {
     json!({ "version": view.version, "generation": view.generation, "hash": view.hash })
 }
 
-/// The subscriptions of a generation, as the table is told of them.
-fn subscribed(live: &Live) -> Vec<u32> {
-    live.script.subscriptions().iter().map(|it| it.slot).collect()
-}
-
-/// Publishes the table again whenever a running plugin has other subscriptions than the `known` ones.
-async fn watch(manager: Manager, slot: std::sync::Weak<Slot>, live: Arc<Live>, mut known: Vec<u32>) {
+/// Publishes the table again whenever a running plugin has other subscriptions than after the `known` change.
+async fn watch(manager: Manager, slot: std::sync::Weak<Slot>, live: Arc<Live>, mut known: u64) {
+    let live = Watched(live);
     loop {
-        let mut changed = live.script.changed();
-        // Listen first, then look: a change in between must not go unseen.
-        if futures_util::poll!(&mut changed).is_pending() && subscribed(&live) == known {
-            changed.await;
-        }
+        live.0.script.know(Some(known));
+        known = live.0.script.changed(known).await;
         let current = slot.upgrade().and_then(|it| it.live());
-        if current.is_none_or(|it| it.generation != live.generation) {
+        if current.is_none_or(|it| it.generation != live.0.generation) {
             return;
         }
-        known = subscribed(&live);
         manager.publish();
+    }
+}
+
+/// A generation whose subscriptions are looked at, until this is dropped: nothing waits for that any longer then.
+struct Watched(Arc<Live>);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.script.know(None);
     }
 }

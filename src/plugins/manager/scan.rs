@@ -22,6 +22,7 @@ use crate::plugins::handler::Vitals;
 use crate::plugins::manifest;
 use crate::plugins::problem::LoadFault;
 use crate::plugins::settings::Layers;
+use crate::plugins::unheard::unheard;
 
 use super::Manager;
 use super::slot::{Prepared, Slot};
@@ -354,7 +355,7 @@ impl From<&Rejected> for RejectedView {
 /// Everything about a plugin's files that can be told without running them.
 pub(super) fn read_snapshot(
     name: &str,
-    snapshot: Snapshot,
+    mut snapshot: Snapshot,
     env: &PluginEnv,
     limits: &LimitRules,
 ) -> Result<Prepared, LoadFault> {
@@ -362,6 +363,7 @@ pub(super) fn read_snapshot(
     // What the host does not run needs no script.
     let entry = if manifest.plugin_type == "lua" { discovery::entry(&snapshot)? } else { String::new() };
     let layers = Layers::new(name, manifest.schema.clone(), manifest.config.clone(), env);
+    snapshot.warnings.extend(unheard(&snapshot.files));
     Ok(Prepared { snapshot, entry, manifest: Arc::new(manifest), layers: Arc::new(layers) })
 }
 

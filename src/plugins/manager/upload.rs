@@ -74,7 +74,13 @@ impl Manager {
         // What cannot be told what it is does not even get a folder.
         let prepared = blocking(move || read_snapshot(&of, read, &env, &limits)).await?;
         let prepared = prepared.map_err(|fault| fault.into_error(&name))?;
-        let warnings = prepared.manifest.warnings.iter().map(ToString::to_string).collect();
+        let warnings = prepared
+            .manifest
+            .warnings
+            .iter()
+            .chain(&prepared.snapshot.warnings)
+            .map(ToString::to_string)
+            .collect();
         let known = self.named(&name).filter(|it| it.read(|it| it.folder.is_some()));
         let edited = match known {
             None => {

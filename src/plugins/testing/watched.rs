@@ -125,8 +125,16 @@ impl Script for WatchedScript {
         self.inner.usage()
     }
 
-    fn changed(&self) -> BoxFuture<'static, ()> {
-        self.inner.changed()
+    fn change(&self) -> u64 {
+        self.inner.change()
+    }
+
+    fn changed(&self, change: u64) -> BoxFuture<'static, u64> {
+        self.inner.changed(change)
+    }
+
+    fn know(&self, change: Option<u64>) {
+        self.inner.know(change);
     }
 
     fn retire(&self, drain: Duration) -> BoxFuture<'static, ()> {

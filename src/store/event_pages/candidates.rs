@@ -79,7 +79,7 @@ impl Way {
 }
 
 impl Reader {
-    /// The part of a window where events of the filter's time are, unless the clock was set back for long.
+    /// The part of a window where events of the filter's time are, unless the clock was set back.
     pub(super) fn narrowed(&mut self, filter: &EventFilter, mut window: EventWindow) -> Result<EventWindow> {
         if let Some(from) = filter.from {
             window.after = window.after.max(self.place_before(from.0)?);

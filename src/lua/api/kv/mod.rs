@@ -133,6 +133,11 @@ fn incr(lua: &Lua, ctx: &ApiContext, args: &mut Args) -> Outcome {
         Ok(Err(NotANumber)) => return Ok(not_a_number(&key)),
         Err(error) => return Ok(error.into()),
     };
+    if !(before + by).is_finite() {
+        return Err(
+            args.wrong_because("by", &format!("makes a number of {before} that is too large to be kept"))
+        );
+    }
     let call = ctx.writing_call()?;
     if let Some(failed) = check_quota(ctx, &call.under_way(&ctx.quotas), &key, NUMBER_BYTES)? {
         return Ok(failed);
