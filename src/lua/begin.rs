@@ -69,7 +69,9 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, mut queued: QueuedCall) 
         }
         Err(error) => {
             actor.end_hook(Duration::ZERO);
-            let why = format!("the arguments did not fit into the VM: {error}");
+            let most = actor.context.limits.memory_mib;
+            let why =
+                format!("the arguments did not fit into the VM of {most} MiB (limits.memory_mib): {error}");
             let _ = queued.waiting.send(Err(actor.failed(Outcome::Memory, &why)));
             room.after_memory_error(actor);
         }

@@ -42,6 +42,13 @@ pub fn of_error(
     let (text, traceback) = split(error);
     let frames = own_frames(modules, &traceback);
     let (place, message) = place(modules, &text);
+    let full = (outcome == Outcome::Memory).then(|| {
+        format!(
+            "not enough memory: a VM of the plugin may use {} MiB (limits.memory_mib)",
+            context.limits.memory_mib
+        )
+    });
+    let message = full.as_deref().unwrap_or(message);
     let place = place.or_else(|| frames.first().map(|it| (it.file.to_owned(), it.line)));
     let raised = raised_value(message).map(|kind| format!("the script raised a {kind}, which has no text"));
     let mut failure = plain(context, outcome, Some(hook), raised.as_deref().unwrap_or(message));

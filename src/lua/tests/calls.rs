@@ -343,3 +343,23 @@ fn a_raised_table_is_told_with_what_to_raise_instead() {
     assert!(fault.message.contains("raised a table"), "{}", fault.message);
     assert!(fault.hint.as_deref().is_some_and(|it| it.contains("error(err.message)")), "{:?}", fault.hint);
 }
+
+#[test]
+fn an_assert_of_what_the_host_fails_with_says_why() {
+    let bench = Bench::new();
+    let plugin =
+        bench.load("panotti.on.on_clip_captured(function()\n  assert(panotti.fs.read('nope.txt'))\nend)");
+    let fault = bench.ask(&plugin, Hook::OnClipCaptured, json!({})).unwrap_err().fault;
+    assert!(fault.message.starts_with("not_found: "), "{}", fault.message);
+    assert_eq!((fault.file.as_deref(), fault.line), (Some("init.lua"), Some(2)));
+    let plugin = bench.load(
+        "panotti.on.on_clip_captured(function()
+            local function why(...) return select(2, pcall(assert, ...)) end
+            assert(why(nil, 'mine') == 'mine' and why(false) == 'assertion failed!' and assert(1, 2) == 1)
+            assert(select('#', assert(1, nil, nil)) == 3)
+            assert(why(nil, {}):find('string expected, got table', 1, true))
+            return { title = 'fine' } end)",
+    );
+    let reply = bench.ask(&plugin, Hook::OnClipCaptured, json!({})).unwrap();
+    assert!(matches!(reply.answer, Answer::Patch(patch) if patch["title"] == json!("fine")));
+}

@@ -127,6 +127,8 @@ fn a_vm_full_of_what_it_keeps_is_replaced() {
     for _ in 0..20 {
         if let Err(failure) = bench.ask(&plugin, Hook::OnClipCaptured, json!({})) {
             assert_eq!(failure.outcome, Outcome::Memory);
+            let message = failure.fault.message;
+            assert!(message.contains("16 MiB (limits.memory_mib)"), "{message}");
         }
         let reply = bench.ask(&plugin, Hook::OnClipProcessed, json!({})).unwrap();
         let Answer::Patch(patch) = reply.answer else { panic!("no patch") };

@@ -84,6 +84,8 @@ fn tasks_are_joined_and_cancelled() {
         assert(slow:cancel())
         none, err = slow:join()
         assert(none == nil and err.code == 'cancelled' and err.message == 'the task was cancelled', err.code)
+        local _, plain = task.gather_settled(function() end, function() error('plain', 0) end)
+        assert(not plain.ok and plain.error == 'plain', plain.error)
         local running = task.spawn(panotti.sleep, 3600)
         panotti.sleep(0.02)
         assert(running:cancel())
