@@ -28,7 +28,7 @@ pub struct PluginLimits {
     pub in_flight: usize,
     /// Calls that may wait for the plugin.
     pub queue: usize,
-    /// VMs that run the plugin's hooks side by side, sharing nothing.
+    /// VMs that run the plugin's hooks side by side, sharing nothing: each runs the hooks of its life, too.
     pub instances: usize,
     /// `task.run` calls at once.
     pub max_concurrent_tasks: usize,

@@ -147,7 +147,7 @@ pub const SETTINGS: &[Row] = &[
     row("limits.memory_mib", whole(1, 4096), "64", "MiB", "Memory of each VM of a plugin."),
     row("limits.in_flight", whole(1, 1_000_000), "1000", "", "Calls of one plugin in flight at once."),
     row("limits.queue", whole(1, 1_000_000), "1024", "", "Calls that may wait for one plugin."),
-    row("limits.instances", whole(1, 64), "1", "", "VMs that run one plugin's hooks side by side, sharing nothing."),
+    row("limits.instances", whole(1, 64), "1", "", "VMs that run one plugin's hooks side by side, sharing nothing: each runs the hooks of its life, too."),
     row("limits.max_concurrent_tasks", whole(1, 64), "4", "", "task.run calls of one plugin at once."),
     row("limits.timers", whole(0, 100_000), "100", "", "Timers of one plugin at once."),
     row("limits.hooks", whole(1, 10_000), "256", "", "Handlers one plugin may register."),

@@ -1,6 +1,9 @@
 //! Paths of plugins' routes: `/status`, `/items/{id}`, `/files/{rest*}`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+use percent_encoding::percent_decode_str;
 
 /// Bytes of a pattern.
 const MAX_BYTES: usize = 256;
@@ -60,14 +63,15 @@ impl RoutePath {
         Ok(RoutePath(segments))
     }
 
-    /// The parts of `path` (without its first slash, escapes undone) when it fits.
+    /// The parts of `path` (without its first slash), their escapes undone, when it fits. Escapes of `%`, `/` and `+` may
+    /// be all that is left of them.
     pub fn matches(&self, path: &str) -> Option<BTreeMap<String, String>> {
         let mut parts = BTreeMap::new();
         let mut left = if path.is_empty() { None } else { Some(path) };
         for segment in &self.0 {
             let rest = left?;
             if let Segment::Rest(name) = segment {
-                parts.insert(name.clone(), rest.to_owned());
+                parts.insert(name.clone(), unescaped(rest));
                 return Some(parts);
             }
             let (head, tail) = match rest.split_once('/') {
@@ -76,7 +80,7 @@ impl RoutePath {
             };
             match segment {
                 Segment::Text(text) if head == text => {}
-                Segment::Part(name) if !head.is_empty() => _ = parts.insert(name.clone(), head.to_owned()),
+                Segment::Part(name) if !head.is_empty() => _ = parts.insert(name.clone(), unescaped(head)),
                 _ => return None,
             }
             left = tail;
@@ -112,6 +116,11 @@ impl RoutePath {
     }
 }
 
+/// A part as its sender means it; as it came where that is no text.
+fn unescaped(part: &str) -> String {
+    percent_decode_str(part).decode_utf8().map_or_else(|_| part.to_owned(), Cow::into_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +140,8 @@ mod tests {
         assert_eq!(matched("/files/{rest*}", "files/a/b"), Some("rest=a/b".to_owned()));
         assert_eq!(matched("/files/{rest*}", "files"), None);
         assert_eq!(matched("/status", "status/"), None);
+        assert_eq!(matched("/items/{id}", "items/a%2Fb%25%20%zz"), Some("id=a/b% %zz".to_owned()));
+        assert_eq!(matched("/items/{id}", "items/%ff"), Some("id=%ff".to_owned()));
     }
 
     #[test]

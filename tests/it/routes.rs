@@ -37,6 +37,8 @@ fn a_route_is_given_the_request_and_what_it_returns_is_the_answer() {
     let server = start();
     let got = server.get(&format!("{BASE}/items/a%20b?q=1&q=2")).expect(200);
     assert_eq!(got, json!({"id": "a b", "q": "2", "who": true}));
+    let escaped = server.get(&format!("{BASE}/items/100%25%2Fx%20y")).expect(200);
+    assert_eq!(escaped["id"], "100%/x y");
     let text = server.get(&format!("{BASE}/items/all"));
     assert_eq!(
         (text.status, text.body.as_slice()),

@@ -31,7 +31,7 @@ pub(super) fn build(build: &Build) -> mlua::Result<Table> {
     module.raw_set("encode", encode)?;
     let decode = build.function("panotti.url.decode", |_, _, args| {
         let bytes = args.bytes_up_to("text", MAX_TEXT_BYTES)?;
-        Ok(Reply::Bytes(percent_decode(&bytes.as_bytes())))
+        Ok(Reply::Bytes(percent_encoding::percent_decode(&bytes.as_bytes()).collect()))
     })?;
     module.raw_set("decode", decode)?;
     let query = build.function("panotti.url.query", |_, _, args| {
@@ -110,25 +110,6 @@ fn percent_encode(bytes: &[u8]) -> Vec<u8> {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(*byte),
             _ => out.extend_from_slice(format!("%{byte:02X}").as_bytes()),
-        }
-    }
-    out
-}
-
-fn percent_decode(bytes: &[u8]) -> Vec<u8> {
-    let digit = |at: usize| bytes.get(at).and_then(|it| char::from(*it).to_digit(16)).map(|it| it as u8);
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(high << 4 | low);
-                at += 3;
-            }
-            _ => {
-                out.push(*byte);
-                at += 1;
-            }
         }
     }
     out

@@ -99,7 +99,9 @@ fn advance(bench: &mut Bench, arguments: &Value) -> Done {
 }
 
 fn request(bench: &mut Bench, method: &str, path: &str, options: &Value) -> Done {
-    let path = path.trim_start_matches('/').to_owned();
+    let (path, written) =
+        path.trim_start_matches('/').split_once('?').unwrap_or((path.trim_start_matches('/'), ""));
+    let path = path.to_owned();
     let routed = match bench.manager.route(&bench.plugin, &method.to_ascii_uppercase(), &path) {
         Ok(routed) => routed,
         Err(error) => {
@@ -112,7 +114,10 @@ fn request(bench: &mut Bench, method: &str, path: &str, options: &Value) -> Done
     request.insert("method".to_owned(), method.to_ascii_uppercase().into());
     request.insert("path".to_owned(), format!("/{path}").into());
     request.insert("params".to_owned(), json!(routed.params));
-    request.insert("query".to_owned(), Value::Object(part("query")));
+    let written = url::form_urlencoded::parse(written.as_bytes()).into_owned();
+    let mut query: Map<String, Value> = written.map(|(name, it)| (name, it.into())).collect();
+    query.extend(part("query"));
+    request.insert("query".to_owned(), Value::Object(query));
     request.insert("headers".to_owned(), Value::Object(part("headers")));
     request.insert("remote".to_owned(), "127.0.0.1".into());
     request.insert("token".to_owned(), json!({ "id": "test", "scopes": ["admin"] }));

@@ -24,7 +24,7 @@ panotti.events.subscribe("some.thing", function(event)
 end)
 panotti.schedule.every(60, "minute", function(run) panotti.kv.incr("minutes") end)
 panotti.schedule.cron("0 4 * * *", "night", function(run) panotti.kv.set("night", run.scheduled_at) end)
-panotti.route("GET", "/hello/{name}", function(q) return { hello = q.params.name, config = panotti.config.greeting } end)
+panotti.route("GET", "/hello/{name}", function(q) return { hello = q.params.name, config = panotti.config.greeting, q = q.query.q, n = q.query.n } end)
 panotti.route("GET", "/run", function()
   local done, err = panotti.process.run("ffmpeg", { "-i", "x" }, { stdin = "in" })
   return { code = done and done.code, out = done and done.stdout or done and done.output, err = err }
