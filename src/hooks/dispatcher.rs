@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result, ScriptFault};
 use crate::model::call::{CallContext, Caller, Outcome, PluginEffects};
 use crate::model::event::Event;
 
-use super::catalogue::{Hook, HookKind};
+use super::catalogue::{Hook, HookKind, Payload};
 use super::given::Given;
 use super::handler::{Answer, CallFailure, HookCall, HookHandler, OnError, Reply, Target};
 use super::patch;
@@ -21,8 +21,10 @@ use super::table::{Entry, Member, Table};
 pub struct Asked {
     /// What was asked about, with all accepted patches.
     pub payload: Given,
-    /// Who changed what: (JSON pointer, plugin).
+    /// Who changed what: (JSON pointer, plugin). Not of requests and their answers: see `patched_by`.
     pub changes: Vec<(String, Arc<str>)>,
+    /// Whose the patches of the payload are, one after another.
+    pub patched_by: Vec<Arc<str>>,
     /// What is to be committed with the change that was asked about.
     pub effects: Vec<PluginEffects>,
     /// Handlers that the time did not reach: (plugin, slot).
@@ -33,7 +35,14 @@ pub struct Asked {
 
 impl Asked {
     fn about(payload: Given) -> Self {
-        Asked { payload, changes: Vec::new(), effects: Vec::new(), unasked: Vec::new(), response: None }
+        Asked {
+            payload,
+            changes: Vec::new(),
+            patched_by: Vec::new(),
+            effects: Vec::new(),
+            unasked: Vec::new(),
+            response: None,
+        }
     }
 }
 
@@ -326,10 +335,12 @@ fn apply(hook: Hook, entry: &Entry, wanted: Map<String, Value>, asked: &mut Aske
     if reduced.is_empty() {
         return;
     }
-    let pointers = patch::pointers(&reduced);
+    let is_noted = !matches!(hook.info().payload, Payload::Request | Payload::Response);
+    let pointers = if is_noted { patch::pointers(&reduced) } else { Vec::new() };
     match asked.payload.patched(reduced, check) {
         Ok(patched) => {
             asked.changes.extend(pointers.into_iter().map(|it| (it, Arc::clone(handler.plugin()))));
+            asked.patched_by.push(Arc::clone(handler.plugin()));
             asked.payload = patched;
         }
         Err(why) => {

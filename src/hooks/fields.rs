@@ -1,6 +1,7 @@
 //! Something of the server that tells its fields one by one, without any JSON made of it.
 
 use std::any::Any;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -32,6 +33,8 @@ pub enum Field<'a> {
     Null,
     /// A text.
     Text(&'a str),
+    /// An address of the network; told as text.
+    Address(IpAddr),
     /// True or false.
     Flag(bool),
     /// A whole number.
@@ -76,6 +79,7 @@ impl<'a> Field<'a> {
         match self {
             Field::Null => Value::Null,
             Field::Text(text) => text.into(),
+            Field::Address(address) => address.to_string().into(),
             Field::Flag(flag) => flag.into(),
             Field::Whole(number) => number.into(),
             Field::Number(number) => number.into(),

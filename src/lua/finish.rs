@@ -18,7 +18,7 @@ use super::context::CallState;
 use super::convert::{Budget, ConvertFault, from_lua};
 use super::declared;
 use super::fault;
-use super::recorder::{Ended, Record};
+use super::recorder::{Ended, Record, Returned};
 use super::room::gone;
 use super::strand::{Done, End, Failed};
 use super::vm::Vm;
@@ -130,10 +130,10 @@ fn record(call: &Arc<CallState>, done: &mut Result<(Outcome, Taken), Failed>) {
     let Some(record) = &call.record else { return };
     let number = record.origin.number_of(call);
     let took_us = call.left_ns.load(Ordering::Relaxed) / 1_000;
-    let ended = |kept, outcome, answer, effects, fault| Ended {
+    let ended = |kept, outcome, returned, effects, fault| Ended {
         number,
         outcome,
-        answer,
+        returned,
         effects,
         fault,
         took_us,
@@ -143,12 +143,12 @@ fn record(call: &Arc<CallState>, done: &mut Result<(Outcome, Taken), Failed>) {
         Ok((outcome, taken)) => {
             let outcome = *outcome;
             Record::end(call, number, outcome, |kept| {
-                let answer = match taken {
-                    Taken::Answer(answer) => answer.clone(),
-                    Taken::Json(value) => Answer::Value(value.clone()),
-                    Taken::Values(_) => Answer::Nothing,
+                let returned = match taken {
+                    Taken::Answer(answer) => Returned::answer(answer),
+                    Taken::Json(value) => Returned::value(value),
+                    Taken::Values(_) => Returned::Nothing,
                 };
-                ended(kept, outcome, answer, left(call), None)
+                ended(kept, outcome, returned, left(call), None)
             });
         }
         Err(failure) => {
@@ -158,7 +158,7 @@ fn record(call: &Arc<CallState>, done: &mut Result<(Outcome, Taken), Failed>) {
             }
             let fault = Some(Box::new(failure.fault.clone()));
             Record::end(call, number, failure.outcome, |kept| {
-                ended(kept, failure.outcome, Answer::Nothing, None, fault)
+                ended(kept, failure.outcome, Returned::Nothing, None, fault)
             });
         }
     }

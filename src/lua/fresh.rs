@@ -24,7 +24,14 @@ pub(super) async fn reply_of(
     answer: oneshot::Receiver<Result<Done, Failed>>,
     generation: u64,
 ) -> Result<Reply, CallFailure> {
-    match answer.await {
+    reply(answer.await, generation)
+}
+
+fn reply(
+    answer: Result<Result<Done, Failed>, oneshot::error::RecvError>,
+    generation: u64,
+) -> Result<Reply, CallFailure> {
+    match answer {
         Ok(Ok(Done::Hook(reply))) => Ok(reply),
         Ok(Ok(Done::Value(_, effects))) => Ok(Reply { effects, generation, ..Reply::default() }),
         Ok(Err(failed)) => Err(*failed),
@@ -46,7 +53,7 @@ pub(super) async fn reply_once_known(
     vm: Arc<Actor>,
     generation: u64,
 ) -> Result<Reply, CallFailure> {
-    let reply = reply_of(answer, generation).await?;
+    let reply = reply(answer.await, generation)?;
     if let Some(known) = vm.context.registry.known.wait() {
         known.await;
     }

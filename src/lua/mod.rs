@@ -65,7 +65,7 @@ pub mod api;
 pub use generation::{Generation, GenerationStats, PluginSource};
 pub(crate) use host::Shared;
 pub use host::{EffectSink, HostOptions, LuaHost};
-pub use wants::{FieldReader, FieldsRead};
+pub use wants::{FieldRead, FieldReader, FieldsRead};
 
 #[cfg(test)]
 mod tests;

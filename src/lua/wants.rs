@@ -22,11 +22,20 @@ pub struct FieldsRead {
     /// Its first line, from 1; no other function of the file begins there.
     pub line: u32,
     /// The fields of its first argument that it uses at all; nobody sees the others.
-    pub fields: Vec<String>,
+    pub fields: Vec<FieldRead>,
 }
 
-/// The names of fields that are wanted; all of them where there are none.
-pub(super) type Fields = Option<Arc<[String]>>;
+/// A field that is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldRead {
+    /// Its name.
+    pub name: String,
+    /// The fields within it that are looked at; none = all there are.
+    pub inside: Option<Vec<FieldRead>>,
+}
+
+/// The fields that are wanted; all of them where there are none.
+pub(super) type Fields = Option<Arc<[FieldRead]>>;
 
 type File = Arc<OnceLock<Vec<FieldsRead>>>;
 

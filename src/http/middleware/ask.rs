@@ -158,22 +158,22 @@ pub(in crate::http) fn may_change(name: &str) -> bool {
 /// Carries over what plugins changed; whether that was anything.
 fn apply(asked: &Asked, headers: &mut HeaderMap) -> bool {
     let patches = asked.payload.patches();
-    for (name, value) in patches.iter().filter_map(|it| it.get("headers")?.as_object()).flatten() {
-        if !may_change(name) {
-            let pointer = format!("/headers/{name}");
-            let by = asked.changes.iter().rfind(|(it, _)| *it == pointer);
-            let plugin = by.map_or("", |(_, plugin)| plugin);
-            log::warn!(plugin; "may not change the header `{}`: dropped", name.escape_debug());
-            continue;
-        }
-        let Ok(name) = HeaderName::try_from(name.as_str()) else { continue };
-        match value.as_str().map(HeaderValue::from_str) {
-            Some(Ok(value)) => {
-                headers.insert(name, value);
+    for (at, patch) in patches.iter().enumerate() {
+        for (name, value) in patch.get("headers").and_then(Value::as_object).into_iter().flatten() {
+            if !may_change(name) {
+                let plugin = asked.patched_by.get(at).map_or("", |it| it);
+                log::warn!(plugin; "may not change the header `{}`: dropped", name.escape_debug());
+                continue;
             }
-            Some(Err(_)) => {}
-            None => {
-                headers.remove(name);
+            let Ok(name) = HeaderName::try_from(name.as_str()) else { continue };
+            match value.as_str().map(HeaderValue::from_str) {
+                Some(Ok(value)) => {
+                    headers.insert(name, value);
+                }
+                Some(Err(_)) => {}
+                None => {
+                    headers.remove(name);
+                }
             }
         }
     }

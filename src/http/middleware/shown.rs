@@ -1,7 +1,7 @@
 //! A request and an answer as plugins see them.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
@@ -24,7 +24,7 @@ pub(super) struct ShownRequest {
     path: String,
     query: String,
     headers: Texts,
-    remote: Option<String>,
+    remote: Option<IpAddr>,
 }
 
 impl ShownRequest {
@@ -35,13 +35,9 @@ impl ShownRequest {
             path: req.path().to_owned(),
             query: req.query_string().to_owned(),
             headers: shown_headers(req.headers()),
-            remote: req.peer_addr().as_ref().map(address),
+            remote: req.peer_addr().map(|it| it.ip()),
         }
     }
-}
-
-fn address(peer: &SocketAddr) -> String {
-    peer.ip().to_string()
 }
 
 impl Fields for ShownRequest {
@@ -52,7 +48,7 @@ impl Fields for ShownRequest {
             ("path", Field::Text(&self.path)),
             ("query", Field::Text(&self.query)),
             ("headers", Field::Texts(&self.headers)),
-            ("remote", self.remote.as_deref().map_or(Field::Null, Field::Text)),
+            ("remote", self.remote.map_or(Field::Null, Field::Address)),
         ]
     }
 }

@@ -5,12 +5,14 @@ use mlua::{Either, Lua, Table, Value};
 use crate::hooks::{Field, Fields};
 use crate::model::time::TimeText;
 
+use crate::lua::FieldRead;
+
 use super::Shapes;
 use super::to_lua::{integer_to_lua, object_to_lua};
 use super::words::{Word, Words};
 
 /// The fields that are wanted, of what is made; all where there are none.
-pub type Only<'a> = Option<&'a [String]>;
+pub type Only<'a> = Option<&'a [FieldRead]>;
 
 /// What a field becomes; texts and numbers go to the VM's stack directly.
 type Made<'a> = Either<&'a str, Either<f64, Value>>;
@@ -27,9 +29,7 @@ pub fn fields_to_lua(
     only: Only<'_>,
 ) -> mlua::Result<Table> {
     let mut fields = fields.fields();
-    if let Some(only) = only {
-        fields.retain(|(name, _)| only.iter().any(|it| it == name));
-    }
+    fields.retain(|(name, _)| wanted(only, name).is_some());
     let times: Vec<TimeText> = fields.iter().filter_map(|(_, field)| time_of(field)).collect();
     let mut times = times.iter();
     let mut made: Vec<(Word<'_>, Made<'_>)> = Vec::with_capacity(fields.len());
@@ -42,7 +42,10 @@ pub fn fields_to_lua(
         };
         let value = match text {
             Some(text) => Either::Left(text),
-            None => Either::Right(other(lua, shapes, words, *field)?),
+            None => {
+                let inside = wanted(only, name).flatten();
+                Either::Right(other(lua, shapes, words, *field, inside)?)
+            }
         };
         made.push((words.get(lua, name), value));
     }
@@ -56,23 +59,41 @@ fn time_of(field: &Field<'_>) -> Option<TimeText> {
     }
 }
 
+/// What is wanted of the field `name`; none when it is not wanted at all.
+fn wanted<'a>(only: Only<'a>, name: &str) -> Option<Only<'a>> {
+    match only {
+        None => Some(None),
+        Some(only) => only.iter().find(|it| it.name == name).map(|it| it.inside.as_deref()),
+    }
+}
+
 /// What is not text.
-fn other(lua: &Lua, shapes: &Shapes, words: &Words, field: Field<'_>) -> mlua::Result<Either<f64, Value>> {
+fn other(
+    lua: &Lua,
+    shapes: &Shapes,
+    words: &Words,
+    field: Field<'_>,
+    only: Only<'_>,
+) -> mlua::Result<Either<f64, Value>> {
     let table = match field {
         Field::Number(number) => return Ok(Either::Left(number)),
         Field::Whole(number) => return Ok(Either::Right(integer_to_lua(lua, number)?)),
         Field::Flag(flag) => return Ok(Either::Right(Value::Boolean(flag))),
+        Field::Address(address) => {
+            return Ok(Either::Right(Value::String(lua.create_string(address.to_string())?)));
+        }
         Field::Null | Field::Text(_) | Field::Time(_) => return Ok(Either::Right(Value::Nil)),
         Field::Texts(texts) => {
-            lua.create_table_from(texts.iter().map(|(name, text)| (words.get(lua, name), text)))?
+            let texts = texts.iter().filter(|(name, _)| wanted(only, name).is_some());
+            lua.create_table_from(texts.map(|(name, text)| (words.get(lua, name), text)))?
         }
         Field::List(items) => {
             let table = lua.create_sequence_from(items.iter().map(String::as_str))?;
             shapes.mark_array(&table)?;
             table
         }
-        Field::Json(json) => object_to_lua(lua, shapes, json)?,
-        Field::Fields(fields) => fields_to_lua(lua, shapes, words, fields, None)?,
+        Field::Json(json) => object_to_lua(lua, shapes, json, only)?,
+        Field::Fields(fields) => fields_to_lua(lua, shapes, words, fields, only)?,
     };
     Ok(Either::Right(Value::Table(table)))
 }
@@ -101,6 +122,7 @@ mod tests {
                 ("duration", Field::Number(0.5)),
                 ("done", Field::Flag(false)),
                 ("path", Field::Text("/a")),
+                ("remote", Field::Address([127, 0, 0, 1].into())),
                 ("none", Field::Null),
                 ("began", Field::Time(Timestamp(1_500_000))),
                 ("ended", Field::Time(Timestamp(2_000_000))),
@@ -136,5 +158,30 @@ mod tests {
                 assert_eq!(from_lua(&shapes, &made, Budget::default()).unwrap(), expected);
             }
         }
+    }
+
+    #[test]
+    fn of_what_is_within_a_field_too_only_what_is_wanted_is_made() {
+        let (lua, words) = (Lua::new(), Words::default());
+        let shapes = Shapes::install(&lua).unwrap();
+        let headers = Texts::from_iter([("host", "h"), ("accept", "a")]);
+        let free = json!({"kept": null, "list": [1], "other": 2}).as_object().unwrap().clone();
+        let outer = Outer(Thing { headers, labels: vec!["a".to_owned()], free });
+        let whole = |name: &str| FieldRead { name: name.to_owned(), inside: None };
+        let within = |name: &str, inside: Vec<FieldRead>| FieldRead { inside: Some(inside), ..whole(name) };
+        let only = [within(
+            "request",
+            vec![
+                whole("path"),
+                within("headers", vec![whole("accept"), whole("absent")]),
+                within("labels", vec![whole("n")]),
+                within("metadata", vec![whole("kept"), whole("list")]),
+            ],
+        )];
+        let made = Value::Table(fields_to_lua(&lua, &shapes, &words, &outer, Some(&only)).unwrap());
+        let expected = json!({"request": {
+            "path": "/a", "headers": {"accept": "a"}, "labels": ["a"], "metadata": {"kept": null, "list": [1]},
+        }});
+        assert_eq!(from_lua(&shapes, &made, Budget::default()).unwrap(), expected);
     }
 }

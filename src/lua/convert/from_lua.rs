@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use mlua::Table;
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 use super::{MAX_SAFE_INTEGER, Shapes};
 
@@ -162,7 +162,7 @@ impl Reader<'_> {
             mlua::Value::String(name) => {
                 let name = self.string(&name.as_bytes())?;
                 let item = self.value(item, Some(here)).map_err(|it| it.under(&name))?;
-                parts.named.push((name, item));
+                parts.named.insert(name, item);
             }
             mlua::Value::Number(it) => {
                 return Err(fault(format!("has the key {it}; keys must be strings, or 1, 2, 3 …")));
@@ -199,14 +199,14 @@ struct Parts {
     items: Vec<Value>,
     /// Values of integer keys that came out of order.
     later: Vec<(i64, Value)>,
-    named: Vec<(String, Value)>,
+    named: Map<String, Value>,
 }
 
 impl Parts {
     fn finish(mut self, is_marked: impl Fn() -> bool) -> Result<Value, ConvertFault> {
         self.later.sort_unstable_by_key(|(index, _)| *index);
         let has_items = !self.items.is_empty() || !self.later.is_empty();
-        if has_items && let Some((name, _)) = self.named.first() {
+        if has_items && let Some(name) = self.named.keys().next() {
             return Err(fault(format!(
                 "mixes list items with the key '{}'; use one or the other",
                 cut(name)
@@ -225,8 +225,10 @@ impl Parts {
             return Ok(Value::Array(self.items));
         }
         // Lua's order is by chance; equal tables shall give equal text.
-        self.named.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(Value::Object(self.named.into_iter().collect()))
+        if self.named.len() > 1 {
+            self.named.sort_keys();
+        }
+        Ok(Value::Object(self.named))
     }
 }
 

@@ -30,21 +30,23 @@ pub fn record_to_lua(
     only: Only<'_>,
 ) -> mlua::Result<mlua::Value> {
     let maker = Maker { lua, shapes, free: Some(free) };
-    match (value, only) {
-        (Value::Object(map), Some(only)) => {
-            let wanted = only.iter().filter_map(|it| map.get_key_value(it));
-            Ok(mlua::Value::Table(maker.object(wanted, only.len(), 1)?))
-        }
+    match value {
+        Value::Object(map) => Ok(mlua::Value::Table(maker.wanted(map, only)?)),
         _ => maker.value(value),
     }
 }
 
-/// Makes the table of an object; every null in it is `panotti.json.null`.
+/// Makes the table of an object, or of some of its fields; every null in it is `panotti.json.null`.
 ///
 /// # Errors
 /// As [`to_lua`].
-pub(super) fn object_to_lua(lua: &Lua, shapes: &Shapes, map: &Map<String, Value>) -> mlua::Result<Table> {
-    Maker { lua, shapes, free: None }.object(map, map.len(), 1)
+pub(super) fn object_to_lua(
+    lua: &Lua,
+    shapes: &Shapes,
+    map: &Map<String, Value>,
+    only: Only<'_>,
+) -> mlua::Result<Table> {
+    Maker { lua, shapes, free: None }.wanted(map, only)
 }
 
 /// A whole number: a number if a double holds it, else its digits.
@@ -89,6 +91,17 @@ impl Maker<'_> {
         }
         self.shapes.mark_array(&table)?;
         Ok(table)
+    }
+
+    /// An object, or what is wanted of it.
+    fn wanted(self, map: &Map<String, Value>, only: Only<'_>) -> mlua::Result<Table> {
+        match only {
+            None => self.object(map, map.len(), 1),
+            Some(only) => {
+                let wanted = only.iter().filter_map(|it| map.get_key_value(&it.name));
+                self.object(wanted, only.len().min(map.len()), 1)
+            }
+        }
     }
 
     fn object<'a>(

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::error::ScriptFault;
-use crate::hooks::{Answer, Given};
+use crate::hooks::Given;
 use crate::lua::context::{ApiContext, CallKind, CallState};
 use crate::lua::generation::PluginSource;
 use crate::lua::secrets::Secrets;
@@ -16,6 +16,7 @@ use crate::model::call::{Effects, Outcome};
 use crate::model::trace::{Step, TraceTarget, id_of};
 use crate::services::traces::{PluginTraces, Traces};
 
+use super::returned::Returned;
 use super::tape::Tape;
 use super::targets;
 
@@ -145,7 +146,7 @@ pub struct Ended {
     /// How it ended.
     pub outcome: Outcome,
     /// What it returned.
-    pub answer: Answer,
+    pub returned: Returned,
     /// What is committed with it.
     pub effects: Option<Box<Effects>>,
     /// What went wrong.

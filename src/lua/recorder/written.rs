@@ -2,11 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::hooks::{Answer, Field, Fields, Given};
+use crate::hooks::{Field, Fields, Given};
 use crate::lua::context::{CallKind, CallState};
 use crate::model::time::Timestamp;
 use crate::model::trace::{
@@ -60,6 +58,7 @@ impl Recorded for CallState {
         size_of::<CallState>()
             + weigh(&record.input, &mut left)
             + record.tape.lock().bytes(record.origin.call_bytes)
+            + record.ended.get().map_or(0, |it| it.returned.bytes())
     }
 }
 
@@ -138,7 +137,7 @@ fn write(call: &CallState, record: &Record) -> Trace {
         steps: masked(steps, &mut mask),
         load: masked(load, &mut mask),
         cut,
-        output: mask.value(&write_answer(&ended.answer)),
+        output: mask.value(&ended.returned.written()),
         effects: mask.value(&effects),
         fault: ended.fault.as_ref().map(|it| (**it).clone()),
         ..empty(call.ctx.hook)
@@ -164,28 +163,6 @@ fn masked(steps: Vec<Step>, mask: &mut Mask<'_>) -> Vec<Step> {
         other => other,
     };
     steps.into_iter().map(step).collect()
-}
-
-/// What a function returned, written down.
-pub fn write_answer(answer: &Answer) -> Value {
-    match answer {
-        Answer::Nothing => json!({"kind": "nothing"}),
-        Answer::Patch(patch) => json!({"kind": "patch", "patch": patch}),
-        Answer::Deny { reason, status } => json!({"kind": "deny", "reason": reason, "status": status}),
-        Answer::Respond { status, headers, body } => {
-            let headers: Map<String, Value> =
-                headers.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
-            let body = match std::str::from_utf8(body) {
-                Ok(text) => Value::from(text),
-                Err(_) => json!({"$bytes": STANDARD.encode(body)}),
-            };
-            json!({"kind": "respond", "status": status, "headers": headers, "body": body})
-        }
-        Answer::Value(value) => json!({"kind": "value", "value": value}),
-        Answer::Health { ok, message, details } => {
-            json!({"kind": "health", "ok": ok, "message": message, "details": details})
-        }
-    }
 }
 
 /// What a call is about.
@@ -222,7 +199,12 @@ fn weight_of_fields(fields: &dyn Fields, left: &mut usize) -> usize {
                 Field::List(items) => items.iter().map(String::len).sum(),
                 Field::Json(json) => weight_of_map(json, left),
                 Field::Fields(fields) => weight_of_fields(fields, left),
-                Field::Null | Field::Flag(_) | Field::Whole(_) | Field::Number(_) | Field::Time(_) => 0,
+                Field::Null
+                | Field::Flag(_)
+                | Field::Whole(_)
+                | Field::Number(_)
+                | Field::Time(_)
+                | Field::Address(_) => 0,
             }
     };
     fields.fields().into_iter().map(weigh).sum()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::hooks::{Field, Fields, Given};
-use crate::lua::FieldsRead;
+use crate::lua::{FieldRead, FieldsRead};
 
 use super::*;
 
@@ -13,9 +13,16 @@ use super::*;
 fn told(text: &str) -> Vec<FieldsRead> {
     let lines =
         text.lines().zip(1..).filter_map(|(line, number)| Some((line.split_once("-- reads ")?.1, number)));
-    lines
-        .map(|(fields, line)| FieldsRead { line, fields: fields.split(' ').map(str::to_owned).collect() })
-        .collect()
+    let fields = |all: &str| all.split(' ').map(read).collect();
+    lines.map(|(all, line)| FieldsRead { line, fields: fields(all) }).collect()
+}
+
+/// `name` alone is all of it, `name.inner` one field of it.
+fn read(path: &str) -> FieldRead {
+    match path.split_once('.') {
+        None => FieldRead { name: path.to_owned(), inside: None },
+        Some((name, inner)) => FieldRead { name: name.to_owned(), inside: Some(vec![read(inner)]) },
+    }
 }
 
 struct Thing;

@@ -1,4 +1,4 @@
-//! Which fields of their first argument the functions of a script look at, from its text.
+//! Which fields of their first argument, and which within these, the functions of a script look at, from its text.
 //!
 //! Said only of what is certain: wherever the argument's name stands in the function, a name of a field follows. Whoever passes
 //! it on, goes through it, returns it or calls a method of it may see all of it.
@@ -12,7 +12,7 @@ use full_moon::tokenizer::{Lexer, LexerResult, Symbol, Token, TokenReference, To
 use full_moon::visitors::Visitor;
 use parking_lot::Mutex;
 
-use crate::lua::FieldsRead;
+use crate::lua::{FieldRead, FieldsRead};
 
 use super::names::{in_deep_stack, place, plain_of, text_of};
 
@@ -49,19 +49,26 @@ fn tokens_of(text: &str) -> Option<Vec<Token>> {
     (!tokens.iter().any(is_unclear)).then_some(tokens)
 }
 
+/// Fields by name, each with the fields within it; none where all of it may be seen.
+type Read = BTreeMap<String, Option<BTreeSet<String>>>;
+
 struct Reader {
     tokens: Vec<Token>,
     /// What the functions of a line read, where that is known.
-    found: BTreeMap<u32, Vec<Option<BTreeSet<String>>>>,
+    found: BTreeMap<u32, Vec<Option<Read>>>,
     /// A function may begin in another line than that of its keyword.
     is_odd: bool,
 }
 
 impl Reader {
     fn certain(self) -> Option<Vec<FieldsRead>> {
-        let of_line = |(line, mut all): (u32, Vec<_>)| match all.pop() {
+        let of_line = |(line, mut all): (u32, Vec<Option<Read>>)| match all.pop() {
             Some(Some(fields)) if all.is_empty() => {
-                Some(FieldsRead { line, fields: BTreeSet::into_iter(fields).collect() })
+                let all = fields.into_iter().map(|(name, inside)| FieldRead {
+                    name,
+                    inside: inside.map(|it| it.into_iter().map(whole).collect()),
+                });
+                Some(FieldsRead { line, fields: all.collect() })
             }
             _ => None,
         };
@@ -71,14 +78,14 @@ impl Reader {
     fn function(&mut self, keyword: &TokenReference, before: Option<&TokenReference>, body: &FunctionBody) {
         self.is_odd |= before.is_some_and(|it| place(it).0 != place(keyword).0);
         let fields = match body.parameters().iter().next() {
-            None => Some(BTreeSet::new()),
+            None => Some(Read::new()),
             Some(Parameter::Name(name)) => fields_of(&text_of(name), self.within(body)),
             Some(_) => None,
         };
         self.note(keyword, fields);
     }
 
-    fn note(&mut self, keyword: &TokenReference, fields: Option<BTreeSet<String>>) {
+    fn note(&mut self, keyword: &TokenReference, fields: Option<Read>) {
         self.found.entry(place(keyword).0).or_default().push(fields);
     }
 
@@ -118,26 +125,37 @@ impl Visitor for Reader {
 }
 
 /// The fields of a function's first argument, which has this name, that stand in its body; none where it may see all.
-fn fields_of(name: &str, body: &[Token]) -> Option<BTreeSet<String>> {
-    let mut fields = BTreeSet::new();
+fn fields_of(name: &str, body: &[Token]) -> Option<Read> {
+    let mut fields = Read::new();
     for (at, token) in body.iter().enumerate() {
         let is_name =
             matches!(token.token_type(), TokenType::Identifier { identifier } if **identifier == *name);
         let is_member = at > 0 && [Symbol::Dot, Symbol::Colon].iter().any(|it| is(&body[at - 1], *it));
         if is_name && !is_member {
-            fields.insert(field_after(&body[at + 1..])?);
+            let (field, rest) = field_after(&body[at + 1..])?;
+            let inside = fields.entry(field).or_insert_with(|| Some(BTreeSet::new()));
+            match (inside.as_mut(), field_after(rest)) {
+                (Some(names), Some((inner, _))) => _ = names.insert(inner),
+                _ => *inside = None,
+            }
         }
     }
     Some(fields)
 }
 
-/// The field that is named right behind a name.
-fn field_after(rest: &[Token]) -> Option<String> {
+fn whole(name: String) -> FieldRead {
+    FieldRead { name, inside: None }
+}
+
+/// The field that is named right behind a name, and what comes behind it.
+fn field_after(rest: &[Token]) -> Option<(String, &[Token])> {
     match rest {
-        [dot, name, ..] if is(dot, Symbol::Dot) => Some(name.to_string()),
-        [open, name, close, ..] if is(open, Symbol::LeftBracket) && is(close, Symbol::RightBracket) => {
+        [dot, name, rest @ ..] if is(dot, Symbol::Dot) => Some((name.to_string(), rest)),
+        [open, name, close, rest @ ..]
+            if is(open, Symbol::LeftBracket) && is(close, Symbol::RightBracket) =>
+        {
             // Luau leaves some ends of lines out.
-            plain_of(name).filter(|it| !it.contains(['\n', '\r']))
+            Some((plain_of(name).filter(|it| !it.contains(['\n', '\r']))?, rest))
         }
         _ => None,
     }
@@ -154,9 +172,14 @@ mod tests {
     use super::*;
     use crate::plugins::discovery::snapshot;
 
-    /// What is said of the function in the first line.
+    /// What is said of the function in the first line: `a` is all of it, `a.b` one field of it.
     fn of_first(text: &str) -> Option<Vec<String>> {
-        read_fields(text).into_iter().find(|it| it.line == 1).map(|it| it.fields)
+        let found = read_fields(text).into_iter().find(|it| it.line == 1)?;
+        let paths = |it: FieldRead| match it.inside {
+            None => vec![it.name],
+            Some(inside) => inside.iter().map(|inner| format!("{}.{}", it.name, inner.name)).collect(),
+        };
+        Some(found.fields.into_iter().flat_map(paths).collect())
     }
 
     #[track_caller]
@@ -172,8 +195,15 @@ mod tests {
         reads("local function f(it: any): string\n return it.name:upper() end", &["name"]);
         reads("function M.f(it)\n it.tags[1] = 'x'; return { tags = it.tags } end", &["tags"]);
         reads(
+            "on(function(it) return it.headers['x-a'] or it.headers.accept:upper() end)",
+            &["headers.accept", "headers.x-a"],
+        );
+        reads("on(function(it) it.a['d'] = 1 return it.a.b.c end)", &["a.b", "a.d"]);
+        reads("on(function(it) return it.a.b, f(it.a) end)", &["a"]);
+        reads("on(function(it) return it.a[key], it.a.b end)", &["a"]);
+        reads(
             "on(function(it)\n local function inner() return it.deep.deeper end return inner end)",
-            &["deep"],
+            &["deep.deeper"],
         );
         reads("on(function(it) return `of {it.id}` end)", &["id"]);
         reads("function M:f(it)\n return self.id, it end", &["id"]);
