@@ -197,7 +197,8 @@ function top.sleep(seconds) end
 local task = {}
 
 --- Starts `fn(...)` as a call of its own: own budget, the same ctx; what it writes commits when it ends. Raises when
---- the plugin has too many calls in flight.
+--- the plugin has too many calls in flight. When the plugin is loaded anew, tasks of the old version may go on for
+--- 30 s and are cancelled then: begin what is to go on for ever again in `on_load`.
 ---
 --- ```lua
 --- local task = panotti.task.spawn(function(id)
@@ -211,7 +212,8 @@ local task = {}
 ---@return Task
 function task.spawn(fn, ...) end
 
---- The same after `seconds`. Raises when the plugin has too many timers.
+--- The same after `seconds`. Raises when the plugin has too many timers. One that is not due when the plugin is loaded
+--- anew is forgotten with the old version: what must not be is for `panotti.schedule`.
 ---
 --- ```lua
 --- panotti.task.delay(0.01, function()

@@ -1,6 +1,6 @@
 //! The one door to YAML: checked before it is parsed, plain data behind it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -47,14 +47,17 @@ pub fn parse_yaml(text: &str) -> Result<Value, YamlFault> {
     let Some(document) = documents.next() else {
         return Ok(Value::Null);
     };
-    let left = Cell::new(MAX_GROWTH_BYTES);
-    let value = Plain { left: &left }.deserialize(document).map_err(|fault| at_fault(text, &fault))?;
+    let state = State { left: Cell::new(MAX_GROWTH_BYTES), twice: RefCell::default() };
+    let value = Plain(&state).deserialize(document).map_err(|fault| {
+        let fault = at_fault(text, &fault);
+        match state.twice.take().and_then(|key| second_of(text, &fault, &key)) {
+            Some((line, column)) => YamlFault { line, column, ..fault },
+            None => fault,
+        }
+    })?;
     if documents.next().is_some() {
-        return Err(fault_at(
-            1,
-            1,
-            "the text holds more than one document (`---`); only one is read".to_owned(),
-        ));
+        let message = "the text holds more than one document (`---`); only one is read".to_owned();
+        return Err(fault_at(second_document(text).unwrap_or(1), 1, message));
     }
     Ok(value)
 }
@@ -141,15 +144,54 @@ fn check_size(text: &str) -> Result<(), YamlFault> {
     Ok(())
 }
 
-/// Reads a node into plain data and counts what it costs: aliases of aliases grow without bound in a short text.
-struct Plain<'a> {
-    left: &'a Cell<usize>,
+/// Where the key stands a second time, of a mapping that begins at the place of `fault`; none within brackets.
+fn second_of(text: &str, fault: &YamlFault, key: &str) -> Option<(usize, usize)> {
+    let begins = fault.column.saturating_sub(1);
+    let mut is_second = false;
+    for (number, line) in text.lines().enumerate().skip(fault.line.saturating_sub(1)) {
+        // What stands before the first key of a mapping in a list is the list's.
+        let body = if number + 1 == fault.line { line.get(begins..)? } else { line.trim_start() };
+        if body.is_empty() || body.starts_with('#') {
+            continue;
+        }
+        let indent = line.len() - body.len();
+        if indent < begins {
+            return None;
+        }
+        if indent == begins && key_of(body) == Some(key) && std::mem::replace(&mut is_second, true) {
+            return Some((number + 1, begins + 1));
+        }
+    }
+    None
 }
+
+/// The line on which the second document begins.
+fn second_document(text: &str) -> Option<usize> {
+    let mut has_content = false;
+    for (number, line) in text.lines().enumerate() {
+        if has_content && line.starts_with("---") {
+            return Some(number + 1);
+        }
+        has_content |= !line.trim_start().is_empty() && !line.starts_with(['#', '%']);
+    }
+    None
+}
+
+/// What is known of a text that is being read.
+struct State {
+    /// What it may still grow by: aliases of aliases grow without bound in a short text.
+    left: Cell<usize>,
+    /// A key that stands twice.
+    twice: RefCell<Option<String>>,
+}
+
+/// Reads a node into plain data and counts what it costs.
+struct Plain<'a>(&'a State);
 
 impl Plain<'_> {
     fn spend<E: de::Error>(&self, bytes: usize) -> Result<(), E> {
-        let left = self.left.get().checked_sub(NODE_BYTES + bytes);
-        self.left.set(left.ok_or_else(|| E::custom("the aliases of the text grow too large"))?);
+        let left = self.0.left.get().checked_sub(NODE_BYTES + bytes);
+        self.0.left.set(left.ok_or_else(|| E::custom("the aliases of the text grow too large"))?);
         Ok(())
     }
 }
@@ -202,7 +244,7 @@ impl<'de> Visitor<'de> for Plain<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         self.spend(0)?;
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Plain { left: self.left })? {
+        while let Some(item) = items.next_element_seed(Plain(self.0))? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -211,15 +253,17 @@ impl<'de> Visitor<'de> for Plain<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         self.spend(0)?;
         let mut map = Map::new();
-        while let Some(key) = fields.next_key_seed(Plain { left: self.left })? {
+        while let Some(key) = fields.next_key_seed(Plain(self.0))? {
             let key = match key {
                 Value::String(key) => key,
                 Value::Bool(_) | Value::Number(_) => key.to_string(),
                 _ => return Err(de::Error::custom("a key must be a word")),
             };
-            let value = fields.next_value_seed(Plain { left: self.left })?;
+            let value = fields.next_value_seed(Plain(self.0))?;
             if map.contains_key(&key) {
-                return Err(de::Error::custom(format!("the key \"{key}\" stands here twice")));
+                let fault = de::Error::custom(format!("the key \"{key}\" stands here twice"));
+                self.0.twice.replace(Some(key));
+                return Err(fault);
             }
             map.insert(key, value);
         }
@@ -289,9 +333,21 @@ mod tests {
     #[test]
     fn a_key_twice_is_a_fault() {
         let fault = parse_yaml("a: 1\nb: 2\na: 3\n").expect_err("twice");
+        assert_eq!((fault.line, fault.column), (3, 1));
         assert_eq!(fault.message, "the key \"a\" stands here twice");
+        let fault = parse_yaml("l:\n- a: 1\n  b: { a: 2 }\n  # a: 3\n  a: 4\n").expect_err("twice in a list");
+        assert_eq!((fault.line, fault.column), (5, 3), "{fault}");
+        let fault = parse_yaml("x: { a: 1,\n a: 2 }\n").expect_err("twice within brackets");
+        assert_eq!((fault.line, fault.column), (1, 4), "{fault}");
         let fault = parse_yaml("x:\n  1: a\n  \"1\": b\n").expect_err("twice once plain");
-        assert_eq!((fault.line, fault.message.as_str()), (2, "x: the key \"1\" stands here twice"));
+        assert_eq!((fault.line, fault.message.as_str()), (3, "x: the key \"1\" stands here twice"));
+    }
+
+    #[test]
+    fn a_second_document_is_a_fault_where_it_begins() {
+        let fault = parse_yaml("# first\n---\na: 1\n---\nb: 2\n").expect_err("two documents");
+        assert_eq!((fault.line, fault.column), (4, 1), "{fault}");
+        assert_eq!(parse_yaml("---\na: 1\n"), Ok(json!({"a": 1})));
     }
 
     #[test]

@@ -225,6 +225,9 @@ fn take(vm: &Vm, call: &Arc<CallState>, end: &End, values: MultiValue) -> Result
                 Err(Box::new(fault::plain(&vm.context, Outcome::Runtime, Some(call.ctx.hook), &why)))
             }
             Ok(answer) => {
+                if let (Answer::Nothing, Some(hook)) = (&answer, *hook) {
+                    vm.pointless.note(&vm.context, hook, values.front());
+                }
                 let refused = matches!(answer, Answer::Deny { .. }) && ended == Outcome::Ok;
                 Ok((if refused { Outcome::Refused } else { ended }, Taken::Answer(answer)))
             }

@@ -20,6 +20,7 @@ mod wants;
 pub mod strand;
 pub mod supervisor;
 pub mod parked;
+mod pointless;
 mod begin;
 pub mod call;
 mod finish;

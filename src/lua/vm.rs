@@ -17,6 +17,7 @@ use super::context::ApiContext;
 use super::convert::{Shapes, Words};
 use super::coroutines;
 use super::guards;
+use super::pointless::Pointless;
 use super::require::Modules;
 #[cfg(debug_assertions)]
 use super::surface;
@@ -63,6 +64,8 @@ pub struct Vm {
     pub runner: Function,
     /// Its random numbers.
     pub(super) chance: Arc<Chance>,
+    /// What its hooks returned in vain.
+    pub(super) pointless: Pointless,
     memory: Arc<Memory>,
 }
 
@@ -105,7 +108,8 @@ impl Vm {
         surface::check(&lua)?;
         let memory = Arc::new(Memory::new(context.limits.memory_mib));
         let gate = install_gate(&lua, &context, &memory)?;
-        Ok(Vm { lua, context, words: Words::default(), shapes, gate, modules, runner, chance, memory })
+        let (words, pointless) = (Words::default(), Pointless::default());
+        Ok(Vm { lua, context, words, shapes, gate, modules, runner, chance, pointless, memory })
     }
 
     /// Sets or lifts the limit: it costs each host-side push while it is set.

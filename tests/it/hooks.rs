@@ -87,6 +87,29 @@ fn keys_and_events_cannot_be_written_while_the_files_load() {
 }
 
 #[test]
+fn who_returns_false_to_refuse_is_told_once_how_it_is_done() {
+    let server = Server::with()
+        .plugin("hopes", "panotti.on.before_recording_start(function() return false end)")
+        .start();
+    (0..3).for_each(|_| _ = server.post("/api/v1/recordings", json!({})).expect(201));
+    let told = |line: &serde_json::Value| {
+        let message = line["message"].as_str().unwrap_or_default();
+        line["hook"] == "before_recording_start" && message.contains("it returned false, which means nothing")
+    };
+    let line = server.wait_for_log("the remedy", told);
+    assert!(line["message"].as_str().unwrap().contains("panotti.deny(reason)"), "{line}");
+    assert_eq!(server.log_lines().iter().filter(|it| told(it)).count(), 1);
+}
+
+#[test]
+fn arguments_of_a_registration_are_counted_as_they_are_written() {
+    let server = Server::with().plugin("halved", "panotti.on('on_clip_captured')").start();
+    let plugin = server.get("/api/v1/plugins/halved").expect(200);
+    let message = plugin["last_error"]["message"].as_str().unwrap();
+    assert!(message.contains("panotti.on: argument 2 (fn) must be a function, got nil"), "{message}");
+}
+
+#[test]
 fn a_refusal_may_choose_its_status() {
     let server = Server::with()
         .plugin(

@@ -106,6 +106,17 @@ fn a_run_that_goes_on_keeps_the_next_one_out_unless_the_plugin_wants_it() {
 }
 
 #[test]
+fn a_run_that_waited_for_the_one_before_it_knows_when_it_was_due() {
+    let source = r#"panotti.schedule.every(1, "behind", function(run)
+        if panotti.time.now() - run.scheduled_at > 1 then panotti.kv.set("late", run.cause) end
+        panotti.sleep(2.5)
+      end, { overlap = "queue" })
+      panotti.on.on_clip_captured(function() return { metadata = { late = panotti.kv.get("late") } } end)"#;
+    let server = Server::with().plugin("behind", source).start();
+    wait_for("a run that began late", || Some(kept(&server)).filter(|it| it["late"] == "timer"));
+}
+
+#[test]
 fn what_was_cut_off_by_the_end_of_the_server_is_marked_and_made_up_for_where_wanted() {
     let source = r#"panotti.schedule.cron("0 3 1 1 *", "yearly", function(run)
         if not panotti.kv.get("begun") then panotti.kv.cas("begun", nil, true) panotti.sleep(20) end

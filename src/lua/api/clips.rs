@@ -11,7 +11,7 @@ use crate::services::clips::{self, ClipFilter, ClipSort};
 use super::args::{Args, Options};
 use super::define::{Build, Raise};
 use super::media::check_clip;
-use super::window::{answer, time, window, word};
+use super::window::{answer, texts, time, window, word};
 
 /// What a list may be asked for.
 const QUERY: &[&str] = &[
@@ -86,7 +86,7 @@ fn filter(options: &Options) -> Result<ClipFilter, Raise> {
         game_name: text("game_name")?,
         processed: options.boolean("processed")?,
         status: word(options, "status", "pending, processing, completed or failed")?,
-        tags: word(options, "tags", "a list of strings")?.unwrap_or_default(),
+        tags: texts(options, "tags")?.unwrap_or_default(),
         q: text("q")?,
         recording_id: text("recording_id")?,
         from: time(options, "from")?,

@@ -174,7 +174,7 @@ fn recordings_and_clips_are_made_by_the_services_of_the_product() {
         local c, why = clips.create({title = 'Ace', file_path = '/x/y.mp4', tags = {'ace'}})
         assert(c and c.id == 1 and c.tags[1] == 'ace' and c.processed == false, why and why.message)
         assert(clips.update(1, {tags = {}}).tags[1] == nil and clips.get('1').title == 'Ace')
-        assert(clips.list({q = 'ace', sort = '-title', page_size = 1}).items[1].id == 1 and clips.list({tags = {'no'}}).total == 0)
+        assert(clips.list({q = 'ace', sort = '-title', page_size = 1}).items[1].id == 1 and clips.list({tags = {'no'}}).total == 0 and clips.list({tags = {}}).total == 1)
         assert(clips.delete(1) == true and select(2, clips.get(1)).code == 'clip_not_found')
         for _, f in {function() recordings.list({status = 'x'}) end, function() recordings.list({page = 0}) end,
             function() clips.get('a') end, function() clips.list({sort = 'x'}) end, function() recordings.create('x') end,

@@ -118,6 +118,7 @@ fn on(build: &Build) -> mlua::Result<Table> {
     }
     let call = build.function("panotti.on", move |lua, ctx, args| {
         args.any(); // the table itself
+        args.count_anew();
         register(lua, ctx, args, &handles, None)
     })?;
     let missing = build.lua.create_function(|_, name: Value| {

@@ -84,6 +84,8 @@ pub(super) fn append(
 ) -> Result<(), Raise> {
     match value {
         Value::Null => {}
+        // A script's empty table may be a list.
+        Value::Object(it) if it.is_empty() => {}
         Value::String(it) => {
             text.append_pair(name, it);
         }

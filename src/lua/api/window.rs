@@ -33,6 +33,14 @@ pub(super) fn word<T: serde::de::DeserializeOwned>(
     read.map(Some).map_err(|_| options.wrong(key, &format!("must be {words}, got {value}")))
 }
 
+/// Texts in an option; `{}` is none of them.
+pub(super) fn texts(options: &Options, key: &str) -> std::result::Result<Option<Vec<String>>, Raise> {
+    match options.get(key) {
+        Some(serde_json::Value::Object(map)) if map.is_empty() => Ok(Some(Vec::new())),
+        _ => word(options, key, "a list of strings"),
+    }
+}
+
 /// What a service answered, as a script gets it.
 pub(super) fn answer<T: Serialize>(result: Result<T>) -> Outcome {
     let json = result.and_then(|it| serde_json::to_value(it).map_err(Error::internal));

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
+use crate::lua::api::DOCS;
+use crate::lua::api::stubs::{ModuleDoc, find_similar};
 use crate::lua::stand_in::{FAILING, Stub};
 use crate::model::call::{Caller, Effects, KvOp, PluginEffects};
 use crate::model::event::pattern_matches;
@@ -227,6 +229,13 @@ fn fail(bench: &mut Bench, what: &str, arguments: &Value) -> Done {
             "host:fail: '{what}' cannot be made to fail; {} can, or one function of them, such as db.query",
             FAILING.join(", ")
         )));
+    }
+    let known: Vec<String> =
+        DOCS.iter().filter(|it| it.name == module).flat_map(ModuleDoc::entries).map(|it| it.0).collect();
+    let known = known.iter().filter_map(|it| it.strip_prefix("panotti."));
+    if what != module && !known.clone().any(|it| it == what) {
+        let near = find_similar(what, known).map_or(String::new(), |it| format!("; did you mean '{it}'?"));
+        return Err(Refusal::new(format!("host:fail: there is no '{what}'{near}")));
     }
     let (code, message) = match &arguments["failure"] {
         Value::Null => ("failed".to_owned(), "the test says so".to_owned()),

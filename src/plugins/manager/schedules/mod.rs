@@ -5,12 +5,13 @@ mod timer;
 mod view;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicU32;
 
 use tokio::sync::Notify;
 
 use crate::hooks::{Missed, Offer, Overlap, ScheduleOffer, ScheduleWhen};
 use crate::model::schedule::ScheduleRow;
+use crate::model::time::Timestamp;
 
 use super::Manager;
 use super::slot::Live;
@@ -31,8 +32,18 @@ pub(super) struct Schedules {
 #[derive(Default)]
 struct UnderWay {
     count: AtomicU32,
-    /// One more waits for them.
-    waiting: AtomicBool,
+    /// One more waits for them: when it was due, and how many times were missed before.
+    waiting: parking_lot::Mutex<Option<(Timestamp, u32)>>,
+}
+
+impl UnderWay {
+    /// One more is to wait for them; false when one does already.
+    fn wait(&self, due: Timestamp, missed: u32) -> bool {
+        let mut waiting = self.waiting.lock();
+        let is_free = waiting.is_none();
+        waiting.get_or_insert((due, missed));
+        is_free
+    }
 }
 
 impl Manager {

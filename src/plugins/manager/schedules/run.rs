@@ -31,15 +31,14 @@ impl Manager {
     pub(super) async fn run_due(&self, row: &mut ScheduleRow, due: Timestamp, missed: u32) {
         let under_way = self.0.schedules.under_way(row.id);
         let is_busy = under_way.count.load(Ordering::Acquire) > 0;
-        let cause = if missed > 0 { "missed" } else { "timer" };
-        let run = Run { schedule: row.clone(), due, cause, missed, advances: true };
+        let run = Run { schedule: row.clone(), due, cause: cause_of(missed), missed, advances: true };
         let done = match (is_busy, row.overlap.as_str()) {
             (true, "skip") => {
                 row.skipped += 1;
                 self.0.registry.advance_schedule(row.id, row.next_at, row.skipped).await
             }
             (true, "queue") => {
-                if under_way.waiting.swap(true, Ordering::AcqRel) {
+                if !under_way.wait(due, missed) {
                     row.skipped += 1;
                 }
                 self.0.registry.advance_schedule(row.id, row.next_at, row.skipped).await
@@ -85,9 +84,9 @@ impl Manager {
                 let answer = call(&live, slot, &run).await;
                 own.end(&live, id, &run.schedule.name, answer).await;
                 let was_last = under_way.count.fetch_sub(1, Ordering::AcqRel) == 1;
-                if was_last && under_way.waiting.swap(false, Ordering::AcqRel) {
-                    let due = Timestamp(own.0.clock.now_us());
-                    let again = Run { due, cause: "timer", missed: 0, advances: false, ..run };
+                let waiting = if was_last { under_way.waiting.lock().take() } else { None };
+                if let Some((due, missed)) = waiting {
+                    let again = Run { due, cause: cause_of(missed), missed, advances: false, ..run };
                     // A plugin that is gone meanwhile has nothing to run.
                     let _ = own.begin(again).await;
                 }
@@ -129,6 +128,11 @@ impl Manager {
             log::error!(plugin = &**live.handler.plugin(), schedule = schedule; "what a run left behind is lost: {fault}");
         }
     }
+}
+
+/// Why a run begins at its time.
+fn cause_of(missed: u32) -> &'static str {
+    if missed > 0 { "missed" } else { "timer" }
 }
 
 async fn call(live: &Live, slot: u32, run: &Run) -> std::result::Result<Reply, CallFailure> {
