@@ -88,7 +88,7 @@ pub struct PluginLimits {
     pub kv_mib: u64,
     /// Schedules the plugin may have.
     pub schedules: usize,
-    /// Of a thousand calls that ended well, so many are kept as traces.
+    /// Of a thousand calls that ended well, so many are kept as traces, up to `traces.samples_per_second`.
     pub trace_per_mille: u64,
     /// Routes the plugin may have.
     pub routes: usize,

@@ -12,6 +12,10 @@ pub struct Traces {
     pub last: usize,
     /// KiB that one recorded call may hold of what the host answered it.
     pub call_kib: usize,
+    /// Failures and refusals of one plugin that are stored in a second; 0 is no limit.
+    pub failures_per_second: u64,
+    /// Samples of one plugin that are stored in a second; 0 is no limit.
+    pub samples_per_second: u64,
     /// Recorded calls of one plugin that are kept; 0 is no limit.
     pub per_plugin: u64,
     /// MiB of recorded calls that are kept; 0 is no limit.

@@ -161,6 +161,35 @@ fn the_last_calls_of_each_hook_are_held_and_a_page_leads_to_the_next() {
 }
 
 #[test]
+fn a_plugin_that_is_called_all_the_time_stores_so_many_calls_a_second_and_no_more() {
+    let source =
+        "panotti.on.on_clip_captured(function(clip) if clip.title == 'bad' then error('no') end end)";
+    let server = Server::with()
+        .plugin("busy", source)
+        .plugin_file("busy", "plugin.yaml", "limits: { trace_per_mille: 1000 }")
+        .env("PANOTTI_TRACES_FAILURES_PER_SECOND", 2)
+        .env("PANOTTI_TRACES_SAMPLES_PER_SECOND", 3)
+        .start();
+    let began = std::time::Instant::now();
+    for n in 0..60 {
+        let title = if n % 2 == 0 { "bad" } else { "good" };
+        server.post("/api/v1/clips", json!({ "title": title, "file_path": "/x" })).expect(201);
+    }
+    let seconds = began.elapsed().as_secs() as usize + 2;
+    let held = server.get("/api/v1/traces?hook=on_clip_captured&limit=100").expect(200);
+    let is_recent = |it: &&Value| it["kept"] == "recent";
+    assert!(held["items"].as_array().unwrap().iter().filter(is_recent).count() >= 10, "{held}");
+    let server = server.restart();
+    let stored = |outcome: &str| {
+        let path = format!("/api/v1/traces?hook=on_clip_captured&outcome={outcome}&limit=100");
+        server.get(&path).expect(200)["items"].as_array().unwrap().len()
+    };
+    let (failures, samples) = (stored("runtime"), stored("ok"));
+    assert!((1..=2 * seconds).contains(&failures) && failures < 30, "{failures} in {seconds} s");
+    assert!((1..=3 * seconds).contains(&samples) && samples < 30, "{samples} in {seconds} s");
+}
+
+#[test]
 fn nothing_is_recorded_when_that_is_switched_off() {
     let server = Server::with()
         .plugin("gate", GATE)

@@ -197,11 +197,12 @@ impl Record {
     ) {
         let Some(record) = &call.record else { return };
         let origin = &record.origin;
-        let is_sample = || mixed(number) % 1_000 < origin.per_mille;
+        let is_sample = || mixed(number) % 1_000 < origin.per_mille && origin.calls.takes_sample(number);
         let kept = match outcome {
-            Outcome::Ok if !is_sample() => "recent",
-            Outcome::Ok => "sample",
-            _ => "failure",
+            Outcome::Ok if is_sample() => "sample",
+            Outcome::Ok | Outcome::Skipped => "recent",
+            _ if origin.calls.takes_failure(number) => "failure",
+            _ => "recent",
         };
         if record.ended.set(make(kept)).is_err() {
             return;

@@ -69,9 +69,18 @@ impl Traces {
     /// Forgets what is beyond the bounds, in memory and in the store.
     fn tidy(&self) {
         self.0.desk.look_at_clock(&self.0.clock);
-        let plugins: Vec<_> = self.0.plugins.read().values().cloned().collect();
-        for plugin in plugins {
+        let plugins: Vec<_> =
+            self.0.plugins.read().iter().map(|(name, it)| (Arc::clone(name), Arc::clone(it))).collect();
+        let most = self.0.settings.failures_per_second;
+        for (name, plugin) in plugins {
             plugin.shrink(MAX_HELD_BYTES);
+            let refused = plugin.failures.take_refused();
+            if refused > 0 {
+                log::warn!(
+                    plugin = &*name;
+                    "{refused} calls that failed or were refused were not stored: more than {most} a second (traces.failures_per_second)"
+                );
+            }
         }
         let bounds = self.bounds();
         self.0.store.write_idle(move |tx| tx.sweep_traces(bounds).map(drop));

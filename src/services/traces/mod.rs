@@ -7,6 +7,7 @@
 mod compare;
 mod keep;
 mod read;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,8 @@ use crate::model::trace::{Trace, TraceHead};
 use crate::store::Store;
 
 pub use crate::store::TraceFilter;
+use room::PerSecond;
+
 pub use compare::{Difference, differences};
 
 /// From where this process counts its moments.
@@ -95,8 +98,17 @@ impl Traces {
         let mut plugins = self.0.plugins.write();
         let row = i64::try_from(plugins.len()).unwrap_or_default() % (1 << ROW_BITS);
         let desk = Arc::clone(&self.0.desk);
-        let made =
-            || Arc::new(PluginTraces { desk, row, last_us: AtomicI64::new(0), rings: Mutex::default() });
+        let settings = &self.0.settings;
+        let made = || {
+            Arc::new(PluginTraces {
+                desk,
+                row,
+                last_us: AtomicI64::new(0),
+                failures: PerSecond::new(settings.failures_per_second),
+                samples: PerSecond::new(settings.samples_per_second),
+                rings: Mutex::default(),
+            })
+        };
         Some(Arc::clone(plugins.entry(Arc::clone(name)).or_insert_with(made)))
     }
 
@@ -118,6 +130,8 @@ pub struct PluginTraces {
     row: i64,
     /// The microsecond in the number of its last call.
     last_us: AtomicI64,
+    failures: PerSecond,
+    samples: PerSecond,
     /// The last calls of each hook, oldest first.
     rings: Mutex<Vec<Ring>>,
 }
@@ -143,6 +157,16 @@ impl PluginTraces {
             .start_us
             .load(Ordering::Relaxed)
             .saturating_add(i64::try_from(since.as_micros()).unwrap_or_default())
+    }
+
+    /// Whether a call that failed or was refused can be stored: its second has a place for it, which is taken then.
+    pub fn takes_failure(&self, number: i64) -> bool {
+        self.failures.take(number >> ROW_BITS)
+    }
+
+    /// Whether a call that ended well can be stored as a sample: its second has a place for it, which is taken then.
+    pub fn takes_sample(&self, number: i64) -> bool {
+        self.samples.take(number >> ROW_BITS)
     }
 
     /// Takes a call that has ended; `store` says whether it shall outlive the process.
