@@ -183,7 +183,7 @@ impl HookHandler for Noting {
         &self.name
     }
 
-    fn call(&self, call: HookCall) -> CallFuture {
+    fn call(&self, call: HookCall) -> CallFuture<'_> {
         let at = call.payload.json()["data"]["at"].as_i64().unwrap();
         self.took_ms.lock().unwrap().push((SystemClock.now_us() - at) as f64 / 1e3);
         Box::pin(async { Ok(Reply::default()) })

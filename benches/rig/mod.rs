@@ -6,7 +6,7 @@ pub mod server;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use panotti::clock::{SharedClock, SystemClock};
 use panotti::config::{PluginLimits, Settings};
@@ -100,6 +100,7 @@ pub fn call(payload: &Arc<Value>) -> HookCall {
         target: Target::Slot(0),
         payload: Arc::clone(payload).into(),
         ctx: CallContext::new(Hook::OnClipCaptured.name(), Caller::server()).into(),
+        asked_at: Instant::now(),
         timeout: None,
         deadline: None,
         is_question: false,

@@ -28,7 +28,7 @@ impl HookHandler for Noting {
         &self.name
     }
 
-    fn call(&self, call: HookCall) -> CallFuture {
+    fn call(&self, call: HookCall) -> CallFuture<'_> {
         let id = call.payload.json()["id"].as_str().unwrap_or_default().to_owned();
         self.seen.lock().push((id.clone(), call.ctx.attempt));
         let result = (self.act)(&call);

@@ -105,7 +105,7 @@ impl Dispatcher {
         &self,
         hook: Hook,
         payload: impl Into<Given>,
-        caller: &Caller,
+        caller: impl Into<Arc<Caller>>,
         check: Check<'_>,
     ) -> Result<Asked> {
         let table = self.table();
@@ -114,10 +114,11 @@ impl Dispatcher {
         if chain.is_empty() {
             return Ok(asked);
         }
+        let ctx = Arc::new(CallContext::new(hook.name(), caller));
+        let caller = &*ctx.caller;
         let mut now = Instant::now();
         let limit = now + self.chain_wall;
         let deadline = caller.deadline.map_or(limit, |theirs| theirs.min(limit));
-        let ctx = Arc::new(CallContext::new(hook.name(), caller.clone()));
         for (index, entry) in chain.iter().enumerate() {
             if index > 0 {
                 now = Instant::now();
@@ -133,6 +134,7 @@ impl Dispatcher {
                 target: Target::Slot(entry.registration.slot),
                 payload: asked.payload.clone(),
                 ctx: Arc::clone(&ctx),
+                asked_at: now,
                 timeout: entry.registration.timeout,
                 deadline: Some(deadline),
                 is_question: true,
@@ -185,6 +187,7 @@ impl Dispatcher {
                 target: Target::Slot(fact.slot),
                 payload: shown.into(),
                 ctx: Arc::new(ctx),
+                asked_at: Instant::now(),
                 timeout: fact.timeout,
                 deadline: None,
                 is_question: false,
@@ -233,6 +236,7 @@ impl Dispatcher {
                 target: Target::Slot(registration.slot),
                 payload: payload.clone(),
                 ctx: Arc::clone(&ctx),
+                asked_at: Instant::now(),
                 timeout: registration.timeout,
                 deadline,
                 is_question: false,

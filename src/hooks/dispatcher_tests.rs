@@ -20,7 +20,7 @@ impl HookHandler for Closure {
         &self.name
     }
 
-    fn call(&self, call: HookCall) -> super::super::CallFuture {
+    fn call(&self, call: HookCall) -> super::super::CallFuture<'_> {
         let answer = (self.act)(&call);
         let takes = self.takes;
         Box::pin(async move {

@@ -81,6 +81,8 @@ pub struct HookCall {
     pub payload: Given,
     /// The second argument.
     pub ctx: Arc<CallContext>,
+    /// When it was asked: a question's time runs from here.
+    pub asked_at: Instant,
     /// Wall time for this call.
     pub timeout: Option<Duration>,
     /// When the caller stops waiting, whatever the call's own limit.
@@ -153,14 +155,14 @@ pub struct CallFailure {
 }
 
 /// A call under way.
-pub type CallFuture = Pin<Box<dyn Future<Output = Result<Reply, CallFailure>> + Send + 'static>>;
+pub type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Reply, CallFailure>> + Send + 'a>>;
 
 /// Someone who answers hooks: a plugin's running generation, or a closure in a test.
 pub trait HookHandler: Send + Sync + 'static {
     /// The plugin's name.
     fn plugin(&self) -> &Arc<str>;
     /// Calls one of its functions. Never blocks the caller; dropping the future cancels the call.
-    fn call(&self, call: HookCall) -> CallFuture;
+    fn call(&self, call: HookCall) -> CallFuture<'_>;
     /// Deliveries of events it takes at once; none = as many as the server's limit says.
     fn at_once(&self) -> Option<usize> {
         None

@@ -7,7 +7,7 @@ use mlua::MultiValue;
 
 use crate::error::ScriptFault;
 use crate::hooks::{Answer, Hook, Reply};
-use crate::model::call::{Effects, Outcome, PluginEffects, ROUTE};
+use crate::model::call::{Caller, Effects, Outcome, PluginEffects, ROUTE};
 use crate::model::trace::id_of;
 
 use super::actor::{Actor, Waiting};
@@ -66,7 +66,8 @@ pub(super) fn strand(
                 let effects = std::mem::take(&mut *call.effects.lock());
                 if !effects.is_empty() {
                     let plugin = Arc::clone(&vm.context.plugin);
-                    let (effects, caller) = (PluginEffects { plugin, effects }, call.ctx.caller.clone());
+                    let (effects, caller) =
+                        (PluginEffects { plugin, effects }, Caller::clone(&call.ctx.caller));
                     match vm.context.registry.known.wait() {
                         None => (actor.host.sink)(effects, caller),
                         Some(known) => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -50,11 +51,12 @@ fn reply(
 /// The same of `vm`, once all that it subscribed to is known: what it publishes is for these, too.
 pub(super) async fn reply_once_known(
     answer: oneshot::Receiver<Result<Done, Failed>>,
-    vm: Arc<Actor>,
+    vm: &ArcSwap<Actor>,
     generation: u64,
 ) -> Result<Reply, CallFailure> {
     let reply = reply(answer.await, generation)?;
-    if let Some(known) = vm.context.registry.known.wait() {
+    let known = vm.load().context.registry.known.wait();
+    if let Some(known) = known {
         known.await;
     }
     Ok(reply)

@@ -163,18 +163,18 @@ impl Generation {
     }
 
     /// Calls one of its functions. Never blocks; dropping the future cancels the call.
-    pub fn call(&self, call: HookCall) -> CallFuture {
+    pub fn call(&self, call: HookCall) -> CallFuture<'_> {
         let hook = Hook::from_name(call.ctx.hook);
         let is_life = hook.is_some_and(|it| it.info().kind == HookKind::Life);
         let number = self.source.generation;
         if !is_life {
             let vm = self.choose();
-            let answer = self.queue(&vm, hook, call);
+            let answer = self.queue(&vm.load(), hook, call);
             return Box::pin(reply_once_known(answer, vm, number));
         }
         // VMs share nothing: each is told of the plugin's life.
-        let asked = self.vms.iter().map(|it| it.load_full());
-        let asked: Vec<_> = asked.map(|it| (self.queue(&it, hook, call.clone()), it)).collect();
+        let asked: Vec<_> =
+            self.vms.iter().map(|it| (self.queue(&it.load(), hook, call.clone()), it)).collect();
         Box::pin(async move {
             let mut asked = asked.into_iter();
             let Some((first, vm)) = asked.next() else { return Ok(Reply::default()) };
@@ -238,14 +238,17 @@ impl Generation {
     }
 
     /// Of the VMs, the one that waits least.
-    fn choose(&self) -> Arc<Actor> {
+    fn choose(&self) -> &ArcSwap<Actor> {
         if self.vms.len() == 1 {
-            return self.vms[0].load_full();
+            return &self.vms[0];
         }
         let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let load = |vm: &Arc<Actor>| vm.queued() + vm.counts.in_flight.load(Ordering::Relaxed);
-        let from = (0..self.vms.len()).map(|it| self.vms[(first + it) % self.vms.len()].load_full());
-        from.min_by_key(load).unwrap_or_else(|| self.vms[0].load_full())
+        let load = |vm: &&ArcSwap<Actor>| {
+            let vm = vm.load();
+            vm.queued() + vm.counts.in_flight.load(Ordering::Relaxed)
+        };
+        let from = (0..self.vms.len()).map(|it| &self.vms[(first + it) % self.vms.len()]);
+        from.min_by_key(load).unwrap_or(&self.vms[0])
     }
 
     fn queue(
@@ -256,7 +259,7 @@ impl Generation {
     ) -> oneshot::Receiver<Result<Done, Failed>> {
         let (waiting, answer) = oneshot::channel();
         let kind = kind_of(hook, call.is_question);
-        let now = Instant::now();
+        let now = call.asked_at;
         // A question's time runs while it waits for its turn, too.
         let wall = Duration::from_millis(self.source.limits.question_wall_ms);
         let wall = call.timeout.map_or(wall, |it| it.min(wall));
@@ -350,7 +353,7 @@ impl HookHandler for Generation {
         Some(self.source.limits.max_concurrent_tasks)
     }
 
-    fn call(&self, call: HookCall) -> CallFuture {
+    fn call(&self, call: HookCall) -> CallFuture<'_> {
         Generation::call(self, call)
     }
 

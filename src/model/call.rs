@@ -51,6 +51,12 @@ pub struct Caller {
     pub timing: Option<Arc<Timing>>,
 }
 
+impl From<&Caller> for Arc<Caller> {
+    fn from(caller: &Caller) -> Self {
+        Arc::new(caller.clone())
+    }
+}
+
 impl Caller {
     /// The host itself.
     pub fn server() -> Self {
@@ -173,12 +179,13 @@ pub struct CallContext {
     /// The keys of the config whose values have changed, for those who are told of that.
     pub changed: Option<Arc<[String]>>,
     /// Who set it off.
-    pub caller: Caller,
+    pub caller: Arc<Caller>,
 }
 
 impl CallContext {
     /// A first call of `hook` for `caller`.
-    pub fn new(hook: &'static str, caller: Caller) -> Self {
+    pub fn new(hook: &'static str, caller: impl Into<Arc<Caller>>) -> Self {
+        let caller = caller.into();
         CallContext { hook, event_id: None, attempt: 1, replay: false, schedule: None, changed: None, caller }
     }
 

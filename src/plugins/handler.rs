@@ -195,11 +195,11 @@ impl HookHandler for PluginHandler {
         }
     }
 
-    fn call(&self, call: HookCall) -> CallFuture {
+    fn call(&self, call: HookCall) -> CallFuture<'_> {
         let hook = call.ctx.hook;
         // What the host calls once in a plugin's life is never skipped.
         let is_life = Hook::from_name(hook).is_some_and(|it| it.info().kind == HookKind::Life);
-        let begin = Instant::now();
+        let begin = call.asked_at;
         let pass = match is_life {
             true => Pass::Free,
             false => self.vitals.breaker.lock().pass(begin),
@@ -218,8 +218,8 @@ impl HookHandler for PluginHandler {
         }
         let is_health = hook == Hook::Health.name();
         let ctx = call.ctx.clone();
-        let passed = Passed { vitals: Arc::clone(&self.vitals), pass, slow_pass, done: false };
-        let record = (!is_life).then(|| Arc::clone(&self.record));
+        let passed = Passed { vitals: &self.vitals, pass, slow_pass, done: false };
+        let record = (!is_life).then_some(&self.record);
         let answer = self.script.call(call);
         Box::pin(async move {
             let result = answer.await;
@@ -228,7 +228,7 @@ impl HookHandler for PluginHandler {
                 Ok(reply) => reply.outcome,
                 Err(failure) => failure.outcome,
             };
-            let vitals = &passed.vitals;
+            let vitals = passed.vitals;
             let ran = outcome != Outcome::Skipped;
             let now = Instant::now();
             let took = now.saturating_duration_since(begin);
@@ -280,20 +280,20 @@ fn swallowed(reply: &Reply) -> CallFailure {
 }
 
 /// A call that got past the breaker; when it is dropped unfinished, the next one may probe.
-struct Passed {
-    vitals: Arc<Vitals>,
+struct Passed<'a> {
+    vitals: &'a Vitals,
     pass: Pass,
     slow_pass: Option<Pass>,
     done: bool,
 }
 
-impl Passed {
+impl Passed<'_> {
     fn finish(mut self) {
         self.done = true;
     }
 }
 
-impl Drop for Passed {
+impl Drop for Passed<'_> {
     fn drop(&mut self) {
         if !self.done {
             self.vitals.breaker.lock().abandon(self.pass);
@@ -328,7 +328,7 @@ mod tests {
         fn subscriptions(&self) -> Vec<Subscription> {
             Vec::new()
         }
-        fn call(&self, call: HookCall) -> CallFuture {
+        fn call(&self, call: HookCall) -> CallFuture<'_> {
             self.0.fetch_add(1, Ordering::Relaxed);
             let fault = ScriptFault { message: "too slow".into(), line: Some(3), ..ScriptFault::default() };
             let failure = CallFailure { outcome: Outcome::Deadline, fault, generation: 1 };
@@ -352,6 +352,7 @@ mod tests {
             target: Target::Slot(0),
             payload: crate::hooks::Given::default(),
             ctx: CallContext::new(hook, Caller::server()).into(),
+            asked_at: Instant::now(),
             timeout: None,
             deadline: None,
             is_question: false,

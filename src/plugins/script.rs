@@ -52,7 +52,7 @@ pub trait Script: Send + Sync + 'static {
         Vec::new()
     }
     /// Calls one of its functions.
-    fn call(&self, call: HookCall) -> CallFuture;
+    fn call(&self, call: HookCall) -> CallFuture<'_>;
     /// Deliveries of events it takes at once; none = as many as the server's limit says.
     fn at_once(&self) -> Option<usize> {
         None
@@ -143,7 +143,7 @@ impl Script for Loaded {
         HookHandler::sent_away(&*self.0);
     }
 
-    fn call(&self, call: HookCall) -> CallFuture {
+    fn call(&self, call: HookCall) -> CallFuture<'_> {
         self.0.call(call)
     }
 

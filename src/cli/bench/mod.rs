@@ -210,6 +210,7 @@ impl Side {
                 target: Target::Slot(self.slot),
                 payload: Arc::clone(&payloads[self.times.len() % payloads.len()]).into(),
                 ctx: CallContext::new(hook.name(), Caller::server()).into(),
+                asked_at: Instant::now(),
                 timeout: None,
                 deadline: None,
                 is_question: hook.info().kind == HookKind::Question,

@@ -55,7 +55,8 @@ pub async fn before(
     let caller = Arc::new(caller(req.path(), meta, &identity));
     let given = Given::fields(Arc::clone(&shown) as _);
     req.extensions_mut().insert(Around { shown, caller: Arc::clone(&caller) });
-    let asked = match state.services.hooks.ask(Hook::BeforeRequest, given, &caller, &check).await {
+    let asked = state.services.hooks.ask(Hook::BeforeRequest, given, Arc::clone(&caller), &check);
+    let asked = match asked.await {
         Ok(asked) => asked,
         // Also a gate that fails closed must not lock the admin out.
         Err(error) if caller.unrefusable => {
@@ -88,7 +89,8 @@ pub async fn after(state: &HttpState, response: &mut ServiceResponse<BoxBody>, m
         caller: Arc::new(caller(req.path(), meta, &identity)),
     });
     let given = Given::fields(Arc::new(ShownResponse::of(response, shown, meta)));
-    match state.services.hooks.ask(Hook::AfterRequest, given, &caller, &check).await {
+    let asked = state.services.hooks.ask(Hook::AfterRequest, given, Arc::clone(&caller), &check);
+    match asked.await {
         Ok(asked) => {
             apply(&asked, response.headers_mut());
             settle(state, asked, &caller).await;

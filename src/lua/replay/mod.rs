@@ -162,6 +162,7 @@ impl LuaHost {
             target: Target::Slot(slot),
             payload: trace.input.clone().into(),
             ctx: call_context(trace).into(),
+            asked_at: Instant::now(),
             timeout: None,
             deadline: None,
             is_question: trace.world.is_question,

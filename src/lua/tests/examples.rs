@@ -129,6 +129,7 @@ impl Stage {
             target: Target::Slot(slot),
             payload: payload.into(),
             ctx: CallContext::new(hook, Caller::server()).into(),
+            asked_at: Instant::now(),
             timeout: None,
             deadline: None,
             is_question,

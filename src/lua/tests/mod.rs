@@ -14,7 +14,7 @@ mod zoo;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -119,6 +119,7 @@ pub(super) fn call(generation: &Generation, hook: Hook, payload: Value) -> HookC
         target: Target::Slot(slot),
         payload: payload.into(),
         ctx: CallContext::new(hook.name(), Caller::server()).into(),
+        asked_at: Instant::now(),
         timeout: None,
         deadline: None,
         is_question: hook.info().kind == crate::hooks::HookKind::Question,

@@ -281,6 +281,7 @@ fn events_and_their_context_come_again() {
         target: Target::Slot(generation.subscriptions()[0].slot),
         payload: payload.into(),
         ctx: ctx.into(),
+        asked_at: Instant::now(),
         timeout: None,
         deadline: None,
         is_question: false,

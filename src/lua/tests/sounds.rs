@@ -81,7 +81,7 @@ fn what_a_plugin_makes_up_opens_no_file() {
     let told_by = |hook: Hook, source: &str| {
         let mut call = call(&plugin, hook, recording.clone());
         let ctx = Arc::make_mut(&mut call.ctx);
-        ctx.caller.source = source.into();
+        Arc::make_mut(&mut ctx.caller).source = source.into();
         ctx.event_id = Some("e1".into());
         call
     };
@@ -89,6 +89,7 @@ fn what_a_plugin_makes_up_opens_no_file() {
         target: Target::Slot(plugin.subscriptions()[0].slot),
         payload: json!({"type": "kev.x", "source": source, "data": recording.clone()}).into(),
         ctx: CallContext::new("event", told_by(Hook::AfterRecordingEnd, source).ctx.caller.clone()).into(),
+        asked_at: Instant::now(),
         timeout: None,
         deadline: None,
         is_question: false,
@@ -102,7 +103,8 @@ fn what_a_plugin_makes_up_opens_no_file() {
     // Of the host, but because of what the plugin itself has done, be it through others.
     for (by, is_open) in [(["other", "quiet"], false), (["other", "third"], true)] {
         let by = |mut call: HookCall| {
-            Arc::make_mut(&mut call.ctx).caller.plugins = by.map(Arc::from).into();
+            let ctx = Arc::make_mut(&mut call.ctx);
+            Arc::make_mut(&mut ctx.caller).plugins = by.map(Arc::from).into();
             call
         };
         assert_eq!(heard(by(event_of("panotti"))), is_open);

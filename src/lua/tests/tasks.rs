@@ -149,6 +149,7 @@ fn a_mutex_keeps_others_out_and_is_given_back_by_whoever_dies_in_it() {
         assert_eq!(patch["title"], json!(1));
     }
     let hung = plugin.call(HookCall {
+        asked_at: Instant::now(),
         timeout: Some(Duration::from_millis(50)),
         ..call(&plugin, Hook::OnClipCaptured, json!({"hang": true}))
     });

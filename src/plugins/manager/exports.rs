@@ -1,6 +1,7 @@
 //! Calls from plugin to plugin: the other one is found when it is called, so it may be edited between two calls.
 
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -73,6 +74,7 @@ impl Manager {
             payload: Value::Array(arguments).into(),
             deadline: caller.deadline,
             ctx: CallContext::new(EXPORT, caller.clone()).into(),
+            asked_at: Instant::now(),
             timeout: None,
             is_question: false,
         };

@@ -111,7 +111,7 @@ impl Script for FakeScript {
         Vec::new()
     }
 
-    fn call(&self, call: HookCall) -> CallFuture {
+    fn call(&self, call: HookCall) -> CallFuture<'_> {
         let Target::Slot(slot) = call.target;
         let hook = self.hooks[slot as usize].name();
         let told = match hook {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -99,6 +100,7 @@ impl Manager {
             target: Target::Slot(routed.slot),
             payload: request.into(),
             ctx: CallContext::new(ROUTE, caller.clone()).into(),
+            asked_at: Instant::now(),
             timeout: None,
             deadline: caller.deadline,
             is_question: false,

@@ -180,6 +180,7 @@ async fn attend(
         target: Target::Slot(slot),
         payload: Given::default(),
         ctx: CallContext::new("test", Caller::server()).into(),
+        asked_at: Instant::now(),
         timeout: None,
         deadline: None,
         is_question: false,

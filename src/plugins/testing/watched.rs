@@ -93,7 +93,7 @@ impl Script for WatchedScript {
         self.inner.at_once()
     }
 
-    fn call(&self, call: HookCall) -> CallFuture {
+    fn call(&self, call: HookCall) -> CallFuture<'_> {
         let (world, hook) = (self.world.clone(), call.ctx.hook);
         let answer = self.inner.call(call);
         Box::pin(async move {

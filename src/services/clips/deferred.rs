@@ -2,6 +2,7 @@
 //! journal, and what they answer lands on the clip as it is then.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Map, Value};
 
@@ -51,6 +52,7 @@ pub(in crate::services) async fn run(
             target: Target::Slot(entry.registration.slot),
             payload: payload.into(),
             ctx: ctx.into(),
+            asked_at: Instant::now(),
             timeout: entry.registration.timeout,
             deadline: None,
             is_question: true,

@@ -54,7 +54,7 @@ impl HookHandler for Plugin {
         &self.name
     }
 
-    fn call(&self, call: HookCall) -> CallFuture {
+    fn call(&self, call: HookCall) -> CallFuture<'_> {
         let payload = Value::clone(call.payload.json());
         let does = (self.act)(&payload);
         self.heard.lock().push((self.name.to_string(), call.ctx.hook, payload));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use serde_json::json;
@@ -146,6 +147,7 @@ async fn call(live: &Live, slot: u32, run: &Run) -> std::result::Result<Reply, C
             schedule: Some(run.schedule.name.as_str().into()),
             ..CallContext::new(TIMER, Caller::server())
         }),
+        asked_at: Instant::now(),
         timeout: None,
         deadline: None,
         is_question: false,
