@@ -40,6 +40,7 @@ pub fn of_error(
     error: &Error,
 ) -> CallFailure {
     let (text, traceback) = split(error);
+    let traceback = modules.traceback_of(&text).unwrap_or(traceback);
     let frames = own_frames(modules, &traceback);
     let (place, message) = place(modules, &text);
     let full = (outcome == Outcome::Memory).then(|| {
@@ -119,7 +120,8 @@ pub fn text_of(error: &Error) -> String {
 }
 
 /// The message and the host's traceback of an error.
-fn split(error: &Error) -> (String, String) {
+/// The same, and the traceback.
+pub(super) fn split(error: &Error) -> (String, String) {
     let mut error = error;
     let mut traceback = None;
     loop {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mlua::{Function, Lua, MultiValue, Value};
 use parking_lot::Mutex;
 
+use super::fault;
 use super::guards;
 use super::library::TEST;
 use super::prelude::Part;
@@ -16,11 +17,20 @@ pub const MAX_FILE_BYTES: usize = 256 << 10;
 /// Source text of all files of a plugin, at most.
 pub const MAX_SOURCE_BYTES: usize = 1 << 20;
 
-/// The host answers (true, value) or (false, message): an error raised here points at the script's line.
+/// The host answers (true, value), or (false, message, level): at level 2 an error points at the script's line, at level 0 it
+/// has its place already. It is a text in either case, as an error of the script's own is.
 static GLUE: Part = Part::new(
     "require",
-    "local host = ... return function(name) local ok, value = host(name) if ok then return value end error(value, 2) end",
+    "local host = ...
+return function(name)
+	local ok, value, level = host(name)
+	if ok then return value end
+	error(value, level)
+end",
 );
+
+/// Whether `require` found what it was to give, what it gives or why not, and where an error of it points.
+type Found = (bool, Value, u8);
 
 /// The module of tests.
 const TEST_FILE: &str = "@panotti/test.luau";
@@ -42,6 +52,8 @@ pub struct Modules {
 struct State {
     loaded: BTreeMap<String, Option<Value>>,
     loading: Vec<String>,
+    /// What the last module that failed said, and the traceback that led there: the text alone goes on.
+    failed: Option<(String, String)>,
 }
 
 impl Modules {
@@ -64,6 +76,12 @@ impl Modules {
             return self.library.get(name).copied();
         }
         std::str::from_utf8(self.files.get(path)?).ok()
+    }
+
+    /// The traceback within a module that failed with `text`.
+    pub(super) fn traceback_of(&self, text: &str) -> Option<String> {
+        let state = self.state.lock();
+        state.failed.as_ref().filter(|(failed, _)| failed == text).map(|(_, traceback)| traceback.clone())
     }
 
     /// Checks the whole snapshot, before anything of it is compiled.
@@ -102,8 +120,8 @@ impl Modules {
     }
 
     #[allow(clippy::disallowed_methods)] // runs within the call that requires
-    fn require(&self, lua: &Lua, name: Value) -> mlua::Result<(bool, Value)> {
-        let fail = |text: String| Ok((false, Value::String(lua.create_string(text)?)));
+    fn require(&self, lua: &Lua, name: Value) -> mlua::Result<Found> {
+        let fail = |text: String| Ok((false, Value::String(lua.create_string(text)?), 2));
         let name = match &name {
             Value::String(it) => it.to_string_lossy(),
             other => return fail(format!("require: the name must be a string, got {}", other.type_name())),
@@ -116,12 +134,15 @@ impl Modules {
         {
             let mut state = self.state.lock();
             if let Some(value) = state.loaded.get(&path) {
-                return Ok((true, value.clone().unwrap_or(Value::Boolean(true))));
+                return Ok((true, value.clone().unwrap_or(Value::Boolean(true)), 0));
             }
             if let Some(from) = state.loading.iter().position(|it| *it == path) {
                 let mut cycle = state.loading[from..].to_vec();
                 cycle.push(path);
                 return fail(format!("require: these modules need each other: {}", cycle.join(" -> ")));
+            }
+            if state.loading.is_empty() {
+                state.failed = None;
             }
             state.loading.push(path.clone());
         }
@@ -131,9 +152,21 @@ impl Modules {
             self.compile(lua, &path).and_then(|chunk| chunk.call::<MultiValue>((name.as_str(), tests)));
         let mut state = self.state.lock();
         state.loading.retain(|it| *it != path);
-        let value = value?.into_iter().next().filter(|it| !it.is_nil());
+        let value = match value {
+            Ok(values) => values.into_iter().next().filter(|it| !it.is_nil()),
+            Err(error) if fault::is_memory(&error) || fault::is_stack(&error) => return Err(error),
+            Err(error) => {
+                let (text, traceback) = fault::split(&error);
+                let raised = Value::String(lua.create_string(&text)?);
+                // Where it went wrong is in the innermost, which failed first.
+                if state.failed.as_ref().is_none_or(|(failed, _)| *failed != text) {
+                    state.failed = Some((text, traceback));
+                }
+                return Ok((false, raised, 0));
+            }
+        };
         state.loaded.insert(path, value.clone());
-        Ok((true, value.unwrap_or(Value::Boolean(true))))
+        Ok((true, value.unwrap_or(Value::Boolean(true)), 0))
     }
 
     /// The path of the file that `name` stands for when `caller` asks.

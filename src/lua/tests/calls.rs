@@ -164,6 +164,36 @@ fn modules_are_found_once_and_never_outside_the_plugin() {
 }
 
 #[test]
+fn a_module_that_fails_says_so_in_a_text_and_a_fault_still_tells_the_way_there() {
+    let bench = Bench::new();
+    let broken = "local function deep()\n  local none = nil\n  return none.x\nend\nreturn deep()";
+    let caught = "local ok, err = pcall(require, 'lib.broken')
+        assert(not ok and type(err) == 'string', typeof(err))
+        assert(err:find('^lib/broken.lua:3: attempt to index nil'), err)
+        ok, err = pcall(require, 'lib.unreadable')
+        assert(not ok and err:find('^lib/unreadable.lua:1: '), err)
+        ok, err = pcall(require, 'lib.outer')
+        assert(not ok and err:find('^lib/broken.lua:3: '), err)";
+    let files = |init| {
+        [
+            ("init.lua", init),
+            ("lib/broken.lua", broken),
+            ("lib/unreadable.lua", "local = 1"),
+            ("lib/outer.lua", "return require('./broken')"),
+        ]
+    };
+    bench.load_files(&files(caught), json!({})).unwrap_or_else(|it| panic!("{}", it.fault));
+    let init = "local inner\nlocal function load() inner = require('lib.outer') end\nload()";
+    let fault = bench.load_files(&files(init), json!({})).err().unwrap().fault;
+    assert_eq!((fault.file.as_deref(), fault.line), (Some("lib/broken.lua"), Some(3)));
+    assert!(fault.message.starts_with("attempt to index nil"), "{}", fault.message);
+    let traceback = fault.traceback.unwrap();
+    for frame in ["lib/broken.lua:3", "lib/broken.lua:5", "lib/outer.lua:1", "init.lua:2", "init.lua:3"] {
+        assert!(traceback.contains(frame), "{traceback}");
+    }
+}
+
+#[test]
 fn modules_that_need_each_other_are_named() {
     let bench = Bench::new();
     let files = [("init.lua", "require('a')"), ("a.lua", "require('b')"), ("b.lua", "return require('a')")];
