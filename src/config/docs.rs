@@ -25,7 +25,9 @@ pub fn example_yaml() -> String {
     for row in SETTINGS {
         if row.section() != section {
             section = row.section();
-            _ = writeln!(text, "\n# {}:", section.unwrap_or_default());
+            if let Some(section) = section {
+                _ = writeln!(text, "\n# {section}:");
+            }
         }
         let indent = if section.is_some() { "  " } else { "" };
         let lead = if section.is_some() { "" } else { "\n" };
@@ -70,6 +72,7 @@ mod tests {
     #[test]
     fn every_setting_is_in_the_help_and_in_the_example() {
         let (help, example) = (help_text(), example_yaml());
+        assert!(!example.contains("# :"), "a section has a name");
         for row in SETTINGS {
             assert!(help.contains(&format!("{} ({})\n", row.key, row.env())), "{}", row.key);
             assert!(example.contains(&format!("{}:", row.name())), "{}", row.key);
