@@ -1,5 +1,8 @@
-//! Where lines of the log go. What is said now and then is written at once; the lines of requests are written together
-//! when they come one upon the other, so that a busy server does not go to the system for each.
+//! Where lines of the log go: one thread writes them, so that nobody else ever waits for a reader that has stalled.
+//!
+//! Whoever says a line waits a moment until it is out, as it may be the last before the server dies of what it tells.
+//! The lines of requests are not waited for and are written together when they come one upon the other. While the reader
+//! takes nothing, lines are held up to a bound; those beyond it are lost, and the log says how many.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -9,100 +12,127 @@ use parking_lot::{Condvar, Mutex};
 
 /// So long lines of requests are gathered.
 const GATHER: Duration = Duration::from_millis(5);
-/// More is not gathered: whoever has a line then waits until it is written.
-const MOST_BYTES: usize = 1 << 20;
+/// Who waits for a line to be out waits no longer than this; nobody does while nothing comes through.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Says how many lines were lost, as a line.
+pub(super) type TellLost = Box<dyn Fn(u64) -> String + Send>;
 
 /// The end of the log. Lines come out whole and in the order in which they were said.
-pub(super) struct Lines {
-    shared: Arc<Shared>,
-    gathers: bool,
-}
+pub(super) struct Lines(Arc<Shared>);
 
 struct Shared {
-    /// Whoever has it writes all that is gathered.
-    out: Mutex<Out>,
-    gathered: Mutex<Gathered>,
+    most_bytes: usize,
+    held: Mutex<Held>,
+    /// Something is to be written.
     news: Condvar,
+    /// Something was written.
+    written: Condvar,
 }
 
-struct Out {
-    to: Box<dyn Write + Send>,
-    /// What is written now; its room is used again.
+#[derive(Default)]
+struct Held {
     text: Vec<u8>,
-}
-
-struct Gathered {
-    text: Vec<u8>,
-    /// When something was written last.
-    written: Option<Instant>,
-    /// The thread that writes later has nothing to do.
+    /// Lines said since the start, and those of them that are out.
+    said: u64,
+    out: u64,
+    /// Lines for which there was no room, not told yet.
+    lost: u64,
+    /// Somebody waits: what is held is not to gather any longer.
+    is_urgent: bool,
+    /// The thread that writes waits for news.
     rests: bool,
+    /// Somebody has waited in vain since anything was written last.
+    has_stalled: bool,
 }
 
 impl Lines {
-    /// Writes to `to`.
-    pub(super) fn to(to: Box<dyn Write + Send>) -> Self {
-        let shared = Arc::new(Shared {
-            out: Mutex::new(Out { to, text: Vec::new() }),
-            gathered: Mutex::new(Gathered { text: Vec::new(), written: None, rests: false }),
-            news: Condvar::new(),
-        });
-        let later = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || later.write_later());
-        Lines { shared, gathers: thread.is_ok() }
+    /// Writes to `to`; holds at most `most_bytes` that could not be written yet. `tell_lost` makes the line that tells of
+    /// lines for which there was no room.
+    pub(super) fn to(to: Box<dyn Write + Send>, most_bytes: usize, tell_lost: TellLost) -> Self {
+        let (held, news, written) = (Mutex::default(), Condvar::new(), Condvar::new());
+        let shared = Arc::new(Shared { most_bytes, held, news, written });
+        let writer = Arc::clone(&shared);
+        let run = move || writer.run(to, &tell_lost);
+        if std::thread::Builder::new().name("log".to_owned()).spawn(run).is_err() {
+            // A process that may start no thread does not serve either, and says so without the log.
+            shared.held.lock().has_stalled = true;
+        }
+        Lines(shared)
     }
 
     /// Writes a line, and before it what was gathered.
     pub(super) fn write(&self, line: &str) {
-        self.shared.write(line);
+        let mut held = self.0.held.lock();
+        if self.0.hold(&mut held, line) {
+            self.0.wait_until_out(&mut held);
+        }
     }
 
     /// Writes what was gathered.
     pub(super) fn flush(&self) {
-        self.shared.write("");
+        self.0.wait_until_out(&mut self.0.held.lock());
     }
 
-    /// Writes a line, or keeps it for a moment when it is one of many.
+    /// Writes a line soon, together with others when it is one of many.
     pub(super) fn gather(&self, line: &str) {
-        let mut gathered = self.shared.gathered.lock();
-        let is_one_of_many =
-            !gathered.text.is_empty() || gathered.written.is_some_and(|it| it.elapsed() < GATHER);
-        if !self.gathers || !is_one_of_many || gathered.text.len() >= MOST_BYTES {
-            drop(gathered);
-            return self.shared.write(line);
-        }
-        gathered.text.extend_from_slice(line.as_bytes());
-        if std::mem::take(&mut gathered.rests) {
-            self.shared.news.notify_one();
+        let mut held = self.0.held.lock();
+        if self.0.hold(&mut held, line) && std::mem::take(&mut held.rests) {
+            self.0.news.notify_one();
         }
     }
 }
 
 impl Shared {
-    fn write(&self, line: &str) {
-        let mut out = self.out.lock();
-        let Out { to, text } = &mut *out;
-        {
-            let mut gathered = self.gathered.lock();
-            std::mem::swap(text, &mut gathered.text);
-            gathered.written = Some(Instant::now());
+    /// Takes a line in, if there is room.
+    fn hold(&self, held: &mut Held, line: &str) -> bool {
+        let has_room = held.text.len() + line.len() <= self.most_bytes;
+        if has_room {
+            held.text.extend_from_slice(line.as_bytes());
+            held.said += 1;
+        } else {
+            held.lost += 1;
         }
-        text.extend_from_slice(line.as_bytes());
-        // There is nowhere to tell that the log cannot be written.
-        let _ = to.write_all(text);
-        text.clear();
+        has_room
     }
 
-    fn write_later(&self) {
+    fn wait_until_out(&self, held: &mut parking_lot::MutexGuard<'_, Held>) {
+        let (last, until) = (held.said, Instant::now() + PATIENCE);
+        held.is_urgent = true;
+        held.rests = false;
+        self.news.notify_one();
+        while held.out < last && !held.has_stalled {
+            held.has_stalled = self.written.wait_until(held, until).timed_out() && held.out < last;
+        }
+    }
+
+    fn run(&self, mut to: Box<dyn Write + Send>, tell_lost: &TellLost) -> ! {
+        let mut text = Vec::new();
+        let mut written: Option<Instant> = None;
+        let mut held = self.held.lock();
         loop {
-            let mut gathered = self.gathered.lock();
-            while gathered.text.is_empty() {
-                gathered.rests = true;
-                self.news.wait(&mut gathered);
+            while held.text.is_empty() {
+                held.rests = true;
+                self.news.wait(&mut held);
             }
-            drop(gathered);
-            std::thread::sleep(GATHER);
-            self.write("");
+            if !held.is_urgent && written.is_some_and(|it| it.elapsed() < GATHER) {
+                self.news.wait_for(&mut held, GATHER);
+            }
+            std::mem::swap(&mut text, &mut held.text);
+            (held.is_urgent, held.rests) = (false, false);
+            let (said, lost) = (held.said, std::mem::take(&mut held.lost));
+            drop(held);
+            if lost > 0 {
+                text.extend_from_slice(tell_lost(lost).as_bytes());
+            }
+            // There is nowhere to tell that the log cannot be written.
+            let _ = to.write_all(&text);
+            text.clear();
+            written = Some(Instant::now());
+            held = self.held.lock();
+            held.out = said;
+            held.has_stalled = false;
+            self.written.notify_all();
         }
     }
 }
@@ -128,12 +158,59 @@ pub(super) mod tests {
         }
     }
 
+    pub(in crate::app) fn lines_to(to: &(impl Write + Send + Clone + 'static)) -> Lines {
+        Lines::to(Box::new(to.clone()), 1 << 20, Box::new(|lost| format!("{lost} lost\n")))
+    }
+
+    /// A reader that takes nothing while somebody else holds it.
+    #[derive(Clone, Default)]
+    struct Stalls {
+        seen: Seen,
+        stalls: Arc<Mutex<()>>,
+    }
+
+    impl Write for Stalls {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            drop(self.stalls.lock());
+            self.seen.write(text)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
-    fn a_line_alone_is_written_at_once_and_many_are_written_together_in_their_order() {
+    fn a_reader_that_stalls_holds_up_nobody_and_is_told_later_how_many_lines_it_has_lost() {
+        let to = Stalls::default();
+        let lines = lines_to(&to);
+        let stalled = to.stalls.lock();
+        let line = "x".repeat(1023) + "\n";
+        // Thousands that each waited as long as the first would take minutes.
+        (0..5_000).for_each(|_| lines.write(&line));
+        (0..5_000).for_each(|_| lines.gather(&line));
+        assert_eq!(to.seen.0.lock().0, "");
+        drop(stalled);
+        lines.flush();
+        let end = Instant::now() + Duration::from_secs(20);
+        while !to.seen.0.lock().0.ends_with(" lost\n") {
+            assert!(Instant::now() < end, "nothing is told of lines that were lost");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        lines.write("again\n");
+        let text = to.seen.0.lock().0.clone();
+        let (whole, end) = text.split_at(text.rfind('x').unwrap() + 2);
+        let lost = 10_000 - whole.lines().count();
+        assert!(lost > 7_000, "{lost}");
+        assert_eq!(end, format!("{lost} lost\nagain\n"));
+        assert!(whole.lines().all(|it| it.len() == 1023));
+    }
+
+    #[test]
+    fn lines_of_requests_are_written_together_and_all_come_out_in_their_order() {
         let seen = Seen::default();
-        let lines = Lines::to(Box::new(seen.clone()));
+        let lines = lines_to(&seen);
         lines.gather("first\n");
-        assert_eq!(seen.0.lock().0, "first\n");
         (0..5_000).for_each(|it| lines.gather(&format!("{it}\n")));
         lines.write("last\n");
         let (text, writes) = seen.0.lock().clone();
@@ -145,7 +222,7 @@ pub(super) mod tests {
     #[test]
     fn what_was_gathered_is_written_when_nothing_follows() {
         let seen = Seen::default();
-        let lines = Lines::to(Box::new(seen.clone()));
+        let lines = lines_to(&seen);
         lines.write("a\n");
         lines.gather("b\n");
         let end = Instant::now() + Duration::from_secs(20);
@@ -158,7 +235,7 @@ pub(super) mod tests {
     #[test]
     fn lines_of_many_threads_come_out_whole_and_each_threads_in_its_order() {
         let seen = Seen::default();
-        let lines = Lines::to(Box::new(seen.clone()));
+        let lines = lines_to(&seen);
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let lines = &lines;

@@ -4,6 +4,7 @@
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
+use std::sync::Arc;
 
 use log::Record;
 use log::kv::{self, Key, Value, VisitSource};
@@ -14,8 +15,8 @@ use crate::config::{LogFormat, Settings};
 use crate::model::time::{TimeText, Timestamp};
 use crate::services::plugin_logs::PluginLogs;
 
-use super::lines::Lines;
-use super::tee::Tee;
+use super::lines::{Lines, TellLost};
+use super::tee::{Format, Tee};
 use super::text_line::{escape_into, text_line};
 
 /// Starts the log; what it says of plugins goes to their lines, too. A second call changes nothing.
@@ -33,11 +34,12 @@ pub fn init(settings: &Settings, plugins: PluginLogs) {
         .parse_filters(&settings.log)
         .build();
     let most = filter.filter();
-    let format = Box::new(move |record: &Record<'_>| match format {
+    let format: Format = Arc::new(move |record: &Record<'_>| match format {
         LogFormat::Text => text_line(now().as_str(), record, colours),
         LogFormat::Json => json_line(now().as_str(), record),
     });
-    let lines = Lines::to(Box::new(std::io::stderr()));
+    let most_bytes = settings.logs.buffer_kib << 10;
+    let lines = Lines::to(Box::new(std::io::stderr()), most_bytes, tell_lost(Arc::clone(&format)));
     match log::set_boxed_logger(Box::new(Tee { filter, format, lines, plugins })) {
         Ok(()) => {
             log::set_max_level(most);
@@ -45,6 +47,16 @@ pub fn init(settings: &Settings, plugins: PluginLogs) {
         }
         Err(_) => log::debug!("the log was started before"),
     }
+}
+
+/// The line about lines for which there was no room.
+fn tell_lost(format: Format) -> TellLost {
+    Box::new(move |lost| {
+        let message = format!("lines of this log were lost, as nobody took them (logs.buffer_kib): {lost}");
+        let mut record = Record::builder();
+        record.level(log::Level::Warn).target(module_path!());
+        format(&record.args(format_args!("{message}")).build())
+    })
 }
 
 /// A panic is a line of the log like any other, so that a reader of JSON lines gets it too.

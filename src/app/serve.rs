@@ -1,6 +1,7 @@
 //! The life of the server process: build, load plugins, open the door, wait for a signal, stop in order.
 
 use std::future::Future;
+use std::io::Write;
 use std::net::TcpListener;
 use std::pin::pin;
 use std::sync::Arc;
@@ -266,7 +267,6 @@ impl Parts {
         log::logger().flush();
     }
 
-    #[expect(clippy::print_stdout, reason = "the banner is what a person reads after the start")]
     fn greet(&self, settings: &Settings, address: std::net::SocketAddr) {
         let plugins = self.manager.list(&PluginFilter::default()).into_iter().map(|it| PluginLine {
             fault: it
@@ -287,7 +287,9 @@ impl Parts {
             safe_mode: settings.safe_mode,
             key_file: settings.data_dir.join(KEY_FILE),
         };
-        print!("{}", banner(&about));
+        if let Err(error) = std::io::stdout().write_all(banner(&about).as_bytes()) {
+            log::debug!("the banner cannot be written to stdout: {error}");
+        }
         if settings.safe_mode {
             log::warn!("safe mode: every plugin is off until it is enabled over HTTP");
         }

@@ -1,5 +1,7 @@
 //! What the server's log says of a plugin goes to the lines of that plugin, too, within a rate.
 
+use std::sync::Arc;
+
 use log::kv::Key;
 use log::{Level, Log, Metadata, Record};
 use serde_json::{Map, Value};
@@ -14,11 +16,14 @@ use super::logging::fields;
 /// The most of a text that is kept.
 const TEXT_CHARS: usize = 8192;
 
+/// Makes a line of a record.
+pub(super) type Format = Arc<dyn Fn(&Record<'_>) -> String + Send + Sync>;
+
 /// The server's log, and beside it the lines of plugins.
 pub(super) struct Tee {
     /// What is said at all.
     pub(super) filter: env_logger::Logger,
-    pub(super) format: Box<dyn Fn(&Record<'_>) -> String + Send + Sync>,
+    pub(super) format: Format,
     pub(super) lines: Lines,
     pub(super) plugins: PluginLogs,
 }
@@ -57,7 +62,7 @@ impl Log for Tee {
 }
 
 impl Tee {
-    fn plugin_of(&self, record: &Record<'_>) -> Option<std::sync::Arc<PluginLog>> {
+    fn plugin_of(&self, record: &Record<'_>) -> Option<Arc<PluginLog>> {
         let plugin = record.key_values().get(Key::from_str("plugin"))?;
         match plugin.to_borrowed_str() {
             Some(name) => self.plugins.known(name),
@@ -95,28 +100,26 @@ fn cut(value: &mut Value) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use log::kv::Value as Kv;
 
     use super::*;
-    use crate::app::lines::tests::Seen;
+    use crate::app::lines::tests::{Seen, lines_to};
     use crate::clock::SystemClock;
     use crate::config::Settings;
     use crate::services::plugin_logs::WantedLines;
 
     fn tee(level: log::LevelFilter, plugins: &PluginLogs) -> Tee {
         let filter = env_logger::Builder::new().filter_level(level).build();
-        let lines = Lines::to(Box::new(std::io::sink()));
-        Tee { filter, format: Box::new(|_| String::new()), lines, plugins: plugins.clone() }
+        let lines = lines_to(&Seen::default());
+        Tee { filter, format: Arc::new(|_| String::new()), lines, plugins: plugins.clone() }
     }
 
     #[test]
     fn lines_of_requests_are_out_when_the_log_is_flushed_and_before_any_other_line() {
         let plugins = PluginLogs::new(Settings::default().logs, Arc::new(SystemClock));
         let seen = Seen::default();
-        let lines = Lines::to(Box::new(seen.clone()));
-        let format = Box::new(|record: &Record<'_>| format!("{}\n", record.args()));
+        let lines = lines_to(&seen);
+        let format = Arc::new(|record: &Record<'_>| format!("{}\n", record.args()));
         let tee = Tee { format, lines, ..tee(log::LevelFilter::Info, &plugins) };
         let say = |target: &str, text: &str| {
             let mut record = Record::builder();

@@ -10,6 +10,12 @@ pub struct Logs {
     pub lines: usize,
     /// KiB they may take together.
     pub kib: usize,
+    /// Lines a second the server may write about one plugin.
+    pub server_per_s: u64,
+    /// Such lines at once.
+    pub server_burst: u64,
+    /// KiB of lines that are held while nobody reads stderr.
+    pub buffer_kib: usize,
 }
 
 /// How plugins are asked for their health.

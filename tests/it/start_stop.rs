@@ -93,3 +93,20 @@ fn a_second_signal_ends_the_server_at_once() {
     let status = wait_for("the end", || server.ended());
     assert_eq!(status.code(), Some(130));
 }
+
+#[test]
+fn a_reader_of_the_log_that_stalls_and_a_stdout_that_cannot_be_written_hold_up_nothing() {
+    // Read by nobody, and too small for what is said.
+    let stalled = r#"mkfifo log && exec 3<>log && exec "$0" 2>log >/dev/full"#;
+    let mut server = Server::with()
+        .under(&["sh", "-c", stalled].map(str::to_owned))
+        .env("PANOTTI_LOG", "trace")
+        .env("PANOTTI_LOGS_BUFFER_KIB", 64)
+        .start();
+    for _ in 0..1_000 {
+        server.get("/api/v1/recordings?q=a-long-line-of-the-log").expect(200);
+    }
+    let begun = Instant::now();
+    assert!(server.stop().success());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}

@@ -29,9 +29,6 @@ pub use read::{LogPage, WantedLines};
 /// The target of lines of plugins in the server's own log.
 pub const TARGET: &str = "plugin";
 
-/// Lines that the server says of one plugin, a second and at once.
-const SERVER_LINES: (u64, u64) = (100, 1000);
-
 /// The lines of all plugins. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct PluginLogs(Arc<Shared>);
@@ -148,7 +145,7 @@ impl PluginLogs {
 
 impl PluginLog {
     fn new(plugin: Arc<str>, shared: &Arc<Shared>) -> Self {
-        let (per_s, burst) = SERVER_LINES;
+        let config::Logs { server_per_s: per_s, server_burst: burst, .. } = shared.keep;
         PluginLog {
             plugin,
             shared: Arc::downgrade(shared),
@@ -229,10 +226,10 @@ impl PluginLog {
             );
             self.say(LogSource::Server, LogLevel::Debug, Said { message, ..Said::default() });
         }
-        for (lane, whom) in [(&self.servers, "this plugin"), (&self.tasks, "tasks of this plugin")] {
+        for (lane, whom) in [(&self.servers, "this plugin"), (&self.tasks, "this plugin's tasks")] {
             if let Some((dropped, per_s)) = lane.untold() {
                 let message = format!(
-                    "{} of the server about {whom} dropped: there were more than {per_s} a second",
+                    "{} dropped that the server had to say about {whom}: it may say {per_s} a second (logs.server_per_s)",
                     lines(dropped)
                 );
                 log::warn!(target: TARGET, plugin = &*self.plugin; "{message}");

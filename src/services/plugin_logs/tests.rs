@@ -4,10 +4,11 @@ use serde_json::json;
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::config::Settings;
 
 fn logs(lines: usize, kib: usize) -> (PluginLogs, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(1_000_000));
-    (PluginLogs::new(config::Logs { lines, kib }, clock.clone()), clock)
+    (PluginLogs::new(config::Logs { lines, kib, ..Settings::default().logs }, clock.clone()), clock)
 }
 
 fn say(logs: &PluginLogs, plugin: &str, level: LogLevel, message: &str) {
@@ -109,7 +110,7 @@ fn places_count_up_also_when_the_clock_stands_still_or_goes_back_and_over_restar
     let ids: Vec<i64> = logs.read(&of("a")).items.iter().map(|it| it.id).collect();
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
     clock.advance_us(2_000_000);
-    let again = PluginLogs::new(config::Logs { lines: 100, kib: 64 }, clock);
+    let again = PluginLogs::new(config::Logs { lines: 100, kib: 64, ..Settings::default().logs }, clock);
     say(&again, "a", LogLevel::Info, "after");
     let page = again.read(&WantedLines { after: ids.last().copied(), ..of("a") });
     assert_eq!((texts(&page), page.gap), (vec!["after"], true), "what was said before the restart is gone");
