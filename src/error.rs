@@ -7,6 +7,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// All that a caller is told of what was not foreseen.
+const UNFORESEEN: &str = "The server could not do this; its log has the cause.";
+
 /// What a service, a store or a plugin door answers.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -213,8 +216,16 @@ impl Error {
 
     /// Something unforeseen: its text goes to the log, never to the caller.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        let detail = "The server could not do this; its log has the cause.";
-        Error { source: Some(cause.into()), ..Self::new(Code::Internal, detail) }
+        Error { source: Some(cause.into()), ..Self::new(Code::Internal, UNFORESEEN) }
+    }
+
+    /// The same for the admin, who may see the cause.
+    pub fn with_cause(&self) -> String {
+        match &self.source {
+            None => self.detail.clone(),
+            Some(cause) if self.detail == UNFORESEEN => cause.to_string(),
+            Some(cause) => format!("{} ({cause})", self.detail),
+        }
     }
 
     /// The same error with a hint of its own.

@@ -26,12 +26,13 @@ use crate::plugins::{LastError, PluginFilter};
 use crate::process;
 use crate::services::plugin_logs::PluginLogs;
 use crate::services::{Services, assets, audit, backups, keyring, tokens, tracks, uploads, webhooks};
-use crate::store::{Store, StoreOptions};
+use crate::store::Store;
 
 use super::banner::{Banner, PluginLine, banner, base_url};
 use super::delivery_thread::DeliveryThread;
 use super::denials;
 use super::lock;
+use super::opening::{in_words, open_store};
 use super::server_file::ServerFile;
 use super::signals::{self, Stop};
 
@@ -65,10 +66,10 @@ pub async fn run(settings: Settings, logs: PluginLogs) -> Result<()> {
         lock::take_over_data_dir(&settings.data_dir).map_err(|err| cannot("use the data folder", &err))?;
     let data_dir = settings.data_dir.clone();
     let ending = tokio::task::spawn_blocking(move || process::take_in_orphans(&data_dir));
-    let store = Store::open(&StoreOptions::at(settings.database_path()))?;
+    let store = open_store(&settings)?;
     // What an earlier server has left running has ended before anybody looks through the folder.
     ending.await.map_err(Error::internal)?;
-    let parts = Parts::build(&settings, logs, store).await?;
+    let parts = Parts::build(&settings, logs, store).await.map_err(|err| in_words(&settings, err))?;
     // It looks while the plugins start: what is edited meanwhile is not missed.
     let watcher = parts.watch(&settings)?;
     let served = match parts.manager.start().await {
@@ -82,7 +83,7 @@ pub async fn run(settings: Settings, logs: PluginLogs) -> Result<()> {
     ServerFile::remove(&settings.data_dir);
     parts.stop(served.as_ref().copied().unwrap_or_else(|_| stop_until(&settings))).await;
     drop(tokio::task::spawn_blocking(process::end_all).await);
-    served.map(drop)
+    served.map(drop).map_err(|err| in_words(&settings, err))
 }
 
 /// Everything behind the door.
@@ -166,7 +167,10 @@ impl Parts {
             TcpListener::bind(address).map_err(|err| cannot(&format!("listen on {address}"), &err))?;
         let address = listener.local_addr().map_err(Error::internal)?;
         let (host, store) = (self.host.clone(), self.services.store.clone());
-        let ready = Arc::new(move || host.still_stuck() < STUCK_IS_UNFIT && store.waiting() < QUEUE_IS_UNFIT);
+        let ready = Arc::new(move || {
+            let takes_changes = store.waiting() < QUEUE_IS_UNFIT && !store.is_disk_full();
+            takes_changes && host.still_stuck() < STUCK_IS_UNFIT
+        });
         let state = HttpState::new(self.services.clone(), self.manager.clone(), ready);
         let certificate = tls.as_ref().map(|tls| tls.fingerprint.clone());
         let server = http::serve(state, listener, tls).map_err(Error::internal)?;

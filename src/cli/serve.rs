@@ -21,8 +21,5 @@ pub(super) fn run(flags: ServerFlags) -> Result<(), Failure> {
     background.worker_threads(BACKGROUND_THREADS).thread_name("panotti-background").enable_all();
     let background = background.build().map_err(|err| Failure::Failed(err.to_string()))?;
     let system = actix_rt::System::with_tokio_rt(|| background);
-    system.block_on(app::run(settings, logs)).map_err(|err| {
-        let cause = err.source.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
-        Failure::Failed(format!("{}{cause}", err.detail))
-    })
+    system.block_on(app::run(settings, logs)).map_err(|err| Failure::Failed(err.with_cause()))
 }

@@ -25,6 +25,7 @@ use super::ahead::Taker;
 use super::lanes::Lanes;
 use super::retry::chance_of;
 use super::settle::{self, Settled, Verdict};
+use super::telling::Telling;
 use super::wall::Wall;
 use super::{done, expiry};
 
@@ -79,6 +80,7 @@ pub(super) struct Inner {
     ended: UnboundedSender<Settled>,
     settling: Mutex<Option<UnboundedReceiver<Settled>>>,
     changed: Notify,
+    telling: Telling,
 }
 
 impl Deliverer {
@@ -115,6 +117,7 @@ impl Deliverer {
             ended,
             settling: Mutex::new(Some(settling)),
             changed: Notify::new(),
+            telling: Telling::default(),
         })))
     }
 
@@ -284,7 +287,7 @@ impl Inner {
             }
             Err(failure) => {
                 let next = self.next_try(&delivery, ran.ended);
-                tell_failure(&delivery, &failure, next);
+                self.telling.failed(&delivery, &failure, next);
                 let verdict = Verdict::Failed { error: failure.fault.to_string(), next };
                 Settled { delivery, ran, verdict, task }
             }
@@ -347,22 +350,6 @@ impl Left {
             }
         }
         left
-    }
-}
-
-fn tell_failure(delivery: &Claimed, failure: &CallFailure, next: Option<Timestamp>) {
-    let (kind, outcome) = (&delivery.event.kind, failure.outcome.as_str());
-    let fault = failure.fault.to_string();
-    let why = fault.lines().next().unwrap_or_default();
-    match next {
-        Some(at) => log::warn!(
-            plugin = &*delivery.subscriber, event_id = &*delivery.event.id, attempt = delivery.attempts;
-            "delivery of {kind} failed ({outcome}: {why}); tried again at {at}"
-        ),
-        None => log::error!(
-            plugin = &*delivery.subscriber, event_id = &*delivery.event.id, attempt = delivery.attempts;
-            "delivery of {kind} failed for the last time ({outcome}: {why}); it is kept as dead"
-        ),
     }
 }
 

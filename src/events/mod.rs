@@ -4,7 +4,7 @@
 //! can begin at once as it is noted,
 //! `expiry` says what is told no more, `retry` when a failed delivery comes again, `subscribers` who is told beside
 //! the plugins, `retention` what is removed, `schemas` what data must be like, `stream` follows the journal for
-//! clients; `sabotage` breaks promises in tests of the tests.
+//! clients, `telling` what the log says; `sabotage` breaks promises in tests of the tests.
 
 pub mod deliverer;
 pub mod journal;
@@ -21,6 +21,7 @@ mod schemas;
 mod settle;
 mod stream;
 mod subscribers;
+mod telling;
 mod told;
 mod waiting;
 mod wall;

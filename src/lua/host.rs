@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::clock::SharedClock;
 use crate::hooks::CallFailure;
 use crate::model::call::{Caller, PluginEffects};
+use crate::model::rate::Rate;
 use crate::model::tally::HostTallies;
 use crate::net::{Resolver, SystemResolver};
 use crate::services::Services;
@@ -87,11 +88,15 @@ impl HostOptions {
     /// The same, but that effects of tasks are committed.
     pub fn committing(self) -> Self {
         let (services, background) = (self.services.clone(), self.runtime.clone());
+        let told = Arc::new(Rate::with(0.1, 1.0));
         let sink = move |effects, caller| {
-            let services = services.clone();
+            let (services, told) = (services.clone(), Arc::clone(&told));
             background.spawn(async move {
-                if let Err(error) = services.commit_effects(vec![effects], &caller).await {
-                    log::error!("what a task left behind is lost: {error}");
+                // A full disk refuses all of them.
+                if let Err(error) = services.commit_effects(vec![effects], &caller).await
+                    && let Some(untold) = told.take()
+                {
+                    log::error!("what {} tasks left behind is lost: {error}", untold + 1);
                 }
             });
         };

@@ -65,6 +65,11 @@ pub(super) fn disk_full(cause: Option<Box<dyn std::error::Error + Send + Sync>>)
     }
 }
 
+/// Whether an error is that one.
+pub(super) fn is_full(error: &Error) -> bool {
+    error.code == Code::DiskFull
+}
+
 /// `SQLite` tells a full disk and a failing one in these words; diesel hands on the text alone.
 fn is_out_of_disk(message: &str) -> bool {
     ["database or disk is full", "disk I/O error", "unable to open database file"]

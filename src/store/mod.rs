@@ -58,6 +58,7 @@ mod readers;
 mod recordings;
 mod replays;
 mod retention;
+mod room;
 #[rustfmt::skip] // in the form that diesel writes
 mod schema;
 mod statement;
@@ -89,6 +90,7 @@ use clip_totals::ClipTotals;
 use clips::ClipIds;
 use new_words::Waiting;
 use readers::Readers;
+use room::RoomWatch;
 use words_turn::Turn;
 use writer::{Again, Writer, once};
 
@@ -166,6 +168,8 @@ impl Store {
     /// # Errors
     /// It cannot be opened, was written by a newer version, or a migration fails.
     pub fn open(options: &StoreOptions) -> Result<Self> {
+        let mut ballast = Ballast::beside(&options.path, options.ballast_bytes);
+        ballast.make_way();
         private::make_private(&options.path);
         let mut connection = Reader::open_writer(&options.path)?;
         if !options.durable {
@@ -173,7 +177,6 @@ impl Store {
         }
         migrate::migrate(&mut connection, &options.path, migrate::MIGRATIONS)?;
         let clip_ids = ClipIds::after_last(&mut connection)?;
-        let mut ballast = Ballast::beside(&options.path, options.ballast_bytes);
         ballast.restore();
         let clip_totals = ClipTotals::default();
         let without_words = Waiting::of(&mut connection)?;
@@ -181,7 +184,8 @@ impl Store {
         let checkpointer = Checkpointer::start(&options.path, options.durable)?;
         let tx = Tx::new(connection, clip_totals, without_words.clone());
         let turn = Turn::new(without_words.clone());
-        let writer = Writer::start(tx, ballast, checkpointer, turn, options.queue)?;
+        let writer =
+            Writer::start(tx, ballast, RoomWatch::of(&options.path), checkpointer, turn, options.queue)?;
         Ok(Store { inner: Arc::new(Inner { writer, readers, clip_ids, without_words }) })
     }
 
@@ -289,6 +293,16 @@ impl Store {
     /// Transactions committed since the start: many changes may share one.
     pub fn commits(&self) -> u64 {
         self.inner.writer.commits()
+    }
+
+    /// Changes that were not stored because their transaction failed, since the start.
+    pub fn failed_changes(&self) -> u64 {
+        self.inner.writer.room().failed()
+    }
+
+    /// Whether changes are refused because the disk is full or cannot be written.
+    pub fn is_disk_full(&self) -> bool {
+        self.inner.writer.room().is_full()
     }
 
     /// Changes that wait for the writer.

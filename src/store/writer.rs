@@ -15,13 +15,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 
 use super::ballast::Ballast;
 use super::checkpoint::Checkpointer;
-use super::failure::disk_full;
+use super::failure::{disk_full, is_full};
 use super::pin::Pin;
 use super::queue::{Queue, Taken, Work};
+use super::room::{RoomState, RoomWatch};
 use super::tx::Tx;
 use super::words_turn::Turn;
 
@@ -32,6 +33,7 @@ const GROUP_MAX: usize = 64;
 pub(super) struct Writer {
     queue: Arc<Queue>,
     commits: Arc<AtomicU64>,
+    room: Arc<RoomState>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -40,15 +42,18 @@ impl Writer {
     pub(super) fn start(
         tx: Tx,
         ballast: Ballast,
+        room: RoomWatch,
         checkpointer: Checkpointer,
         words: Turn,
         bound: usize,
     ) -> Result<Self> {
         let queue = Arc::new(Queue::new(bound));
         let commits = Arc::new(AtomicU64::new(0));
+        let state = room.state();
         let mut thread = WriterThread {
             tx,
             ballast,
+            room,
             checkpointer,
             pin: Pin::new(),
             words,
@@ -59,12 +64,17 @@ impl Writer {
             .name("store-writer".to_owned())
             .spawn(move || thread.run())
             .map_err(Error::internal)?;
-        Ok(Writer { queue, commits, thread: Mutex::new(Some(thread)) })
+        Ok(Writer { queue, commits, room: state, thread: Mutex::new(Some(thread)) })
     }
 
     /// Transactions committed since the start.
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Whether the disk takes changes.
+    pub(super) fn room(&self) -> &RoomState {
+        &self.room
     }
 
     /// Queues `job` now; the future waits for its commit. Dropping the future does not undo the job.
@@ -148,6 +158,7 @@ fn lost_writer() -> Error {
 struct WriterThread {
     tx: Tx,
     ballast: Ballast,
+    room: RoomWatch,
     checkpointer: Checkpointer,
     pin: Pin,
     words: Turn,
@@ -158,7 +169,8 @@ struct WriterThread {
 impl WriterThread {
     fn run(&mut self) {
         loop {
-            let others = [self.ballast.patience(), self.words.patience()].into_iter().flatten();
+            let others =
+                [self.ballast.patience(), self.room.patience(), self.words.patience()].into_iter().flatten();
             let patience = others.fold(self.pin.patience(), Duration::min);
             match self.queue.take(GROUP_MAX, patience) {
                 Taken::Jobs(jobs) => {
@@ -167,8 +179,10 @@ impl WriterThread {
                     self.checkpointer.committed(&mut self.tx);
                     self.pin.written();
                     self.words.written();
+                    self.room.look();
                 }
                 Taken::Nothing => {
+                    self.room.look();
                     self.ballast.restore();
                     self.pin.turn(&mut self.tx);
                 }
@@ -231,8 +245,13 @@ impl WriterThread {
     fn attempt(&mut self, jobs: &mut [Box<dyn Work>]) -> Result<()> {
         let ran = self.transaction(jobs);
         if let Err(error) = &ran {
-            log::error!("database: {} changes were not stored: {error} {:?}", jobs.len(), error.source);
+            self.room.lost(jobs.len(), error);
             self.tx.roll_back();
+        } else {
+            let refused = jobs.iter().filter(|it| it.met_full_disk()).count();
+            if refused > 0 {
+                self.room.lost(refused, &disk_full(None));
+            }
         }
         ran
     }
@@ -281,10 +300,6 @@ pub(super) enum Again {
     ForOthers,
     /// Also when the disk was full: it makes room.
     ForRoom,
-}
-
-fn is_full(error: &Error) -> bool {
-    error.code == Code::DiskFull
 }
 
 /// The error of the group, for one of its jobs.

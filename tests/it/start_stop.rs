@@ -110,3 +110,36 @@ fn a_reader_of_the_log_that_stalls_and_a_stdout_that_cannot_be_written_hold_up_n
     assert!(server.stop().success());
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_data_folder_that_has_lost_its_database_is_left_as_it_is_and_goes_on_when_it_is_back() {
+    let mut server = Server::start();
+    server.post("/api/v1/recordings", json!({ "id": "r" })).expect(201);
+    assert!(server.stop().success());
+    let at = |path: &str| server.folder().join("data").join(path);
+    let key = std::fs::read(at("admin.token")).unwrap();
+    std::fs::rename(at("panotti.db"), at("elsewhere")).unwrap();
+    let start = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_panotti"));
+        command.current_dir(server.folder()).env("PANOTTI_PORT", "0").env("PANOTTI_DATA_DIR", at(""));
+        command.output().unwrap()
+    };
+    for state in ["missing", "empty"] {
+        let refused = start();
+        let told = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{told}");
+        assert!(
+            told.contains(&format!("panotti.db is {state}, but")) && told.contains("panotti restore"),
+            "{told}"
+        );
+        assert_eq!(std::fs::read(at("admin.token")).unwrap(), key);
+        std::fs::write(at("panotti.db"), "").unwrap();
+    }
+    std::fs::write(at("panotti.db"), "this was a database once").unwrap();
+    let damaged = start();
+    let told = String::from_utf8_lossy(&damaged.stderr);
+    assert!(told.contains("panotti.db cannot be used: file is not a database; `panotti doctor`"), "{told}");
+    std::fs::rename(at("elsewhere"), at("panotti.db")).unwrap();
+    let server = server.restart_stopped();
+    server.get("/api/v1/recordings/r").expect(200);
+}

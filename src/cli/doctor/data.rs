@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::app::lost_database;
 use crate::config::Settings;
 use crate::services::keyring::Keyring;
 use crate::store::{damage_of_database, look_at_database, sealed_values};
@@ -96,7 +97,9 @@ pub fn database(settings: &Settings, findings: &mut Findings) {
     let path = settings.database_path();
     let shown = path.display();
     let restore = "Stop the server, keep a copy of the file, and take a backup back with `panotti restore`.";
-    if !path.exists() {
+    if let Some(lost) = lost_database::look(settings) {
+        findings.problem("database", lost, lost_database::REMEDY);
+    } else if !path.exists() {
         findings.ok("database", format!("{shown} is made by the first start"));
     } else {
         match look_at_database(&path) {

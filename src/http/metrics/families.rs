@@ -77,6 +77,20 @@ pub(super) fn all(state: &HttpState) -> Result<Vec<u8>> {
         "Events not published because limits.event_depth events had led to each other.",
         stopped as f64,
     );
+    one(
+        "panotti_store_failed_changes_total",
+        "Changes that were not stored because their transaction failed.",
+        store.failed_changes() as f64,
+    );
+    one(
+        "panotti_store_disk_full",
+        "1 while changes are refused because the disk is full or cannot be written.",
+        f64::from(u8::from(store.is_disk_full())),
+    );
+    if let Ok(disk) = rustix::fs::statvfs(&state.settings.data_dir) {
+        let bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+        one("panotti_disk_free_bytes", "Room on the disk of the data folder.", bytes as f64);
+    }
     one("panotti_store_queue_depth", "Changes that wait for the writer.", store.waiting() as f64);
     one(
         "panotti_vms_stuck_total",

@@ -9,7 +9,7 @@ use crate::hooks::Hook;
 use crate::model::clip::Clip;
 use crate::services::{clips, recordings, tracks};
 
-async fn cut(rig: &Rig, sent: Value) -> Result<Clip, Error> {
+pub(super) async fn cut(rig: &Rig, sent: Value) -> Result<Clip, Error> {
     clips::create(&rig.services, &http(), body(sent), None).await.map(|it| it.clip)
 }
 

@@ -202,7 +202,7 @@ async fn a_start_cuts_tails_and_moves_what_no_row_names_but_deletes_nothing() {
     }
     let rig = rig.restarted();
     let found = tracks::recover(&rig.services).await.unwrap();
-    assert_eq!(found, Recovered { cut: 1, closed: 0, moved: 4 });
+    assert_eq!(found, Recovered { cut: 1, closed: 0, found: 0, moved: 4 });
     let expected = [
         "lost+found/clips_7.wav",
         "lost+found/clips_8.wav.part",
@@ -215,6 +215,31 @@ async fn a_start_cuts_tails_and_moves_what_no_row_names_but_deletes_nothing() {
     assert_eq!(std::fs::metadata(media.join("recordings/r/system.wav")).unwrap().len(), 244);
     assert_eq!(tracks::recover(&rig.services).await.unwrap(), Recovered::default());
     append(&rig, "r", 244, &[5, 0]).await.unwrap();
+}
+
+#[tokio::test]
+async fn files_that_another_database_did_not_know_are_back_with_the_one_that_does() {
+    let rig = Rig::new();
+    start(&rig, "r_1").await;
+    append(&rig, "r_1", 0, &wav(0, 100, false)).await.unwrap();
+    start(&rig, "r").await;
+    put(&rig, "mic", &wav(0, 100, true), Upload::default(), Expected::default()).await.unwrap();
+    super::cuts::cut(&rig, serde_json::json!({"recording_id": "r_1", "last": 0.05})).await.unwrap();
+    let before = rig.files();
+    assert_eq!(before.len(), 3, "{before:?}");
+    let media = rig.services.files.root().to_owned();
+    std::fs::create_dir_all(media.join("lost+found")).unwrap();
+    for file in &before {
+        std::fs::rename(media.join(file), media.join("lost+found").join(file.replace('/', "_"))).unwrap();
+    }
+    // The same name, but not what the row tells of.
+    std::fs::write(media.join("lost+found/recordings_r_mic.wav.2"), "other").unwrap();
+    let rig = rig.restarted();
+    let found = tracks::recover(&rig.services).await.unwrap();
+    assert_eq!(found, Recovered { found: 3, ..Recovered::default() });
+    let mut after = before;
+    after.insert(1, "lost+found/recordings_r_mic.wav.2".to_owned());
+    assert_eq!(rig.files(), after);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::model::rate::Rate;
 use crate::model::time::Timestamp;
 use crate::store::TraceBounds;
 
@@ -29,11 +30,12 @@ impl Traces {
         let mut tidy = tokio::time::interval(SWEEP_EVERY);
         tidy.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut told = 0;
+        let failures = Rate::with(1.0 / SWEEP_EVERY.as_secs_f64(), 1.0);
         loop {
             tokio::select! {
                 () = self.0.desk.news.notified() => {
                     tokio::time::sleep(GATHER).await;
-                    if let Err(err) = self.flush().await {
+                    if let Err(err) = self.flush().await && failures.take().is_some() {
                         log::warn!("recorded calls could not be stored: {err}");
                     }
                 }

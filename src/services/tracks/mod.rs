@@ -4,6 +4,7 @@ mod append;
 mod closing;
 mod measure;
 mod read;
+mod lost_found;
 mod recover;
 mod upload;
 

@@ -1,14 +1,15 @@
 //! What a start does about files that a crash left behind. Nothing a user sent is ever deleted: what no row
-//! names is moved to `lost+found` beside the media folder's own.
+//! names is moved to `lost+found` beside the media folder's own, and comes back when a row does.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::Result;
 use crate::model::recording::{RecordingStatus, TrackOrigin};
 use crate::services::Services;
-use crate::services::files::{MediaFiles, io_error, sync_folder};
+use crate::services::files::{MediaFiles, io_error};
 
 use super::closing::make_whole;
+use super::lost_found::{entries, lose, name_of, put_back};
 use super::stored_news;
 
 /// What a start found and did.
@@ -18,6 +19,8 @@ pub struct Recovered {
     pub cut: usize,
     /// Live tracks of recordings that had ended: made whole.
     pub closed: usize,
+    /// Files in `lost+found` that a row names, moved back.
+    pub found: usize,
     /// Files without a row, moved to `lost+found`.
     pub moved: usize,
 }
@@ -28,6 +31,8 @@ pub struct Recovered {
 /// The store's, and when files cannot be moved.
 pub async fn recover(services: &Services) -> Result<Recovered> {
     let mut found = Recovered::default();
+    let own = services.clone();
+    found.found = services.blocking.run(move || put_back(&own)).await?;
     for (id, name, track) in services.store.read(|r| r.live_tracks())? {
         let Some(recording) = services.store.read(|r| r.recording(&id))? else { continue };
         let (files, now) = (services.files.clone(), services.now());
@@ -52,9 +57,10 @@ pub async fn recover(services: &Services) -> Result<Recovered> {
     found.moved = services.blocking.run(move || sweep(&own)).await?;
     if found != Recovered::default() {
         log::info!(
-            "media: {} tails cut off, {} tracks closed, {} files moved to lost+found",
+            "media: {} tails cut off, {} tracks closed, {} files back from lost+found, {} files moved to it",
             found.cut,
             found.closed,
+            found.found,
             found.moved
         );
     }
@@ -106,27 +112,4 @@ fn sweep(services: &Services) -> Result<usize> {
         }
     }
     Ok(moved)
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let Ok(listed) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
-    listed.map(|it| Ok(it?.path())).collect::<std::io::Result<_>>().map_err(io_error)
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// Moves a file to `lost+found` under a name that tells where it was.
-fn lose(files: &MediaFiles, file: &Path, relative: &str) -> Result<()> {
-    let folder = files.own("lost+found");
-    std::fs::create_dir_all(&folder).map_err(io_error)?;
-    let flat = relative.replace('/', "_");
-    let names = std::iter::once(flat.clone()).chain((2..).map(|n: u32| format!("{flat}.{n}")));
-    let free = names.map(|name| folder.join(name)).find(|it| !it.exists());
-    let Some(to) = free else { return Ok(()) };
-    std::fs::rename(file, &to).map_err(io_error)?;
-    sync_folder(&folder).map_err(io_error)?;
-    log::warn!("no row names the file {relative}: it lies in {} now", to.display());
-    Ok(())
 }
