@@ -200,12 +200,12 @@ impl Journal {
         self.counts.published.read()
     }
 
-    /// Deliveries to a plugin since the start, by how they ended: `ok`, `retry`, `dead` or `expired`.
-    pub fn deliveries(&self, plugin: &str) -> Vec<(String, u64)> {
+    /// Deliveries to a subscriber since the start, by how they ended: `ok`, `retry`, `dead` or `expired`.
+    pub fn deliveries(&self, subscriber: &str) -> Vec<(String, u64)> {
         let all = self.counts.deliveries.read().into_iter();
         let own = |(name, count): (String, u64)| {
-            let (whose, outcome) = name.split_once('/')?;
-            (whose == plugin).then(|| (outcome.to_owned(), count))
+            let (whose, outcome) = name.rsplit_once('/')?;
+            (whose == subscriber).then(|| (outcome.to_owned(), count))
         };
         all.filter_map(own).collect()
     }

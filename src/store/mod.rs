@@ -105,7 +105,8 @@ pub use clip_query::{ClipFilter, ClipOrder, ClipSort};
 pub use clips::NewClip;
 pub use connection::Reader;
 pub use deliveries::{
-    Claimed, DeliveryCounts, DeliveryRow, DeliveryStates, Freed, GivenUp, Most, Ran, Room, WantedGivenUp,
+    Backlog, Claimed, DeliveryCounts, DeliveryRow, DeliveryStates, Freed, GivenUp, Most, Ran, Room,
+    WantedGivenUp,
 };
 pub use event_pages::{EventFilter, EventPage, EventWindow};
 pub use events::Stored;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use crate::common::Server;
+use crate::common::receiver::Receiver;
 use crate::common::server::wait_for;
 
 /// Every sample by its name and labels, read as strictly as the format is written.
@@ -146,4 +147,27 @@ fn an_open_breaker_and_a_reload_are_seen() {
     let samples = metrics(&server);
     assert_eq!(samples["panotti_reloads_total{plugin=\"spinner\",outcome=\"ok\"}"], 1.0);
     assert_eq!(samples["panotti_reloads_total{plugin=\"spinner\",outcome=\"syntax\"}"], 1.0);
+}
+
+#[test]
+fn what_a_webhook_is_still_to_be_told_of_is_counted() {
+    let receiver = Receiver::that(|_, _| (500, "not now"));
+    let server = Server::with().env("PANOTTI_WEBHOOK_HOSTS", "127.0.0.1").start();
+    let hook = json!({ "name": "away", "url": receiver.url(), "events": ["recording.*"] });
+    let made = server.post("/api/v1/webhooks", hook).expect(201);
+    let of = |name: &str, more: &str| {
+        format!("panotti_deliveries_{name}{{plugin=\"webhook/{}\"{more}}}", made["id"].as_str().unwrap())
+    };
+    assert_eq!(metrics(&server).get(&of("open", "")), Some(&0.0));
+    for id in ["a", "b"] {
+        server.post("/api/v1/recordings", json!({ "id": id })).expect(201);
+    }
+    let retried = of("total", ",outcome=\"retry\"");
+    let samples = wait_for("both to fail", || {
+        Some(metrics(&server)).filter(|it| it.get(&retried).is_some_and(|it| *it >= 2.0))
+    });
+    assert_eq!((samples[&of("open", "")], samples[&of("given_up", "")]), (2.0, 0.0));
+    assert!(samples[&of("oldest_seconds", "")] > 0.0);
+    assert!(samples["panotti_disk_free_bytes"] > 0.0);
+    assert_eq!(samples["panotti_store_disk_full"], 0.0);
 }

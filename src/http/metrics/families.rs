@@ -4,11 +4,13 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::events::Journal;
 use crate::http::state::HttpState;
 use crate::model::log_line::LogLevel;
 use crate::model::plugin::PluginState;
 use crate::model::tally::Histogram;
 use crate::plugins::manager::PluginGauges;
+use crate::services::events::SubscriberBacklog;
 
 use super::text::{Families, Family};
 
@@ -42,9 +44,10 @@ impl RouteTimes {
 }
 
 /// The whole text.
-pub(super) fn all(state: &HttpState) -> Result<Vec<u8>> {
+pub(super) fn all(state: &HttpState, backlogs: &[SubscriberBacklog]) -> Result<Vec<u8>> {
     let mut all = Families::default();
-    plugins(&mut all, &state.manager.gauges());
+    plugins(&mut all, &state.manager.gauges(), &state.services.journal);
+    subscribers(&mut all, backlogs);
     requests(&mut all, state);
     let mut published =
         Family::counter("panotti_events_published_total", "Events written to the journal, by type.");
@@ -104,7 +107,7 @@ pub(super) fn all(state: &HttpState) -> Result<Vec<u8>> {
     all.text()
 }
 
-fn plugins(all: &mut Families, plugins: &[PluginGauges]) {
+fn plugins(all: &mut Families, plugins: &[PluginGauges], journal: &Journal) {
     let mut calls =
         Family::counter("panotti_hook_calls_total", "Entries into Lua, by what was called and how it ended.");
     let mut times = Family::histogram("panotti_hook_duration_seconds", "How long calls into Lua took.");
@@ -113,8 +116,10 @@ fn plugins(all: &mut Families, plugins: &[PluginGauges]) {
     let mut states = Family::gauge("panotti_plugin_state", "1 for the state a plugin is in.");
     let mut breakers = Family::gauge("panotti_breaker_open", "1 while a plugin is left alone.");
     let mut depth = Family::gauge("panotti_queue_depth", "Calls that wait for a plugin.");
-    let mut deliveries =
-        Family::counter("panotti_deliveries_total", "Deliveries of events, by how they ended.");
+    let mut deliveries = Family::counter(
+        "panotti_deliveries_total",
+        "Deliveries of events to a plugin, or webhook/<id>, by how they ended.",
+    );
     let mut reloads =
         Family::counter("panotti_reloads_total", "Loads of a new version in place of a running one.");
     let mut healthy =
@@ -167,10 +172,40 @@ fn plugins(all: &mut Families, plugins: &[PluginGauges]) {
             refused.value(&labels, quota.refused as f64);
         }
     }
+    for (webhook, _) in journal.subscribers().others_patterns() {
+        for (outcome, count) in journal.deliveries(&webhook) {
+            deliveries.value(&[("plugin", &webhook), ("outcome", &outcome)], count as f64);
+        }
+    }
     for family in [
         calls, times, queues, memory, states, breakers, depth, deliveries, reloads, healthy, lines, dropped,
         used, peak, limit, refused,
     ] {
+        all.add(family);
+    }
+}
+
+/// What plugins and webhooks are still to be told of.
+fn subscribers(all: &mut Families, backlogs: &[SubscriberBacklog]) {
+    let mut open = Family::gauge(
+        "panotti_deliveries_open",
+        "Events that a plugin, or webhook/<id>, is still to be told of.",
+    );
+    let mut oldest = Family::gauge(
+        "panotti_deliveries_oldest_seconds",
+        "How long the oldest of them has waited; 0 when there is none.",
+    );
+    let mut given_up = Family::gauge(
+        "panotti_deliveries_given_up",
+        "Events told in vain, kept until somebody has them told again.",
+    );
+    for it in backlogs {
+        let labels = [("plugin", &*it.subscriber)];
+        open.value(&labels, it.open as f64);
+        oldest.value(&labels, it.oldest_s);
+        given_up.value(&labels, it.given_up as f64);
+    }
+    for family in [open, oldest, given_up] {
         all.add(family);
     }
 }

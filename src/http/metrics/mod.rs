@@ -7,6 +7,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 
 use crate::error::Result;
+use crate::services::events;
 
 use super::call::{Call, scope};
 
@@ -17,7 +18,8 @@ const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Everything that is counted at this moment.
 pub(super) async fn all(call: Call<scope::PluginsRead>) -> Result<HttpResponse> {
-    let text = families::all(&call.state)?;
+    let backlogs = events::backlogs(&call.state.services).await?;
+    let text = families::all(&call.state, &backlogs)?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, FORMAT))
         .insert_header((header::CACHE_CONTROL, "no-store"))

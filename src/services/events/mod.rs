@@ -13,7 +13,8 @@ pub mod trace;
 pub use crate::store::{EventFilter, EventWindow};
 pub use incoming::is_json;
 pub use overview::{
-    DeliveryStats, EventStats, EventTypePage, EventTypeView, SubscriptionView, stats, subscriptions, types,
+    DeliveryStats, EventStats, EventTypePage, EventTypeView, SubscriberBacklog, SubscriptionView, backlogs,
+    stats, subscriptions, types,
 };
 pub use publish::{Published, Teller, Told, await_deliveries, check_count, cloud_event, plain, publish};
 pub use read::{DeliveryView, Found, get, list};

@@ -70,6 +70,19 @@ pub struct DeliveryStats {
     pub oldest_open_at: Option<Timestamp>,
 }
 
+/// What one subscriber is still to be told of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubscriberBacklog {
+    /// A plugin, or `webhook/<id>`.
+    pub subscriber: String,
+    /// Events.
+    pub open: i64,
+    /// Seconds since the oldest of them was noted; 0 without any.
+    pub oldest_s: f64,
+    /// Events that it was told in vain and is told no more.
+    pub given_up: i64,
+}
+
 /// Somebody who is told of events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = EventSubscriber)]
@@ -145,6 +158,25 @@ pub async fn stats(services: &Services) -> Result<EventStats> {
         },
         streams: services.streams.open(),
     })
+}
+
+/// What everybody who listens is still to be told of, and those who no longer do but were to be told, by name.
+///
+/// # Errors
+/// The store's.
+pub async fn backlogs(services: &Services) -> Result<Vec<SubscriberBacklog>> {
+    let mut found = services.read_long(|r| r.backlogs()).await?;
+    for name in services.journal.subscribers().names() {
+        found.entry(name.to_string()).or_default();
+    }
+    let now = services.now();
+    let told = found.into_iter().map(|(subscriber, it)| SubscriberBacklog {
+        subscriber,
+        open: it.open,
+        oldest_s: it.oldest_open_at.map_or(0.0, |at| now.seconds_since(at).max(0.0)),
+        given_up: it.given_up,
+    });
+    Ok(told.collect())
 }
 
 /// Who is told of what at this moment, by subscriber.

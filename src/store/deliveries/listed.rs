@@ -1,7 +1,9 @@
 //! Deliveries as they are shown: those of one event, and how many there are in each state.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable};
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use crate::error::Result;
 use crate::model::time::Timestamp;
@@ -51,6 +53,17 @@ pub struct DeliveryStates {
     pub delivered: i64,
     /// When the oldest one was noted that is not final yet.
     pub oldest_open_at: Option<Timestamp>,
+}
+
+/// What is still to be told to one subscriber, and what it was told in vain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Deliveries that are not final.
+    pub open: i64,
+    /// When the oldest of them was noted.
+    pub oldest_open_at: Option<Timestamp>,
+    /// Deliveries that are not tried again.
+    pub given_up: i64,
 }
 
 #[derive(Queryable, Selectable)]
@@ -120,20 +133,42 @@ impl Reader {
         let (given_up, _) = self.counted("state IN ('dead', 'quarantined')")?;
         let (dead, _) = self.counted("state IN ('dead', 'quarantined') AND state = 'dead'")?;
         by_state.extend([("dead", dead), ("quarantined", given_up - dead)]);
-        let oldest_open_at = match oldest {
-            None => None,
-            Some(id) => deliveries::table
-                .find(id)
-                .select(deliveries::created_at)
-                .first(&mut self.conn)
-                .optional()
-                .or_fail()?,
-        };
+        let oldest_open_at = oldest.map(|id| self.noted_at(id)).transpose()?.flatten();
         Ok(DeliveryStates {
             by_state: by_state.into_iter().map(|(state, count)| (state, count.max(0))).collect(),
             delivered: self.counter(counters::DELIVERED)?,
-            oldest_open_at: oldest_open_at.map(Timestamp),
+            oldest_open_at,
         })
+    }
+
+    /// What is left to be told, by subscriber; those for whom nothing is are not in it. Walks what is open and what was
+    /// given up.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn backlogs(&mut self) -> Result<BTreeMap<String, Backlog>> {
+        let mut all: BTreeMap<String, Backlog> = BTreeMap::new();
+        for (subscriber, open, oldest) in self.counted_by_subscriber(OPEN)? {
+            let oldest_open_at = self.noted_at(oldest)?;
+            all.insert(subscriber, Backlog { open, oldest_open_at, given_up: 0 });
+        }
+        for (subscriber, given_up, _) in self.counted_by_subscriber("state IN ('dead', 'quarantined')")? {
+            all.entry(subscriber).or_default().given_up = given_up;
+        }
+        Ok(all)
+    }
+
+    fn noted_at(&mut self, id: i64) -> Result<Option<Timestamp>> {
+        let row = deliveries::table.find(id).select(deliveries::created_at);
+        Ok(row.first(&mut self.conn).optional().or_fail()?.map(Timestamp))
+    }
+
+    /// Of each subscriber how many rows fit, and the first of them.
+    fn counted_by_subscriber(&mut self, which: &str) -> Result<Vec<(String, i64, i64)>> {
+        let count = statement::<(Text, BigInt, BigInt)>(format!(
+            "SELECT subscriber, count(*), min(id) FROM deliveries WHERE {which} GROUP BY subscriber"
+        ));
+        count.load(&mut self.conn).or_fail()
     }
 
     /// How many rows fit, and the first of them.

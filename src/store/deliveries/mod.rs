@@ -22,7 +22,7 @@ use super::tx::Tx;
 
 pub use claim::{Freed, Most, Room};
 pub use given_up::{GivenUp, WantedGivenUp};
-pub use listed::{DeliveryRow, DeliveryStates};
+pub use listed::{Backlog, DeliveryRow, DeliveryStates};
 pub use read::DeliveryCounts;
 
 /// A delivery that may run now.
