@@ -7,7 +7,7 @@ use super::Failure;
 use super::client::Client;
 use super::flags::ClientFlags;
 use super::follow::with;
-use super::plugins::place;
+use super::plugins::{place, state};
 use super::print::{columns, print, shown};
 
 /// Lists plugins: what they are doing, whether they are meant to run, generation, version and what failed last.
@@ -62,7 +62,7 @@ fn row(plugin: &Value) -> [String; 6] {
     let failed = plugin["last_error"]["message"].as_str().map(|_| place(&plugin["last_error"]));
     [
         shown(&plugin["name"]),
-        shown(&plugin["state"]),
+        state(plugin),
         wanted.to_owned(),
         shown(&plugin["generation"]),
         shown(&plugin["version"]),

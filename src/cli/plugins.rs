@@ -101,11 +101,17 @@ pub(super) fn fault(fault: &Value) -> String {
     text
 }
 
+/// The state of a plugin in a table.
+pub(super) fn state(plugin: &Value) -> String {
+    let state = shown(&plugin["state"]);
+    if plugin["breaker"]["state"] == "open" { format!("{state}, left alone") } else { state }
+}
+
 fn list(page: &Value) -> String {
     let rows = page["items"].as_array().into_iter().flatten().map(|it| {
         let failed = it["last_error"]["message"].as_str().map(|_| place(&it["last_error"]));
         let failed = failed.unwrap_or_else(|| "-".to_owned());
-        [shown(&it["name"]), shown(&it["state"]), shown(&it["version"]), shown(&it["hooks"]), failed]
+        [shown(&it["name"]), state(it), shown(&it["version"]), shown(&it["hooks"]), failed]
     });
     columns(["PLUGIN", "STATE", "VERSION", "IS CALLED FOR", "FAILED LAST"], rows)
 }
@@ -117,6 +123,17 @@ fn status(status: &Value) -> String {
     let mut text = format!("{name}: {state}, generation {generation}{version}\n");
     if state != "running" && status["state_reason"].is_string() {
         let _ = writeln!(text, "for {}", shown(&status["state_reason"]));
+    }
+    let remedy = format!("`panotti reload {name}` or POST /api/v1/plugins/{name}/breaker/reset ends that");
+    if let Some(left_s) = status["breaker"]["opens_again_in"].as_f64() {
+        let _ = writeln!(
+            text,
+            "is left alone for {left_s:.0} s more: it was killed too often (breaker.kills); {remedy}"
+        );
+    }
+    if let Some(left_s) = status["request_breaker"]["opens_again_in"].as_f64() {
+        let why = "it was too slow (breaker.slow_request_ms)";
+        let _ = writeln!(text, "is not asked around requests for {left_s:.0} s more: {why}; {remedy}");
     }
     let health = &status["health"];
     if health["ok"] == false {
@@ -171,12 +188,14 @@ mod tests {
         let told = status(&json!({
             "name": "p", "state": "running", "generation": 3, "enabled": true, "warnings": ["odd"],
             "hooks": [{ "hook": "on_clip_captured" }], "subscriptions": [{ "pattern": "a.*" }],
+            "breaker": { "state": "open", "opens_again_in": 24.4 }, "request_breaker": { "opens_again_in": null },
             "last_error": { "at": "now", "hook": "on_clip_captured", "outcome": "runtime", "file": "init.lua",
                 "line": 2, "message": "bad\u{1b}[2J", "excerpt": "> 2 | x\n  3 | y", "hint": null, "trace_id": "ab" }
         }));
         assert_eq!(
             told,
-            "p: running, generation 3\nis called for on_clip_captured, a.*\nwarning: odd\n\
+            "p: running, generation 3\nis left alone for 24 s more: it was killed too often (breaker.kills); \
+             `panotti reload p` or POST /api/v1/plugins/p/breaker/reset ends that\nis called for on_clip_captured, a.*\nwarning: odd\n\
              failed last now in on_clip_captured (runtime): init.lua:2: bad\\u{1b}[2J\n  > 2 | x\n    3 | y\n  \
              panotti trace ab\n"
         );

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::config;
 use crate::model::call::Outcome;
 
 /// Whether a plugin is called at this moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {
     /// It is called.
@@ -21,7 +22,7 @@ pub enum BreakerState {
 }
 
 /// The breaker as the API shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct BreakerView {
     /// What it does.
     pub state: BreakerState,
@@ -108,6 +109,16 @@ impl Breaker {
         *self = Breaker::new(self.rule);
     }
 
+    /// Why it is open and what ends that, for the log.
+    pub fn told(&mut self, plugin: &str, now: Instant) -> String {
+        let config::Breaker { kills, window_s, .. } = self.rule;
+        let left_s = self.view(now).opens_again_in.unwrap_or_default();
+        format!(
+            "killed too often (breaker.kills: {kills} within {window_s} s): it is left alone for {left_s:.0} s, unless an edit, \
+             `panotti reload {plugin}` or POST /api/v1/plugins/{plugin}/breaker/reset ends that"
+        )
+    }
+
     /// What the API shows.
     pub fn view(&mut self, now: Instant) -> BreakerView {
         self.forget(now);
@@ -150,6 +161,19 @@ mod tests {
     fn kill(breaker: &mut Breaker, now: Instant) -> bool {
         let pass = breaker.pass(now);
         breaker.note(pass, Outcome::Deadline, now)
+    }
+
+    #[test]
+    fn the_log_says_for_how_long_by_which_setting_and_what_ends_it() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(RULE);
+        assert_eq!((0..5).filter(|_| kill(&mut breaker, now)).count(), 1);
+        let told = breaker.told("spin", now);
+        for part in
+            ["breaker.kills: 5 within 60 s", "alone for 30 s", "panotti reload spin", "/spin/breaker/reset"]
+        {
+            assert!(told.contains(part), "{told}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock::SharedClock;
 use crate::config;
@@ -242,11 +242,14 @@ impl HookHandler for PluginHandler {
                 Ok(_) => {}
             }
             // A plugin that cannot say how it is may do all else well.
-            if !is_health && vitals.breaker.lock().note(pass, outcome, now) {
+            let opened = |mut it: MutexGuard<'_, Breaker>| {
+                it.note(pass, outcome, now).then(|| it.told(&vitals.plugin, now))
+            };
+            if !is_health && let Some(told) = opened(vitals.breaker.lock()) {
                 log::error!(
                     plugin = &*vitals.plugin, hook = hook, outcome = outcome.as_str(),
                     schedule = ctx.schedule.as_deref();
-                    "killed too often: it is left alone for a while"
+                    "{told}"
                 );
             }
             if let Some(pass) = slow_pass

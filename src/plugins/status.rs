@@ -60,6 +60,10 @@ pub struct PluginView {
     pub hooks: Vec<String>,
     /// What went wrong last.
     pub last_error: Option<LastError>,
+    /// Whether it is left alone for a while.
+    pub breaker: BreakerView,
+    /// The same for `before_request` and `after_request` alone.
+    pub request_breaker: BreakerView,
     /// When it was first seen (UTC).
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -183,10 +187,8 @@ pub struct PluginStatus {
     #[schema(value_type = Object)]
     pub limits: PluginLimits,
     /// Whether it is left alone for a while.
-    #[schema(value_type = Object)]
     pub breaker: BreakerView,
     /// The same for `before_request` and `after_request` alone; here `kills` are slow ones among the last 20.
-    #[schema(value_type = Object)]
     pub request_breaker: BreakerView,
     /// What its `health()` said last; null without one.
     pub health: Option<HealthView>,

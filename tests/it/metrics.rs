@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use crate::command_line::panotti;
 use crate::common::Server;
 use crate::common::receiver::Receiver;
 use crate::common::server::wait_for;
@@ -139,6 +140,20 @@ fn an_open_breaker_and_a_reload_are_seen() {
     }
     let samples = metrics(&server);
     assert_eq!((samples[open], calls(&samples, "spinner", "on_clip_captured", "deadline")), (1.0, 5.0));
+    let data = server.folder().join("data");
+    let told = |args: &[&str]| {
+        let out = panotti(server.folder(), &[], &[args, &["--data-dir", data.to_str().unwrap()]].concat());
+        String::from_utf8(out.stdout).unwrap()
+    };
+    assert!(told(&["list"]).contains("running, left alone"));
+    assert!(
+        told(&["plugins", "spinner"])
+            .contains("more: it was killed too often (breaker.kills); `panotti reload")
+    );
+    assert!(told(&["doctor"]).contains("spinner was killed too often and is left alone for"));
+    let line = server
+        .wait_for_log("the breaker", |it| it["message"].as_str().unwrap().starts_with("killed too often"));
+    assert!(line["message"].as_str().unwrap().contains("left alone for 30 s"), "{line}");
     let path = server.folder().join("plugins/spinner/init.lua");
     std::fs::write(&path, "-- nothing").unwrap();
     server.post("/api/v1/plugins/rescan", json!({})).expect(200);

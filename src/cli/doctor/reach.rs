@@ -39,6 +39,15 @@ pub fn server(settings: &Settings, flags: &ClientFlags, findings: &mut Findings)
             _ => findings.ok("server", "it runs and answers"),
         },
     }
+    let plugins = Client::find(flags).and_then(|it| it.call("GET", "/plugins?page_size=1000", None));
+    for plugin in plugins.iter().flat_map(|it| it["items"].as_array()).flatten() {
+        if let Some(left_s) = plugin["breaker"]["opens_again_in"].as_f64() {
+            let name = plugin["name"].as_str().unwrap_or_default();
+            let message = format!("{name} was killed too often and is left alone for {left_s:.0} s more");
+            let remedy = format!("Mend it; see `panotti plugins {name}` and `panotti logs {name}`.");
+            findings.warning("plugins", message, remedy);
+        }
+    }
 }
 
 /// Whether a server could listen.

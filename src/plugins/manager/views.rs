@@ -102,6 +102,8 @@ impl Slot {
                 hash: it.hash(),
                 hooks,
                 last_error,
+                breaker: self.vitals.breaker(),
+                request_breaker: self.vitals.request_breaker(),
                 created_at: row.created_at,
                 updated_at: row.updated_at,
                 version_count: row.version_count,
