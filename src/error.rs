@@ -128,7 +128,7 @@ codes! {
     VersionNotFound 404 "version_not_found" "The plugin has no such version" "GET /api/v1/plugins/{id}/versions lists them; the oldest go by `plugin_versions_keep`.";
     ConfigNotFound 404 "config_not_found" "The plugin has no such config row" "GET /api/v1/plugins/{id}/config lists them.";
     HookNotFound 404 "hook_not_found" "No hook has this name" "GET /api/v1/hooks lists them.";
-    TraceNotFound 404 "trace_not_found" "No recorded call has this id" "GET /api/v1/traces lists them; old ones go by the settings under traces.";
+    TraceNotFound 404 "trace_not_found" "No recorded call has this id" "GET /api/v1/traces lists them; of failures traces.failures_per_second are stored in a second, and old ones go by the settings under traces.";
     TokenNotFound 404 "token_not_found" "No key has this id" "`panotti token list` lists them.";
     BackupNotFound 404 "backup_not_found" "No backup has this id" "GET /api/v1/backups lists them.";
     WebhookNotFound 404 "webhook_not_found" "No webhook has this id" "GET /api/v1/webhooks lists them.";

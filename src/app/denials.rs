@@ -35,15 +35,14 @@ pub(super) fn sink(services: &Services, runtime: tokio::runtime::Handle) -> Deni
         );
         let services = services.clone();
         runtime.spawn(async move {
-            let at = services.now();
-            let written = services.store.write(move |tx| {
-                let subject = Some(format!("plugin/{}", denied.plugin));
-                let detail = json!({
-                    "permission": denied.permission, "function": denied.function, "file": denied.file, "line": denied.line,
-                    "hook": denied.hook, "generation": denied.generation, "times": times,
-                });
-                audit::note(tx, at, &format!("plugin/{}", denied.plugin), "plugin.denied", subject, detail)
+            let plugin = format!("plugin/{}", denied.plugin);
+            let detail = json!({
+                "permission": denied.permission, "function": denied.function, "file": denied.file, "line": denied.line,
+                "hook": denied.hook, "generation": denied.generation, "times": times,
             });
+            let subject = Some(plugin.clone());
+            let outcome = Some(audit::DENIED);
+            let written = audit::note_outcome(&services, &plugin, "plugin.denied", subject, outcome, detail);
             if let Err(fault) = written.await {
                 log::error!("a denial could not be noted: {fault}");
             }

@@ -27,6 +27,10 @@ use super::task::Task;
 use super::vm::Vm;
 use super::wants::Wanted;
 
+/// Whose time a call has when it is less than its own.
+const CALLER_LEFT: &str = "what its caller had left";
+const STARTUP_LEFT: &str = "what was left of startup_s, which all plugins have together";
+
 /// Begins a call from outside, whose slot was taken.
 pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, mut queued: QueuedCall) {
     let now = Instant::now();
@@ -52,10 +56,11 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, mut queued: QueuedCall) 
         return;
     };
     vm.context.tallies.queue.record(waited);
-    let budget = Budget::of(&vm.context.limits, queued.kind).within(queued.call.timeout);
     let since = if queued.kind == CallKind::Question { queued.queued_at } else { now };
-    let own = since + budget.wall;
-    let deadline = queued.deadline.map_or(own, |it| it.min(own));
+    let whose = if queued.hook == Some(Hook::OnStartup) { STARTUP_LEFT } else { CALLER_LEFT };
+    let budget = Budget::of(&vm.context.limits, queued.kind).within(queued.call.timeout);
+    let budget = budget.until(queued.deadline, since, whose);
+    let deadline = since + budget.wall;
     let random = vm.chance.draw(&vm.context);
     let meter = Meter::new(budget, deadline).with_skips(vm.context.skipped());
     let state = state_of(&vm.context, &queued, meter, now, random);
@@ -193,8 +198,8 @@ fn task_state(
 ) -> Arc<CallState> {
     let budget = Budget::of(&actor.context.limits, CallKind::Task);
     let now = Instant::now();
-    let own = now + budget.wall;
-    let deadline = deadline.map_or(own, |it| it.min(own));
+    let budget = budget.until(deadline, now, CALLER_LEFT);
+    let deadline = now + budget.wall;
     let meter = Meter::new(budget, deadline).with_skips(actor.context.skipped());
     let mut state = CallState::with_meter(CallKind::Task, ctx, meter, now);
     state.payload = payload;

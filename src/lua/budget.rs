@@ -48,6 +48,14 @@ impl Budget {
         Budget { cpu: Duration::from_millis(cpu), wall: Duration::from_millis(wall), cpu_key, wall_key }
     }
 
+    /// No longer than until `deadline`, which is somebody else's: `whose` names it in messages.
+    pub fn until(self, deadline: Option<Instant>, since: Instant, whose: &'static str) -> Self {
+        match deadline.map(|it| it.saturating_duration_since(since)) {
+            Some(wall) if wall < self.wall => Budget { wall, wall_key: whose, ..self },
+            _ => self,
+        }
+    }
+
     /// No longer than the handler asked for where it was registered.
     pub fn within(self, timeout: Option<Duration>) -> Self {
         match timeout {
@@ -212,11 +220,7 @@ impl Meter {
                 format!("the call used up its CPU time of {} ms ({})", it.cpu.as_millis(), it.cpu_key)
             }
             (Kill::Wall, Some(it)) => {
-                format!(
-                    "the call ran out of time (at most {} ms, {}, or what its caller had left)",
-                    it.wall.as_millis(),
-                    it.wall_key
-                )
+                format!("the call ran out of time (at most {} ms, {})", it.wall.as_millis(), it.wall_key)
             }
             (Kill::Cancelled, _) => "the call was cancelled".to_owned(),
             _ => "the call ran out of time".to_owned(),

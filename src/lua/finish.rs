@@ -153,12 +153,10 @@ fn record(call: &Arc<CallState>, done: &mut Result<(Outcome, Taken), Failed>) {
             });
         }
         Err(failure) => {
-            // What was not run to its end for another reason than its own is no call to look at.
-            if failure.outcome != Outcome::Skipped {
-                failure.fault.trace_id = Some(id_of(number));
-            }
-            let fault = Some(Box::new(failure.fault.clone()));
             Record::end(call, number, failure.outcome, |kept| {
+                // One that is not stored is soon forgotten: its id would lead nowhere.
+                failure.fault.trace_id = (kept == "failure").then(|| id_of(number));
+                let fault = Some(Box::new(failure.fault.clone()));
                 ended(kept, failure.outcome, Returned::Nothing, None, fault)
             });
         }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::common::Server;
 use crate::common::server::wait_for;
+use crate::metrics::metrics;
 
 const GATE: &str = r#"panotti.on.before_recording_start(function(recording, ctx)
   panotti.log.info("asked", { token = panotti.config.token })
@@ -179,7 +180,14 @@ fn a_plugin_that_is_called_all_the_time_stores_so_many_calls_a_second_and_no_mor
     let held = server.get("/api/v1/traces?hook=on_clip_captured&limit=100").expect(200);
     let is_recent = |it: &&Value| it["kept"] == "recent";
     assert!(held["items"].as_array().unwrap().iter().filter(is_recent).count() >= 10, "{held}");
+    let named: Vec<String> =
+        server.log_lines().iter().filter_map(|it| it["trace_id"].as_str().map(str::to_owned)).collect();
+    let not_stored = metrics(&server)["panotti_traces_not_stored_total{plugin=\"busy\"}"];
     let server = server.restart();
+    assert_eq!(named.len() + not_stored as usize, 30, "each that failed has an id or is counted");
+    for id in &named {
+        server.get(&format!("/api/v1/traces/{id}")).expect(200);
+    }
     let stored = |outcome: &str| {
         let path = format!("/api/v1/traces?hook=on_clip_captured&outcome={outcome}&limit=100");
         server.get(&path).expect(200)["items"].as_array().unwrap().len()

@@ -55,6 +55,14 @@ pub(super) fn all(state: &HttpState, backlogs: &[SubscriberBacklog]) -> Result<V
         published.value(&[("type", &kind)], count as f64);
     }
     all.add(published);
+    let mut lost = Family::counter(
+        "panotti_traces_not_stored_total",
+        "Calls that failed or were refused beyond traces.failures_per_second.",
+    );
+    for (plugin, count) in state.services.traces.not_stored() {
+        lost.value(&[("plugin", &plugin)], count as f64);
+    }
+    all.add(lost);
     let mut one = |name: &str, help: &str, value: f64| {
         let mut family = match name.ends_with("_total") {
             true => Family::counter(name, help),
@@ -68,6 +76,11 @@ pub(super) fn all(state: &HttpState, backlogs: &[SubscriberBacklog]) -> Result<V
         "panotti_store_commits_total",
         "Commits of the writer; one carries many changes.",
         store.commits() as f64,
+    );
+    one(
+        "panotti_traces_dropped_total",
+        "Recorded calls that were not stored because too many came at once.",
+        state.services.traces.dropped() as f64,
     );
     let kept = store.read(|r| r.journal_size())?;
     one("panotti_events_stored", "Events on the journal.", kept.events as f64);

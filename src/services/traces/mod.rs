@@ -117,6 +117,12 @@ impl Traces {
         self.0.settings.call_kib << 10
     }
 
+    /// By plugin, calls that failed or were refused and were not stored, because there were more a second than are.
+    pub fn not_stored(&self) -> Vec<(Arc<str>, u64)> {
+        let plugins = self.0.plugins.read();
+        plugins.iter().map(|(name, it)| (Arc::clone(name), it.failures.refused())).collect()
+    }
+
     /// Calls that were to be stored and were not, because too many came at once.
     pub fn dropped(&self) -> u64 {
         self.0.desk.dropped.load(Ordering::Relaxed)

@@ -12,13 +12,14 @@ pub(super) struct PerSecond {
     most: u64,
     /// The second, and how many there were in it.
     taken: AtomicU64,
-    /// How many there was no room for, since somebody asked.
+    /// How many there was no room for, since the start, and those of them that were told.
     refused: AtomicU64,
+    told: AtomicU64,
 }
 
 impl PerSecond {
     pub(super) fn new(most: u64) -> Self {
-        PerSecond { most, taken: AtomicU64::new(0), refused: AtomicU64::new(0) }
+        PerSecond { most, taken: AtomicU64::new(0), refused: AtomicU64::new(0), told: AtomicU64::new(0) }
     }
 
     /// Takes a place in the second of `us`, if there is one; a moment of an earlier second counts as one of the last.
@@ -41,7 +42,13 @@ impl PerSecond {
 
     /// How many there was no room for since this was asked.
     pub(super) fn take_refused(&self) -> u64 {
-        self.refused.swap(0, Ordering::Relaxed)
+        let refused = self.refused();
+        refused - self.told.swap(refused, Ordering::Relaxed)
+    }
+
+    /// How many there was no room for since the start.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 }
 
@@ -56,7 +63,7 @@ mod tests {
         assert_eq!([at(0), at(1), at(999)], [true, true, false]);
         assert_eq!([at(1_000), at(10), at(1_500), at(20)], [true, true, false, false]);
         assert!(at(2_000));
-        assert_eq!((limit.take_refused(), limit.take_refused()), (3, 0));
+        assert_eq!((limit.take_refused(), limit.take_refused(), limit.refused()), (3, 0, 3));
         let none = PerSecond::new(0);
         assert!((0..100).all(|_| none.take(0)));
     }
