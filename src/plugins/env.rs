@@ -30,6 +30,14 @@ impl PluginEnv {
         })
     }
 
+    /// Variables that look like those for the config of a plugin, of which there is none of `plugins`.
+    pub fn of_none<'a>(&'a self, plugins: &[String]) -> impl Iterator<Item = &'a str> {
+        let starts: Vec<String> = plugins.iter().map(|it| format!("{PREFIX}{}__", shout(it))).collect();
+        let names = self.0.keys().map(String::as_str);
+        let of_some = names.filter(|it| it.strip_prefix(PREFIX).is_some_and(|it| it.contains("__")));
+        of_some.filter(move |name| !starts.iter().any(|it| name.starts_with(it)))
+    }
+
     /// Puts the variables into `text`; whether there were any, and the result.
     ///
     /// # Errors

@@ -125,6 +125,13 @@ impl Schema {
         }
     }
 
+    /// Whether it says something of keys that it does not name.
+    pub fn is_open(&self) -> bool {
+        let says =
+            |root: &Value| root.get("additionalProperties").or(root.get("patternProperties")).is_some();
+        self.raw.as_ref().is_some_and(says)
+    }
+
     /// The default of every key that has one.
     pub fn defaults(&self) -> Map<String, Value> {
         let properties = self.properties().into_iter().flatten();

@@ -69,7 +69,15 @@ fn each_value_tells_its_source_and_a_variable_locks_it() {
     let server = with(LISTENS)
         .env("PANOTTI_PLUGIN_P__MODE", "high")
         .env("PANOTTI_PLUGIN_P__NET__PORT", "8080")
+        .env("PANOTTI_PLUGIN_P__MOED", "high")
+        .env("PANOTTI_PLUGIN_Q__MODE", "high")
         .start();
+    let said =
+        |what: &str| server.log_lines().iter().any(|it| it["message"].as_str().unwrap().contains(what));
+    assert!(said(
+        "PANOTTI_PLUGIN_P__MOED: nothing declares a key `moed` of the config; did you mean `mode`?"
+    ));
+    assert!(said("PANOTTI_PLUGIN_Q__MODE: there is no plugin whose config it could set"));
     assert_eq!(item(&server, "level")["source"], "yaml");
     assert_eq!(
         (&item(&server, "level")["title"], &item(&server, "level")["description"]),

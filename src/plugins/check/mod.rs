@@ -101,6 +101,7 @@ impl Check<'_> {
     fn manifest(&mut self, manifest: &Manifest, snapshot: &Snapshot, env: &PluginEnv) {
         self.problems(Severity::Warning, "manifest", &manifest.warnings, snapshot);
         let layers = Layers::new(self.name, manifest.schema.clone(), manifest.config.clone(), env);
+        self.problems(Severity::Warning, "config", &layers.unknown_variables(), snapshot);
         if let Err(fault) = layers.require(&[], &Declared::of(manifest, snapshot)) {
             self.fault("config", &fault, Some(snapshot));
         }

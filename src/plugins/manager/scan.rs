@@ -364,6 +364,7 @@ pub(super) fn read_snapshot(
     let entry = if manifest.plugin_type == "lua" { discovery::entry(&snapshot)? } else { String::new() };
     let layers = Layers::new(name, manifest.schema.clone(), manifest.config.clone(), env);
     snapshot.warnings.extend(unheard(&snapshot.files));
+    snapshot.warnings.extend(layers.unknown_variables());
     Ok(Prepared { snapshot, entry, manifest: Arc::new(manifest), layers: Arc::new(layers) })
 }
 

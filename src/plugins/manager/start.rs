@@ -40,6 +40,10 @@ impl Manager {
         self.sweep_folders().await;
         let (_, candidates) = self.scan(None).await?;
         self.check_grants();
+        let names: Vec<String> = self.slots().iter().map(|it| it.name.to_string()).collect();
+        for variable in self.0.env.of_none(&names) {
+            log::warn!("{variable}: there is no plugin whose config it could set");
+        }
         self.seal_stored().await;
         // A deleted plugin without a folder is nobody's concern any more.
         self.0.slots.write().retain(|_, slot| slot.read(|it| it.row.registered || it.folder.is_some()));

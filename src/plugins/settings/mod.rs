@@ -14,9 +14,11 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::model::plugin::ConfigRow;
+use crate::model::spelling::find_similar;
 use crate::model::time::Timestamp;
 
 use super::env::PluginEnv;
+use super::problem::Problem;
 use super::schema::Schema;
 
 pub use change::{ConfigChange, Places};
@@ -58,8 +60,7 @@ pub struct ConfigItem {
     pub title: Option<String>,
     /// What the schema says of it.
     pub description: Option<String>,
-    /// What may be wrong with it: the schema does not know the key, and knows one much like it; or the stored secret cannot be
-    /// opened.
+    /// What may be wrong with it: nothing declares the key; or the stored secret cannot be opened.
     pub hint: Option<String>,
     /// When the stored row was made (UTC).
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -157,11 +158,34 @@ impl Layers {
         self.items(stored).into_iter().find(|it| it.key == key)
     }
 
+    /// What is odd about a key that neither schema nor manifest knows; none where they leave keys open.
+    fn unknown(&self, key: &str) -> Option<String> {
+        let known: Vec<&str> = self.schema.keys().chain(self.yaml.keys().map(String::as_str)).collect();
+        if known.contains(&key) && self.schema.meant(key).is_none() {
+            return None;
+        }
+        match find_similar(key, known.iter().copied().filter(|it| *it != key)) {
+            Some(near) => {
+                Some(format!("nothing declares a key `{key}` of the config; did you mean `{near}`?"))
+            }
+            None if known.is_empty() || self.schema.is_open() => None,
+            None => {
+                Some(format!("nothing declares a key `{key}` of the config; there are {}", known.join(", ")))
+            }
+        }
+    }
+
+    /// Complaints about variables that set keys which nothing declares.
+    pub fn unknown_variables(&self) -> Vec<Problem> {
+        let odd = self.env.iter().filter_map(|(key, said)| Some((said, self.unknown(key)?)));
+        let told = odd.map(|(said, why)| format!("{}: {why}", said.names.join(", ")));
+        told.map(|message| Problem { file: String::new(), line: None, message }).collect()
+    }
+
     fn item(&self, row: Option<&ConfigRow>, key: String, value: Value, stored: &[ConfigRow]) -> ConfigItem {
         let (secret, source) = (self.is_secret(&key, stored), self.source_of(&key, stored));
         let said = |keyword| self.schema.said(&key, keyword).and_then(Value::as_str).map(str::to_owned);
-        let meant = self.schema.meant(&key);
-        let meant = meant.map(|it| format!("config_schema does not describe `{key}`; did you mean `{it}`?"));
+        let meant = self.unknown(&key);
         let shut = row.and_then(|it| it.fault.clone()).filter(|_| source == ConfigSource::Database);
         ConfigItem {
             id: row.map(|it| it.id),
@@ -224,6 +248,27 @@ mod tests {
         assert_eq!((of("c").source, of("c").id, of("c").locked), (ConfigSource::Environment, Some(8), true));
         assert_eq!(of("c").variables, ["PANOTTI_PLUGIN_P__C"]);
         assert_eq!((&of("apiKey").value, of("apiKey").secret), (&Value::Null, true));
+    }
+
+    #[test]
+    fn a_key_that_nothing_declares_is_told_with_the_one_that_was_meant() {
+        let stored = [row(1, "apikei", json!("x")), row(2, "zzz", json!(1)), row(3, "b", json!(1))];
+        let items = layers().items(&stored);
+        let hint =
+            |key: &str| items.iter().find(|it| it.key == key).unwrap().hint.clone().unwrap_or_default();
+        assert!(hint("apikei").ends_with("did you mean `apiKey`?"), "{}", hint("apikei"));
+        assert!(hint("zzz").contains("there are a, ") && hint("b").is_empty(), "{}", hint("zzz"));
+        let set = [("PANOTTI_PLUGIN_P__LEVLE".to_owned(), "1".to_owned())];
+        let yaml = json!({ "level": 2 }).as_object().unwrap().clone();
+        let of = |schema: Value| {
+            let schema = Schema::parse(schema).unwrap();
+            Layers::new("p", schema, yaml.clone(), &PluginEnv::new(set.clone(), &[])).unknown_variables()
+        };
+        let told = of(json!({ "properties": {} }))[0].to_string();
+        assert!(
+            told.starts_with("PANOTTI_PLUGIN_P__LEVLE: ") && told.ends_with("did you mean `level`?"),
+            "{told}"
+        );
     }
 
     #[test]
