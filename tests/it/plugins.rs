@@ -93,6 +93,8 @@ fn a_key_that_looks_like_a_typo_is_refused_by_a_closed_schema_and_told_by_an_ope
         .plugin_file("open", "plugin.yaml", &schema(""))
         .plugin("closed", QUIET)
         .plugin_file("closed", "plugin.yaml", &schema("  additionalProperties: false\n"))
+        .plugin("any", QUIET)
+        .plugin_file("any", "plugin.yaml", &schema("  additionalProperties: true\n"))
         .start();
     let typo = json!({ "key": "levle", "value": 3 });
     let refused = server.post("/api/v1/plugins/closed/config", typo.clone()).problem(422, "invalid");
@@ -108,10 +110,14 @@ fn a_key_that_looks_like_a_typo_is_refused_by_a_closed_schema_and_told_by_an_ope
         };
         server.log_lines().iter().any(told).then_some(())
     });
-    for (key, value) in [("level", json!(3)), ("entirely_different", json!(1))] {
-        let stored = server.post(rows, json!({ "key": key, "value": value })).expect(201);
-        assert_eq!(stored["hint"], json!(null), "{stored}");
-    }
+    let hint = |plugin: &str, key: &str, value: i64| {
+        let rows = format!("/api/v1/plugins/{plugin}/config");
+        server.post(&rows, json!({ "key": key, "value": value })).expect(201)["hint"].clone()
+    };
+    assert_eq!(hint("open", "level", 3), json!(null));
+    let other = hint("open", "entirely_different", 1);
+    assert!(other.as_str().is_some_and(|it| it.ends_with("there are level")), "{other}");
+    assert_eq!(hint("any", "entirely_different", 1), json!(null), "the schema says so");
 }
 
 #[test]
