@@ -8,12 +8,14 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// So long lines of requests are gathered.
 const GATHER: Duration = Duration::from_millis(5);
 /// Who waits for a line to be out waits no longer than this; nobody does while nothing comes through.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// Who wants everything to be out, as the end of the process does, waits so long for a reader that may only be slow.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Says how many lines were lost, as a line.
 pub(super) type TellLost = Box<dyn Fn(u64) -> String + Send>;
@@ -65,13 +67,13 @@ impl Lines {
     pub(super) fn write(&self, line: &str) {
         let mut held = self.0.held.lock();
         if self.0.hold(&mut held, line) {
-            self.0.wait_until_out(&mut held);
+            self.0.wait_until_out(&mut held, PATIENCE, |it| it.has_stalled);
         }
     }
 
     /// Writes what was gathered.
     pub(super) fn flush(&self) {
-        self.0.wait_until_out(&mut self.0.held.lock());
+        self.0.wait_until_out(&mut self.0.held.lock(), LAST_PATIENCE, |_| false);
     }
 
     /// Writes a line soon, together with others when it is one of many.
@@ -96,13 +98,21 @@ impl Shared {
         has_room
     }
 
-    fn wait_until_out(&self, held: &mut parking_lot::MutexGuard<'_, Held>) {
-        let (last, until) = (held.said, Instant::now() + PATIENCE);
+    fn wait_until_out(
+        &self,
+        held: &mut MutexGuard<'_, Held>,
+        patience: Duration,
+        gives_up: impl Fn(&Held) -> bool,
+    ) {
+        let (last, until) = (held.said, Instant::now() + patience);
         held.is_urgent = true;
         held.rests = false;
         self.news.notify_one();
-        while held.out < last && !held.has_stalled {
-            held.has_stalled = self.written.wait_until(held, until).timed_out() && held.out < last;
+        while held.out < last && !gives_up(held) {
+            if self.written.wait_until(held, until).timed_out() && held.out < last {
+                held.has_stalled = true;
+                break;
+            }
         }
     }
 
