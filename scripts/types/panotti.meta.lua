@@ -107,7 +107,7 @@
 ---@field on_startup fun(fn: fun(app: App, ctx: Ctx): ...any, opts?: HookOptions): Registered Once, after the database is open and all plugins are loaded; also when the plugin is enabled later.
 ---@field on_shutdown fun(fn: fun(app: App, ctx: Ctx): ...any, opts?: HookOptions): Registered Once, while the database is still open, in reverse order; also when the plugin is disabled.
 ---@field on_load fun(fn: fun(state: any, ctx: Ctx): ...any, opts?: HookOptions): Registered After the chunk has run and before any hook, with what the former generation's on_unload returned (nil at first).
----@field on_unload fun(fn: fun(ctx: Ctx): ...any, opts?: HookOptions): Registered Before the plugin is let go; returns a snapshot (JSON, at most 1 MiB) for the next generation and tears nothing down.
+---@field on_unload fun(fn: fun(ctx: Ctx): ...any, opts?: HookOptions): Registered Before the plugin is let go; returns a snapshot (JSON, at most 1 MiB) for the next generation and tears nothing down. Of several instances the first one's goes to all.
 ---@field on_config_changed fun(fn: fun(config: table<string, any>, ctx: Ctx): ...any, opts?: HookOptions): Registered When values of the plugin's config change, before they are stored; the argument is the new, checked config. An error refuses it: the old values stay, and it is called with them.
 ---@field health fun(fn: fun(ctx: Ctx): ...any, opts?: HookOptions): Registered Every 30 seconds; returns ok, message, details.
 ---@field before_request fun(fn: fun(request: Request, ctx: Ctx): ...any, opts?: HookOptions): Registered Before routing, also for requests that will be 401 or 404; may refuse, answer, or patch headers.
@@ -226,7 +226,7 @@ function task.spawn(fn, ...) end
 function task.delay(seconds, fn) end
 
 --- Runs the functions at the same time and returns the first result of each, in order. The first error stops the
---- others and is raised.
+--- others and is raised, as a text.
 --- May wait.
 ---
 --- ```lua

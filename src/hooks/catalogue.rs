@@ -191,7 +191,7 @@ hooks! {
     OnLoad "on_load" Life State patch [] deny false event None;
         "After the chunk has run and before any hook, with what the former generation's on_unload returned (nil at first)."
     OnUnload "on_unload" Life None patch [] deny false event None;
-        "Before the plugin is let go; returns a snapshot (JSON, at most 1 MiB) for the next generation and tears nothing down."
+        "Before the plugin is let go; returns a snapshot (JSON, at most 1 MiB) for the next generation and tears nothing down. Of several instances the first one's goes to all."
     OnConfigChanged "on_config_changed" Life Config patch [] deny false event None;
         "When values of the plugin's config change, before they are stored; the argument is the new, checked config. An error refuses it: the old values stay, and it is called with them."
     Health "health" Life None patch [] deny false event None;
