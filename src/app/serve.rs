@@ -291,9 +291,13 @@ impl Parts {
             safe_mode: settings.safe_mode,
             key_file: settings.data_dir.join(KEY_FILE),
         };
-        if let Err(error) = std::io::stdout().write_all(banner(&about).as_bytes()) {
-            log::debug!("the banner cannot be written to stdout: {error}");
-        }
+        // Whoever reads stdout may stall as well: the server does not wait for them.
+        let say = move || {
+            if let Err(error) = std::io::stdout().write_all(banner(&about).as_bytes()) {
+                log::debug!("the banner cannot be written to stdout: {error}");
+            }
+        };
+        drop(std::thread::Builder::new().name("banner".to_owned()).spawn(say));
         if settings.safe_mode {
             log::warn!("safe mode: every plugin is off until it is enabled over HTTP");
         }
