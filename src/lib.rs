@@ -8,6 +8,7 @@
 pub mod error;
 pub mod config;
 pub mod clock;
+pub mod disk;
 pub mod model;
 pub mod media;
 pub mod net;

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::disk;
+
 /// A full disk is given this long before space is taken from it again.
 const PAUSE: Duration = Duration::from_secs(30);
 
@@ -102,7 +104,7 @@ impl Ballast {
 /// Of the disk on which a file lies or will lie; as much as can be where that is not known.
 fn free(file: &Path) -> u64 {
     let folder = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    rustix::fs::statvfs(folder).map_or(u64::MAX, |it| it.f_bavail.saturating_mul(it.f_frsize))
+    disk::free_bytes(folder).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::disk;
 use crate::error::Result;
 use crate::events::Journal;
 use crate::http::state::HttpState;
@@ -103,8 +104,7 @@ pub(super) fn all(state: &HttpState, backlogs: &[SubscriberBacklog]) -> Result<V
         "1 while changes are refused because the disk is full or cannot be written.",
         f64::from(u8::from(store.is_disk_full())),
     );
-    if let Ok(disk) = rustix::fs::statvfs(&state.settings.data_dir) {
-        let bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if let Some(bytes) = disk::free_bytes(&state.settings.data_dir) {
         one("panotti_disk_free_bytes", "Room on the disk of the data folder.", bytes as f64);
     }
     one("panotti_store_queue_depth", "Changes that wait for the writer.", store.waiting() as f64);

@@ -1,5 +1,6 @@
 //! Uploads begin: what will come is announced, and room for it is kept.
 
+use crate::disk;
 use crate::error::{Code, Error, Result};
 use crate::model::id::check_id;
 use crate::model::upload::Upload;
@@ -99,7 +100,7 @@ async fn free_bytes(services: &Services) -> Result<u64> {
                 folder.parent().map_or(Ok(()), sync_folder).map_err(io_error)?;
             }
             // A system that does not tell has room, until a write says otherwise.
-            Ok(rustix::fs::statvfs(&folder).map_or(u64::MAX, |it| it.f_bavail.saturating_mul(it.f_frsize)))
+            Ok(disk::free_bytes(&folder).unwrap_or(u64::MAX))
         })
         .await
 }

@@ -1,11 +1,13 @@
 //! Runs one statement of a plugin on its connection.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Statement};
 
+use crate::disk;
 use crate::model::call::Emitted;
 
 use super::fault::{DbFault, DbFaultKind, DbLimits};
@@ -201,7 +203,7 @@ impl Opened {
 
     fn disk_has_space(&self) -> bool {
         let Some(path) = self.connection.path() else { return false };
-        rustix::fs::statvfs(path).is_ok_and(|it| it.f_bavail * it.f_frsize > SPARE_BYTES)
+        disk::free_bytes(Path::new(path)).is_some_and(|it| it > SPARE_BYTES)
     }
 }
 

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use imports::used_modules;
 
 /// Modules that know nobody; every layer may use them.
-const PLAIN: &[&str] = &["error", "config", "clock", "model", "fuzz"];
+const PLAIN: &[&str] = &["error", "config", "clock", "disk", "model", "fuzz"];
 
 /// Each layer and the layers it may use besides the plain ones. Not transitive.
 const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("config", &[]),
     ("clock", &[]),
+    ("disk", &[]),
     ("model", &[]),
     ("fuzz", &[]),
     ("media", &[]),
