@@ -154,13 +154,15 @@ fn an_open_breaker_and_a_reload_are_seen() {
     let line = server
         .wait_for_log("the breaker", |it| it["message"].as_str().unwrap().starts_with("killed too often"));
     assert!(line["message"].as_str().unwrap().contains("left alone for 30 s"), "{line}");
+    server.post("/api/v1/plugins/spinner/reload", json!({})).expect(200);
+    assert_eq!(metrics(&server)[open], 0.0, "who has it made anew wants it called");
     let path = server.folder().join("plugins/spinner/init.lua");
     std::fs::write(&path, "-- nothing").unwrap();
     server.post("/api/v1/plugins/rescan", json!({})).expect(200);
     std::fs::write(&path, "nonsense(").unwrap();
     server.post("/api/v1/plugins/rescan", json!({})).expect(200);
     let samples = metrics(&server);
-    assert_eq!(samples["panotti_reloads_total{plugin=\"spinner\",outcome=\"ok\"}"], 1.0);
+    assert_eq!(samples["panotti_reloads_total{plugin=\"spinner\",outcome=\"ok\"}"], 2.0);
     assert_eq!(samples["panotti_reloads_total{plugin=\"spinner\",outcome=\"syntax\"}"], 1.0);
 }
 

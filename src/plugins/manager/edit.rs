@@ -123,6 +123,8 @@ impl Manager {
             if done.taken.is_empty() && slot.live().is_some() {
                 let taken = manager.renew(&slot, live.prepared.clone(), DRAIN).await;
                 done.taken = vec![taken.map_err(|fault| runs_on(&slot, fault))?];
+                // Who has it made anew wants it called.
+                slot.vitals.reset_breaker();
             }
             manager.settle().await;
             Ok(manager.edited(&slot, done))
