@@ -104,7 +104,11 @@ pub(super) fn fault(fault: &Value) -> String {
 /// The state of a plugin in a table.
 pub(super) fn state(plugin: &Value) -> String {
     let state = shown(&plugin["state"]);
-    if plugin["breaker"]["state"] == "open" { format!("{state}, left alone") } else { state }
+    if plugin["state"] == "running" && plugin["breaker"]["state"] == "open" {
+        format!("{state}, left alone")
+    } else {
+        state
+    }
 }
 
 fn list(page: &Value) -> String {

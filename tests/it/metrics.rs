@@ -156,6 +156,14 @@ fn an_open_breaker_and_a_reload_are_seen() {
     assert!(line["message"].as_str().unwrap().contains("left alone for 30 s"), "{line}");
     server.post("/api/v1/plugins/spinner/reload", json!({})).expect(200);
     assert_eq!(metrics(&server)[open], 0.0, "who has it made anew wants it called");
+    for _ in 0..5 {
+        server.post("/api/v1/clips", json!({"title": "t", "file_path": "/x"})).expect(201);
+    }
+    assert_eq!(metrics(&server)[open], 1.0);
+    server.post("/api/v1/plugins/spinner/unload", json!({})).expect(200);
+    assert!(!told(&["list"]).contains("left alone"));
+    server.post("/api/v1/plugins/spinner/load", json!({})).expect(200);
+    assert_eq!(metrics(&server)[open], 0.0, "as does who loads it");
     let path = server.folder().join("plugins/spinner/init.lua");
     std::fs::write(&path, "-- nothing").unwrap();
     server.post("/api/v1/plugins/rescan", json!({})).expect(200);

@@ -294,6 +294,7 @@ impl Manager {
     /// Has a plugin run that does not, whether it is meant to or not.
     async fn try_to_run(&self, slot: &Arc<Slot>) -> Result<()> {
         self.acquit(slot).await;
+        slot.vitals.reset_breaker();
         // It is wanted for the attempt; what is stored is what came of it.
         let stored = slot.change(|it| {
             it.unloaded = false;
