@@ -18,7 +18,7 @@ use crate::app::logging::escaped;
 use crate::app::signals::{self, Stop};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
-use crate::model::backup::{BackupFault, Manifest};
+use crate::model::backup::{BackupFault, MANIFEST, Manifest};
 use crate::model::time::Timestamp;
 use crate::services::backups::{self, Progress};
 use crate::store;
@@ -173,6 +173,12 @@ fn back_up(command: &BackupCommand) -> Result<(), Failure> {
     };
     if let Some(dest) = dest.filter(|it| it.exists() && !it.is_dir()) {
         return Err(Failure::Usage(format!("{} is there already", dest.display())));
+    }
+    if let Some(dest) = dest.filter(|it| it.join(MANIFEST).exists()) {
+        return Err(Failure::Usage(format!(
+            "{} is a backup: name the folder around it, or a new name",
+            dest.display()
+        )));
     }
     if !server.names_address() && !settings.database_path().exists() {
         let path = settings.database_path();

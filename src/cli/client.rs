@@ -125,15 +125,21 @@ fn problem(status: u16, json: &Value) -> String {
         Some(detail) => format!("{detail} ({status} {})", text("code").unwrap_or_default()),
         None => format!("the server answered {status}; is it panotti?"),
     };
-    for fault in json["errors"].as_array().into_iter().flatten() {
+    let mut faults = json["errors"].as_array().into_iter().flatten().peekable();
+    let are_listed = faults.peek().is_some();
+    for fault in faults {
         match fault["pointer"].as_str() {
+            // The only one is the detail.
+            Some(at)
+                if json["detail"] == format!("{at}: {}", fault["message"].as_str().unwrap_or_default()) => {}
             Some(at) => told.push_str(&format!("\n  {}: {}", escaped(at), shown(&fault["message"]))),
             // A script's: the detail has said where, here are its lines.
             None => lines(fault["excerpt"].as_str().unwrap_or_default())
                 .for_each(|line| told.push_str(&format!("\n  {line}"))),
         }
     }
-    if let Some(hint) = text("hint") {
+    // That they are listed needs no saying where they are.
+    if let Some(hint) = text("hint").filter(|it| !are_listed || !it.starts_with("See `errors`")) {
         told.push_str(&format!("\n{hint}"));
     }
     told
@@ -213,10 +219,10 @@ mod tests {
             "title": "A value is wrong", "detail": "One value is wrong.", "code": "invalid", "hint": "See `errors`.",
             "errors": [{ "pointer": "/name", "message": "is empty" }]
         });
-        assert_eq!(
-            problem(422, &document),
-            "One value is wrong. (422 invalid)\n  /name: is empty\nSee `errors`."
-        );
+        assert_eq!(problem(422, &document), "One value is wrong. (422 invalid)\n  /name: is empty");
+        let alone = json!({ "detail": "/name: is empty", "code": "invalid", "hint": "See `errors` for every fault.",
+            "errors": [{ "pointer": "/name", "message": "is empty" }] });
+        assert_eq!(problem(422, &alone), "/name: is empty (422 invalid)");
         let script = json!({ "detail": "no: init.lua:1: bad", "code": "plugin_load_failed",
             "errors": [{ "file": "init.lua", "line": 1, "message": "bad", "excerpt": ">    1 | x" }] });
         assert_eq!(problem(422, &script), "no: init.lua:1: bad (422 plugin_load_failed)\n  >    1 | x");
