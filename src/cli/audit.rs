@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Failure;
 use super::client::Client;
 use super::flags::ClientFlags;
-use super::print::{columns, print, shown};
+use super::print::{columns_or, print, shown};
 
 /// Lists administrative acts, newest first: who did what, to what, when, and how it ended.
 #[derive(Debug, Args)]
@@ -88,7 +88,11 @@ fn table(items: &[Value]) -> String {
             ["id", "at", "action", "subject", "outcome"].map(|name| shown(&it[name]));
         [id, at, who, action, subject, outcome, detail]
     });
-    columns(["ID", "AT", "WHO", "ACTION", "ON", "OUTCOME", "DETAIL"], rows)
+    columns_or(
+        "nothing of this is in the audit log",
+        ["ID", "AT", "WHO", "ACTION", "ON", "OUTCOME", "DETAIL"],
+        rows,
+    )
 }
 
 #[cfg(test)]

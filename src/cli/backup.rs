@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::client::Client;
 use super::flags::ClientFlags;
-use super::print::{columns, print, shown};
+use super::print::{columns_or, print, shown};
 use super::progress::{Teller, bar};
 use crate::app::lock::lock_data_dir;
 use crate::app::logging::escaped;
@@ -235,7 +235,11 @@ fn list(server: &ClientFlags, as_json: bool) -> Result<(), Failure> {
             ["id", "state", "begun_at", "files", "server_version"].map(|name| shown(&it[name]));
         [id, state, begun, files, size, version, shown(&it["error"])]
     });
-    print(&columns(["ID", "STATE", "BEGUN", "FILES", "SIZE", "VERSION", "ERROR"], rows))
+    print(&columns_or(
+        "there is no backup in the data folder; `panotti backup` makes one",
+        ["ID", "STATE", "BEGUN", "FILES", "SIZE", "VERSION", "ERROR"],
+        rows,
+    ))
 }
 
 fn by_itself(settings: &Settings) -> Result<String, Failure> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::Failure;
 use super::client::Client;
 use super::flags::ClientFlags;
-use super::print::{columns, print, shown};
+use super::print::{columns_or, print, shown};
 
 /// Shows, gives and takes back what plugins of the running server may do.
 #[derive(Debug, Args)]
@@ -78,7 +78,7 @@ fn list(client: &Client, json: bool) -> Result<(), Failure> {
         return print(&format!("{:#}\n", Value::from(all)));
     }
     let rows = all.iter().map(|it| [shown(&it["plugin"]), words(&it["in_force"]), words(&it["waiting"])]);
-    print(&columns(["PLUGIN", "MAY", "WAITS FOR"], rows))
+    print(&columns_or("there is no plugin", ["PLUGIN", "MAY", "WAITS FOR"], rows))
 }
 
 fn tell(grants: &Value, as_json: bool) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use super::client::Client;
 use super::flags::ClientFlags;
 use super::follow::with;
 use super::plugins::{place, state};
-use super::print::{columns, print, shown};
+use super::print::{columns_or, print, shown};
 
 /// Lists plugins: what they are doing, whether they are meant to run, generation, version and what failed last.
 #[derive(Debug, Args)]
@@ -54,7 +54,11 @@ pub(super) fn run(command: ListCommand) -> Result<(), Failure> {
         return print(&format!("{page:#}\n"));
     }
     let rows = page["items"].as_array().into_iter().flatten().map(row);
-    print(&columns(["PLUGIN", "STATE", "WANTED", "GENERATION", "VERSION", "LAST ERROR"], rows))
+    print(&columns_or(
+        "there is no such plugin; `panotti new <name>` writes one",
+        ["PLUGIN", "STATE", "WANTED", "GENERATION", "VERSION", "LAST ERROR"],
+        rows,
+    ))
 }
 
 fn row(plugin: &Value) -> [String; 6] {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::client::Client;
 use super::flags::ClientFlags;
-use super::print::{columns, lines, print, shown};
+use super::print::{columns_or, lines, print, shown};
 
 /// Lists the plugins of the running server; of one of them shows whether it runs, what calls it and what failed last.
 #[derive(Debug, Args)]
@@ -117,7 +117,11 @@ fn list(page: &Value) -> String {
         let failed = failed.unwrap_or_else(|| "-".to_owned());
         [shown(&it["name"]), state(it), shown(&it["version"]), shown(&it["hooks"]), failed]
     });
-    columns(["PLUGIN", "STATE", "VERSION", "IS CALLED FOR", "FAILED LAST"], rows)
+    columns_or(
+        "there is no plugin; `panotti new <name>` writes one",
+        ["PLUGIN", "STATE", "VERSION", "IS CALLED FOR", "FAILED LAST"],
+        rows,
+    )
 }
 
 fn status(status: &Value) -> String {

@@ -38,6 +38,16 @@ pub(super) fn columns<const N: usize>(titles: [&str; N], rows: impl Iterator<Ite
     text
 }
 
+/// The same, or `none` as a line when there are no rows.
+pub(super) fn columns_or<const N: usize>(
+    none: &str,
+    titles: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> String {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() { format!("{none}\n") } else { columns(titles, rows) }
+}
+
 /// Writes a result.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     std::io::stdout().write_all(text.as_bytes()).map_err(|fault| Failure::Failed(format!("stdout: {fault}")))

@@ -9,7 +9,7 @@ use super::Failure;
 use super::client::Client;
 use super::events::{self, Shown};
 use super::flags::ClientFlags;
-use super::print::{columns, print, shown};
+use super::print::{columns, columns_or, print, shown};
 use super::progress::{Teller, bar};
 
 /// How often the progress is asked for.
@@ -206,7 +206,11 @@ pub(super) fn run_events(command: EventsCommand) -> Result<(), Failure> {
             let rows = page["items"].as_array().into_iter().flatten().map(|it| {
                 ["id", "state", "plugin", "queued", "done", "failed", "created_at"].map(|key| shown(&it[key]))
             });
-            print(&columns(["NUMBER", "STATE", "TO", "QUEUED", "DONE", "FAILED", "SINCE"], rows))
+            print(&columns_or(
+                "no replay was asked for",
+                ["NUMBER", "STATE", "TO", "QUEUED", "DONE", "FAILED", "SINCE"],
+                rows,
+            ))
         }
         Verb::Cancel { replay, json } => {
             let ended = client.call("DELETE", &format!("/events/replays/{replay}"), None)?;

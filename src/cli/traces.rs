@@ -11,7 +11,7 @@ use super::client::Client;
 use super::flags::ClientFlags;
 use super::plugins::fault;
 use super::preview::{differences, files_of, short};
-use super::print::{columns, print, shown};
+use super::print::{columns_or, print, shown};
 
 /// Lists recorded calls into plugins, newest first.
 #[derive(Debug, Args)]
@@ -92,7 +92,11 @@ pub(super) fn run_list(command: TracesCommand) -> Result<(), Failure> {
         let names = ["id", "at", "plugin", "hook", "outcome", "took_ms", "kept", "subject", "message"];
         names.map(|name| shown(&it[name]).lines().next().unwrap_or_default().to_owned())
     });
-    print(&columns(["ID", "AT", "PLUGIN", "HOOK", "OUTCOME", "MS", "KEPT", "ABOUT", "MESSAGE"], rows))
+    print(&columns_or(
+        "no such call is recorded",
+        ["ID", "AT", "PLUGIN", "HOOK", "OUTCOME", "MS", "KEPT", "ABOUT", "MESSAGE"],
+        rows,
+    ))
 }
 
 pub(super) fn run_one(command: TraceCommand) -> Result<(), Failure> {

@@ -123,3 +123,27 @@ fn a_plugin_is_looked_at_renewed_tried_on_an_edit_and_compared_on_the_command_li
     let (code, told) = run(&["reload", "first"]);
     assert!(code == Some(1) && told.contains("/plugins/first/enable starts it"), "{told}");
 }
+
+#[test]
+fn a_list_of_nothing_says_so_instead_of_showing_titles_alone() {
+    let server = Server::start();
+    let data = server.folder().join("data");
+    for (command, said) in [
+        (&["list"][..], "there is no such plugin"),
+        (&["plugins"], "there is no plugin"),
+        (&["grants", "list"], "there is no plugin"),
+        (&["traces"], "no such call is recorded"),
+        (&["audit", "--action", "nothing"], "nothing of this is in the audit log"),
+        (&["backup", "list"], "there is no backup in the data folder"),
+        (&["events", "replays"], "no replay was asked for"),
+        (&["events", "dead"], "nothing was given up"),
+    ] {
+        let args = [command, &["--data-dir", data.to_str().unwrap()]].concat();
+        let out = panotti(server.folder(), &[], &args);
+        let told = String::from_utf8(out.stdout).unwrap();
+        assert!(
+            out.status.success() && told.starts_with(said) && told.lines().count() == 1,
+            "{command:?}: {told}"
+        );
+    }
+}
