@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use super::logging::escaped;
 
 /// What is said of plugins in safe mode.
-const SAFE_MODE: &str =
-    "  (safe mode: all stay off until you enable one, with POST /api/v1/plugins/<name>/enable)";
+const SAFE_MODE: &str = "  (safe mode: all stay off until you enable one: `panotti enable <name>`)";
 
 /// What the banner tells.
 #[derive(Debug, Clone)]

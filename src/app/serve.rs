@@ -299,7 +299,7 @@ impl Parts {
         };
         drop(std::thread::Builder::new().name("banner".to_owned()).spawn(say));
         if settings.safe_mode {
-            log::warn!("safe mode: every plugin is off until it is enabled over HTTP");
+            log::warn!("safe mode: every plugin is off until it is enabled (`panotti enable <name>`)");
         }
         log::info!("listening on {}", base_url(address, settings.has_tls()));
     }
