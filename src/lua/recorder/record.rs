@@ -13,7 +13,7 @@ use crate::lua::context::{ApiContext, CallKind, CallState};
 use crate::lua::generation::PluginSource;
 use crate::lua::secrets::Secrets;
 use crate::model::call::{Effects, Outcome};
-use crate::model::trace::{Step, TraceTarget, id_of};
+use crate::model::trace::{Step, TraceTarget};
 use crate::services::traces::{PluginTraces, Traces};
 
 use super::returned::Returned;
@@ -214,11 +214,6 @@ impl Record {
         if !matches!(outcome, Outcome::Skipped) {
             origin.calls.note(call.ctx.hook, Arc::clone(call) as _, kept != "recent");
         }
-    }
-
-    /// The id of the call, once it has ended.
-    pub fn id(&self) -> Option<String> {
-        self.ended.get().map(|it| id_of(it.number))
     }
 }
 
