@@ -135,11 +135,14 @@ impl Shared {
             if lost > 0 {
                 text.extend_from_slice(tell_lost(lost).as_bytes());
             }
-            // There is nowhere to tell that the log cannot be written.
-            let _ = to.write_all(&text);
+            let done = to.write_all(&text);
             text.clear();
             written = Some(Instant::now());
             held = self.held.lock();
+            if done.is_err() {
+                // There is nowhere to tell it now: a disk that is full may have room later.
+                held.lost += lost + (said - held.out);
+            }
             held.out = said;
             held.has_stalled = false;
             self.written.notify_all();
@@ -149,6 +152,8 @@ impl Shared {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     /// What was written, and how often something was.
@@ -214,6 +219,39 @@ pub(super) mod tests {
         assert!(lost > 7_000, "{lost}");
         assert_eq!(end, format!("{lost} lost\nagain\n"));
         assert!(whole.lines().all(|it| it.len() == 1023));
+    }
+
+    /// A disk that is full while this is set.
+    #[derive(Clone, Default)]
+    struct Fills {
+        seen: Seen,
+        is_full: Arc<AtomicBool>,
+    }
+
+    impl Write for Fills {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            match self.is_full.load(Ordering::Relaxed) {
+                true => Err(std::io::ErrorKind::StorageFull.into()),
+                false => self.seen.write(text),
+            }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_could_not_be_written_are_counted_and_told_when_one_can() {
+        let to = Fills::default();
+        let lines = lines_to(&to);
+        lines.write("a\n");
+        to.is_full.store(true, Ordering::Relaxed);
+        (0..3).for_each(|_| lines.write("b\n"));
+        to.is_full.store(false, Ordering::Relaxed);
+        lines.write("c\n");
+        lines.write("d\n");
+        assert_eq!(to.seen.0.lock().0, "a\nc\n3 lost\nd\n");
     }
 
     #[test]

@@ -52,7 +52,9 @@ pub fn init(settings: &Settings, plugins: PluginLogs) {
 /// The line about lines for which there was no room.
 fn tell_lost(format: Format) -> TellLost {
     Box::new(move |lost| {
-        let message = format!("lines of this log were lost, as nobody took them (logs.buffer_kib): {lost}");
+        let message = format!(
+            "{lost} lines of this log are lost: whoever reads it was too slow (logs.buffer_kib), or it could not be written"
+        );
         let mut record = Record::builder();
         record.level(log::Level::Warn).target(module_path!());
         format(&record.args(format_args!("{message}")).build())
