@@ -96,7 +96,9 @@ impl HostOptions {
                 if let Err(error) = services.commit_effects(vec![effects], &caller).await
                     && let Some(untold) = told.take()
                 {
-                    log::error!("what {} tasks left behind is lost: {error}", untold + 1);
+                    let tasks =
+                        if untold == 0 { "a task".to_owned() } else { format!("{} tasks", untold + 1) };
+                    log::error!("what {tasks} left behind is lost: {error}");
                 }
             });
         };

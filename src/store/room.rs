@@ -69,8 +69,13 @@ impl RoomWatch {
         }
         self.untold += changes;
         if self.told.take().is_some() {
-            let all = std::mem::take(&mut self.untold);
-            log::error!("database: {all} changes were not stored: {error} {:?}", error.source);
+            let changes = match std::mem::take(&mut self.untold) {
+                1 => "a change was".to_owned(),
+                many => format!("{many} changes were"),
+            };
+            let why = if is_full(error) { "the disk is full or cannot be written" } else { &error.detail };
+            let cause = error.source.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+            log::error!("database: {changes} not stored: {why}{cause}");
         }
     }
 
