@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::Failure;
 use super::flags::FolderFlags;
-use super::print::print;
+use super::print::{counted, print};
 use crate::app::logging::escaped;
 use crate::plugins::check::{Finding, Severity, check};
 use crate::plugins::discovery::{Rejected, folder_of, is_plugin_name, scan};
@@ -52,9 +52,9 @@ pub(super) fn run(command: CheckCommand) -> Result<(), Failure> {
     }
     let count = |severity| found.iter().filter(|(_, it)| it.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let looked_at = numbered(plugins.len(), "plugin");
+    let looked_at = counted(plugins.len(), "plugin");
     if errors + warnings > 0 {
-        let (errors, warnings) = (numbered(errors, "error"), numbered(warnings, "warning"));
+        let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
         return Err(Failure::Failed(format!("{errors} and {warnings} in {looked_at}")));
     }
     if command.json { Ok(()) } else { print(&format!("{looked_at} checked, nothing found\n")) }
@@ -126,10 +126,6 @@ fn block(folder: &Path, finding: &Finding) -> String {
 
 fn shown(text: &str) -> String {
     text.lines().map(escaped).collect::<Vec<_>>().join("\n  ")
-}
-
-fn numbered(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 pub(super) fn text((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(String, String)> {

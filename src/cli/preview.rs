@@ -10,7 +10,7 @@ use super::Failure;
 use super::client::Client;
 use super::flags::ClientFlags;
 use super::plugins::route;
-use super::print::{print, shown};
+use super::print::{counted, print, shown};
 use crate::plugins::sources;
 
 /// Characters of a value that are shown of it.
@@ -71,7 +71,8 @@ pub(super) fn files_of(client: &Client, plugin: &str, folder: &Path) -> Result<V
 
 fn previewed(preview: &Value) -> String {
     let summary = &preview["summary"];
-    let mut text = format!("{} calls, {} the same", summary["calls"], summary["same"]);
+    let all = summary["calls"].as_u64().unwrap_or_default() as usize;
+    let mut text = format!("{}, {} the same", counted(all, "call"), summary["same"]);
     for (key, what) in [
         ("changed", "changed"),
         ("unknown", "unknown"),
@@ -84,13 +85,15 @@ fn previewed(preview: &Value) -> String {
             let _ = write!(text, ", {} {what}", summary[key]);
         }
     }
+    let calls = || preview["calls"].as_array().into_iter().flatten();
+    let differs =
+        |it: &&Value| it["after"].is_null() || it["diff"].as_array().is_some_and(|it| !it.is_empty());
+    match calls().filter(|it| !differs(it) && it["error"].is_string()).count() {
+        0 => {}
+        failing => _ = write!(text, ", {failing} that fail as before"),
+    }
     text.push('\n');
-    let differs = |it: &&Value| {
-        it["error"].is_string()
-            || it["after"].is_null()
-            || it["diff"].as_array().is_some_and(|it| !it.is_empty())
-    };
-    for call in preview["calls"].as_array().into_iter().flatten().filter(differs) {
+    for call in calls().filter(differs) {
         let _ = writeln!(text, "{} {}", shown(&call["trace_id"]), shown(&call["hook"]));
         text.push_str(&differences(&call["diff"]));
         if call["error"].is_string() {
@@ -129,16 +132,17 @@ mod tests {
     #[test]
     fn of_a_preview_only_what_changes_is_shown() {
         let told = previewed(&json!({
-            "summary": { "calls": 3, "same": 2, "changed": 1, "new_errors": 1, "unknown": 0 },
+            "summary": { "calls": 4, "same": 3, "changed": 1, "new_errors": 1, "unknown": 0 },
             "calls": [
                 { "trace_id": "a", "hook": "h", "after": {}, "diff": [], "error": null },
+                { "trace_id": "c", "hook": "h", "after": {}, "diff": [], "error": "init.lua:2: no" },
                 { "trace_id": "b", "hook": "h", "after": {}, "error": "init.lua:1: no",
                   "diff": [{ "path": "/outcome", "before": "ok", "after": "runtime" }] }
             ]
         }));
         assert_eq!(
             told,
-            "3 calls, 2 the same, 1 changed, 1 that fail and did not\nb h\n  /outcome: ok -> runtime\n  init.lua:1: no\n"
+            "4 calls, 3 the same, 1 changed, 1 that fail and did not, 1 that fail as before\nb h\n  /outcome: ok -> runtime\n  init.lua:1: no\n"
         );
         assert_eq!(short(&"x".repeat(400).into()).chars().count(), SHOWN_CHARS + 1);
     }

@@ -48,6 +48,11 @@ pub(super) fn columns_or<const N: usize>(
     if rows.peek().is_none() { format!("{none}\n") } else { columns(titles, rows) }
 }
 
+/// So many of something.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Writes a result.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     std::io::stdout().write_all(text.as_bytes()).map_err(|fault| Failure::Failed(format!("stdout: {fault}")))

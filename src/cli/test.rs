@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Failure;
 use super::check::{meant, text};
 use super::flags::FolderFlags;
-use super::print::print;
+use super::print::{counted, print};
 use crate::app::logging::escaped;
 use crate::config::Settings;
 use crate::plugins::discovery::scan;
@@ -255,14 +255,13 @@ fn shown(plugin: &str, failure: &TestFailure) -> String {
 
 fn summary(report: &TestReport) -> String {
     let sum = &report.summary;
-    let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     if sum.cases + sum.failed == 0 {
         return String::new();
     }
     format!(
         "{} of {}: {} ok, {} failed ({:.1} s, seed {})\n",
-        plural(sum.cases, "case"),
-        plural(sum.plugins, "plugin"),
+        counted(sum.cases, "case"),
+        counted(sum.plugins, "plugin"),
         sum.ok,
         sum.failed,
         sum.took_ms / 1e3,

@@ -105,7 +105,7 @@ fn a_plugin_is_looked_at_renewed_tried_on_an_edit_and_compared_on_the_command_li
         "{mended}"
     );
     let preview = done(&["preview", "first", "--folder", "copy"]);
-    assert!(preview.starts_with("1 calls, 0 the same, 1 changed, 1 that fail no more\n"), "{preview}");
+    assert!(preview.starts_with("1 call, 0 the same, 1 changed, 1 that fail no more\n"), "{preview}");
     assert_eq!(run(&["preview", "first"]).0, Some(1), "there is no draft");
 
     std::fs::write(server.folder().join("plugins/first/init.lua"), lua.replace('!', "?")).unwrap();

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::flags::ClientFlags;
-use super::print::print;
+use super::print::{counted, print};
 use crate::app::logging::escaped;
 use crate::config::Settings;
 
@@ -70,7 +70,6 @@ pub(super) fn run(command: DoctorCommand) -> Result<(), Failure> {
     } else {
         print(&shown(&findings))?;
     }
-    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let told = format!("{} and {}", counted(problems, "problem"), counted(warnings, "warning"));
     match problems {
         0 if command.json => Ok(()),
