@@ -104,6 +104,7 @@ pub fn call(payload: &Arc<Value>) -> HookCall {
         timeout: None,
         deadline: None,
         is_question: false,
+        then: None,
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    fn about(payload: Given) -> Self {
+    pub(super) fn about(payload: Given) -> Self {
         Asked {
             payload,
             changes: Vec::new(),
@@ -97,6 +97,11 @@ impl Dispatcher {
         }
     }
 
+    /// When a chain that begins `now` is over.
+    pub(super) fn deadline(&self, now: Instant) -> Instant {
+        now + self.chain_wall
+    }
+
     /// Asks a question of everybody who listens, each seeing the former's result.
     ///
     /// # Errors
@@ -117,7 +122,7 @@ impl Dispatcher {
         let ctx = Arc::new(CallContext::new(hook.name(), caller));
         let caller = &*ctx.caller;
         let mut now = Instant::now();
-        let limit = now + self.chain_wall;
+        let limit = self.deadline(now);
         let deadline = caller.deadline.map_or(limit, |theirs| theirs.min(limit));
         for (index, entry) in chain.iter().enumerate() {
             if index > 0 {
@@ -138,6 +143,7 @@ impl Dispatcher {
                 timeout: entry.registration.timeout,
                 deadline: Some(deadline),
                 is_question: true,
+                then: None,
             };
             let mut span = caller.time(entry.handler.plugin(), hook.name());
             let answer = entry.handler.call(call).await;
@@ -191,6 +197,7 @@ impl Dispatcher {
                 timeout: fact.timeout,
                 deadline: None,
                 is_question: false,
+                then: None,
             };
             let reply = member.handler.call(call).await?;
             if !reply.effects.is_empty() {
@@ -240,6 +247,7 @@ impl Dispatcher {
                 timeout: registration.timeout,
                 deadline,
                 is_question: false,
+                then: None,
             };
             replies.push(member.handler.call(call).await?);
         }
@@ -273,7 +281,7 @@ fn give_up(rest: &[Entry], hook: Hook) -> Result<Vec<(Arc<str>, u32)>> {
     Ok(rest.iter().map(|it| (Arc::clone(it.handler.plugin()), it.registration.slot)).collect())
 }
 
-fn failed(entry: &Entry, failure: &CallFailure, hook: Hook) -> Result<()> {
+pub(super) fn failed(entry: &Entry, failure: &CallFailure, hook: Hook) -> Result<()> {
     if hook.info().may_deny && entry.registration.on_error == OnError::Deny {
         let error =
             refused_by(entry, &format!("it failed ({}) and denies then", failure.outcome.as_str()), None);
@@ -294,7 +302,7 @@ fn refused_by(entry: &Entry, reason: &str, status: Option<u16>) -> Error {
 }
 
 /// Takes one plugin's reply into what the chain has come to.
-fn take(
+pub(super) fn take(
     hook: Hook,
     entry: &Entry,
     reply: Reply,

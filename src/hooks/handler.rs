@@ -89,6 +89,8 @@ pub struct HookCall {
     pub deadline: Option<Instant>,
     /// Questions have a smaller budget than facts.
     pub is_question: bool,
+    /// What is called right after it, if it lets pass what it was asked about and has waited for nothing.
+    pub then: Option<Box<HookCall>>,
 }
 
 /// What a hook returned.
@@ -141,6 +143,24 @@ pub struct Reply {
     pub outcome: Outcome,
     /// What that door said, if it said anything.
     pub noted: Option<String>,
+    /// What came of the call right after it; none when that was not made.
+    pub then: Option<Box<Then>>,
+}
+
+impl Reply {
+    /// Whether there is nothing against what was asked about, nothing to change in it and nothing to be committed.
+    pub fn lets_pass(&self) -> bool {
+        self.answer == Answer::Nothing && self.outcome == Outcome::Ok && self.effects.is_empty()
+    }
+}
+
+/// What came of a call that was made right after another one.
+#[derive(Debug, Clone)]
+pub struct Then {
+    /// When the other one had ended.
+    pub at: Instant,
+    /// What it came to.
+    pub result: Result<Reply, CallFailure>,
 }
 
 /// A call that did not end well; its effects are dropped.

@@ -10,6 +10,7 @@ pub mod fields;
 pub mod given;
 pub mod handler;
 pub mod offer;
+pub mod pair;
 pub mod patch;
 pub mod route_path;
 pub mod table;
@@ -25,8 +26,9 @@ pub use fields::{Field, Fields};
 pub use given::Given;
 pub use handler::{
     Answer, CallFailure, CallFuture, HookCall, HookHandler, OnError, Registration, Reply, Subscription,
-    Target,
+    Target, Then,
 };
 pub use offer::{ExportOffer, Missed, Offer, Overlap, RouteOffer, ScheduleOffer, ScheduleWhen};
+pub use pair::Pair;
 pub use table::{Entry, Member, Table};
 pub use texts::Texts;

@@ -141,6 +141,11 @@ impl Meta {
         self.0.spent.get().copied()
     }
 
+    /// When the request came.
+    pub fn started(&self) -> Instant {
+        self.0.started
+    }
+
     /// Seconds since the request came.
     pub fn seconds(&self) -> f64 {
         self.0.started.elapsed().as_secs_f64()

@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
 
 use crate::model::call::Outcome;
 
@@ -21,9 +20,10 @@ use super::replay;
 use super::require::Modules;
 use super::room::Room;
 use super::share::Share;
-use super::strand::{Done, Failed, Job, QueuedCall};
+use super::strand::{Failed, Job, QueuedCall};
 use super::supervisor::Supervisor;
 use super::vm::Memory;
+use super::waiting::Waiting;
 use super::watchdog::Gate;
 
 /// How long a plugin holds its thread while others wait.
@@ -37,9 +37,6 @@ const IDLE: u8 = 0;
 const QUEUED: u8 = 1;
 const RUNNING: u8 = 2;
 const NEWS: u8 = 3;
-
-/// The one who waits for a call.
-pub type Waiting = oneshot::Sender<Result<Done, Failed>>;
 
 /// One VM, its queue and its coroutines.
 pub struct Actor {
@@ -121,7 +118,7 @@ impl Actor {
             } else {
                 self.failed(Outcome::Skipped, "the plugin was unloaded")
             };
-            let _ = call.waiting.send(Err(failed));
+            call.waiting.send(Err(failed));
             return;
         }
         self.pool.begin_call();
@@ -204,8 +201,7 @@ impl Actor {
         log::error!(plugin = &*self.context.plugin, generation = self.context.generation;
             "a call does not stop after its deadline; its VM and thread are left alone until it does");
         for waiting in self.waiting.lock().iter_mut().filter_map(Option::take) {
-            let _ = waiting
-                .send(Err(self.failed(Outcome::Deadline, "a call of the plugin could not be stopped")));
+            waiting.send(Err(self.failed(Outcome::Deadline, "a call of the plugin could not be stopped")));
         }
         self.tell_supervisor("it could not be stopped");
         true
@@ -242,7 +238,7 @@ impl Actor {
             self.pool.end_call();
             let failed = self
                 .failed(Outcome::Deadline, "the call waited in the plugin's queue until its time was over");
-            let _ = call.waiting.send(Err(failed));
+            call.waiting.send(Err(failed));
         }
         if self.next_deadline_ns.load(Ordering::Acquire) <= self.since_epoch_ns(now) {
             self.next_deadline_ns.store(u64::MAX, Ordering::Release);

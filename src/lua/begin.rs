@@ -11,7 +11,7 @@ use crate::hooks::{Given, Hook, Reply, Target};
 use crate::model::call::{CallContext, Caller, EVENT, EXPORT, Outcome};
 use crate::model::event::{OWN_SOURCE, is_reserved_type};
 
-use super::actor::{Actor, Waiting};
+use super::actor::Actor;
 use super::api;
 use super::budget::{Budget, Meter};
 use super::context::{ApiContext, CallKind, CallState};
@@ -25,6 +25,7 @@ use super::strand::{Done, End, Job, QueuedCall};
 use super::supervisor::Run;
 use super::task::Task;
 use super::vm::Vm;
+use super::waiting::Waiting;
 use super::wants::Wanted;
 
 /// Whose time a call has when it is less than its own.
@@ -33,26 +34,29 @@ const STARTUP_LEFT: &str = "what was left of startup_s, which all plugins have t
 
 /// Begins a call from outside, whose slot was taken.
 pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, mut queued: QueuedCall) {
-    let now = Instant::now();
+    // What comes right after another call begins when that has ended.
+    let now = if queued.place.is_some() { Instant::now() } else { queued.queued_at };
     let waited = now.saturating_duration_since(queued.queued_at);
-    queued.place.begin(waited);
+    if let Some(place) = &mut queued.place {
+        place.begin(waited);
+    }
     if queued.is_over(now) {
         actor.end_hook(Duration::ZERO);
         let why = "the call waited in the plugin's queue until its time was over";
-        let _ = queued.waiting.send(Err(actor.failed(Outcome::Deadline, why)));
+        queued.waiting.send(Err(actor.failed(Outcome::Deadline, why)));
         return;
     }
     let Target::Slot(slot) = queued.call.target;
     let Some(vm) = &room.vm else {
         actor.end_hook(Duration::ZERO);
-        let _ = queued.waiting.send(Err(gone(actor)));
+        queued.waiting.send(Err(gone(actor)));
         return;
     };
     let Some(function) = vm.context.registry.function(slot) else {
         // Its handle's `off` was called meanwhile.
         actor.end_hook(Duration::ZERO);
         let reply = Reply { generation: vm.context.generation, ..Reply::default() };
-        let _ = queued.waiting.send(Ok(Done::Hook(reply)));
+        queued.waiting.send(Ok(Done::Hook(reply)));
         return;
     };
     vm.context.tallies.queue.record(waited);
@@ -77,7 +81,7 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, mut queued: QueuedCall) 
             let most = actor.context.limits.memory_mib;
             let why =
                 format!("the arguments did not fit into the VM of {most} MiB (limits.memory_mib): {error}");
-            let _ = queued.waiting.send(Err(actor.failed(Outcome::Memory, &why)));
+            queued.waiting.send(Err(actor.failed(Outcome::Memory, &why)));
             room.after_memory_error(actor);
         }
     }
@@ -136,7 +140,7 @@ fn load(room: &mut Room, actor: &Arc<Actor>, entry: Option<String>, waiting: Wai
                 if fault::is_memory(&error) { Outcome::Memory } else { Outcome::Runtime },
                 &format!("the VM cannot be built: {error}"),
             );
-            let _ = waiting.send(Err(failed));
+            waiting.send(Err(failed));
             return;
         }
     };
@@ -144,7 +148,7 @@ fn load(room: &mut Room, actor: &Arc<Actor>, entry: Option<String>, waiting: Wai
     let vm = room.vm.insert(vm);
     let Some(entry) = entry else {
         actor.end_call(Duration::ZERO);
-        let _ = waiting.send(Ok(Done::Hook(Reply::default())));
+        waiting.send(Ok(Done::Hook(Reply::default())));
         return;
     };
     match vm.modules.check().and_then(|()| vm.modules.compile(&vm.lua, &entry)) {
@@ -161,7 +165,7 @@ fn load(room: &mut Room, actor: &Arc<Actor>, entry: Option<String>, waiting: Wai
         Err(error) => {
             actor.end_call(Duration::ZERO);
             let failure = fault::of_error(&actor.context, &vm.modules, Outcome::Syntax, "load", &error);
-            let _ = waiting.send(Err(Box::new(failure)));
+            waiting.send(Err(Box::new(failure)));
         }
     }
 }
@@ -186,7 +190,7 @@ fn begin_task(
 
 fn refuse(actor: &Arc<Actor>, waiting: Waiting) {
     actor.end_call(Duration::ZERO);
-    let _ = waiting.send(Err(gone(actor)));
+    waiting.send(Err(gone(actor)));
 }
 
 fn task_state(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use mlua::MultiValue;
 
@@ -10,7 +11,7 @@ use crate::hooks::{Answer, Hook, Reply};
 use crate::model::call::{Caller, Effects, Outcome, PluginEffects, ROUTE};
 use crate::model::trace::id_of;
 
-use super::actor::{Actor, Waiting};
+use super::actor::Actor;
 use super::answer;
 use super::budget::Kill;
 use super::call::outcome;
@@ -20,8 +21,9 @@ use super::declared;
 use super::fault;
 use super::recorder::{Ended, Record, Returned};
 use super::room::gone;
-use super::strand::{Done, End, Failed};
+use super::strand::{Done, End, Failed, QueuedCall};
 use super::vm::Vm;
+use super::waiting::Waiting;
 
 /// A coroutine has ended with `result`, or was stopped while it waited.
 pub(super) fn strand(
@@ -31,14 +33,14 @@ pub(super) fn strand(
     end: End,
     waiting: Option<Waiting>,
     result: Option<mlua::Result<MultiValue>>,
-) -> Outcome {
+) -> (Outcome, Option<QueuedCall>) {
     let end = match end {
         End::Part(waiting) => {
             let result = result.unwrap_or_else(|| Err(mlua::Error::runtime("the call was stopped")));
             let ended =
                 if result.as_ref().is_err_and(fault::is_memory) { Outcome::Memory } else { Outcome::Ok };
             let _ = waiting.send(result);
-            return ended;
+            return (ended, None);
         }
         other => other,
     };
@@ -88,22 +90,34 @@ pub(super) fn strand(
             });
         }
         _ => {
-            let Some(waiting) = waiting else { return ended };
-            let _ = waiting.send(done.map(|(ended, taken)| {
+            let Some(waiting) = waiting else { return (ended, None) };
+            let done = done.map(|(ended, taken)| {
                 let effects = std::mem::take(&mut *call.effects.lock());
                 let generation = vm.context.generation;
                 match taken {
                     Taken::Answer(answer) => {
                         let noted = call.noted();
-                        Done::Hook(Reply { answer, effects, generation, outcome: ended, noted })
+                        Done::Hook(Reply { answer, effects, generation, outcome: ended, noted, then: None })
                     }
                     Taken::Json(value) => Done::Value(value, effects),
                     Taken::Values(_) => Done::Hook(Reply { effects, generation, ..Reply::default() }),
                 }
-            }));
+            });
+            let Ok(Done::Hook(reply)) = done else {
+                waiting.send(done);
+                return (ended, None);
+            };
+            let now = Instant::now();
+            match waiting.go_on(reply, now) {
+                Ok((then, waiting)) => {
+                    let next = QueuedCall::new(then, &actor.context.limits, None, waiting, now);
+                    return (ended, Some(next));
+                }
+                Err((waiting, reply)) => waiting.send(Ok(Done::Hook(reply))),
+            }
         }
     }
-    ended
+    (ended, None)
 }
 
 /// A coroutine whose VM is gone.
@@ -122,7 +136,7 @@ pub(super) fn without_vm(actor: &Arc<Actor>, end: End, waiting: Option<Waiting>)
         End::Hook(_) | End::Load | End::Run => {}
     }
     if let Some(waiting) = waiting {
-        let _ = waiting.send(Err(gone(actor)));
+        waiting.send(Err(gone(actor)));
     }
 }
 

@@ -19,6 +19,7 @@ use super::replay::Replay;
 use super::require::Modules;
 use super::secrets::Secrets;
 use super::strand::{Done, Failed, Job};
+use super::waiting::Waiting;
 
 /// What came of a call, once it has ended or its VM is gone.
 pub(super) async fn reply_of(
@@ -120,7 +121,7 @@ pub(super) async fn start(
     let context = context(host, source, config, None);
     let modules = Modules::new(Arc::clone(&source.files), host.library());
     let actor = Actor::new(context, host.pool(), host.shared(), modules);
-    let (waiting, answer) = oneshot::channel();
+    let (waiting, answer) = Waiting::of(None);
     actor.start(Job::Load { entry: with_chunk.then(|| source.entry.clone()), waiting });
     match reply_of(answer, source.generation).await {
         Ok(_) => Ok(actor),

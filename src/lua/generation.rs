@@ -18,12 +18,11 @@ use crate::hooks::{
 
 use super::LuaHost;
 use super::actor::Actor;
-use super::begin::kind_of;
-use super::context::CallKind;
 use super::fresh::{reply_of, reply_once_known, start};
 use super::permission::Permissions;
 use super::strand::{Done, Failed, Job, QueuedCall};
 use super::supervisor::{Run, Supervisor};
+use super::waiting::Waiting;
 use super::workers::Workers;
 
 /// A plugin's files and what it may do: what a generation is made of.
@@ -169,12 +168,11 @@ impl Generation {
         let number = self.source.generation;
         if !is_life {
             let vm = self.choose();
-            let answer = self.queue(&vm.load(), hook, call);
+            let answer = self.queue(&vm.load(), call);
             return Box::pin(reply_once_known(answer, vm, number));
         }
         // VMs share nothing: each is told of the plugin's life.
-        let asked: Vec<_> =
-            self.vms.iter().map(|it| (self.queue(&it.load(), hook, call.clone()), it)).collect();
+        let asked: Vec<_> = self.vms.iter().map(|it| (self.queue(&it.load(), call.clone()), it)).collect();
         Box::pin(async move {
             let mut asked = asked.into_iter();
             let Some((first, vm)) = asked.next() else { return Ok(Reply::default()) };
@@ -251,29 +249,15 @@ impl Generation {
         from.min_by_key(load).unwrap_or(&self.vms[0])
     }
 
-    fn queue(
-        &self,
-        vm: &Arc<Actor>,
-        hook: Option<Hook>,
-        call: HookCall,
-    ) -> oneshot::Receiver<Result<Done, Failed>> {
-        let (waiting, answer) = oneshot::channel();
-        let kind = kind_of(hook, call.is_question);
-        let now = call.asked_at;
-        // A question's time runs while it waits for its turn, too.
-        let wall = Duration::from_millis(self.source.limits.question_wall_ms);
-        let wall = call.timeout.map_or(wall, |it| it.min(wall));
-        let deadline = match (kind, call.deadline) {
-            (CallKind::Question, Some(it)) => Some(it.min(now + wall)),
-            (CallKind::Question, None) => Some(now + wall),
-            (_, deadline) => deadline,
-        };
+    fn queue(&self, vm: &Arc<Actor>, mut call: HookCall) -> oneshot::Receiver<Result<Done, Failed>> {
+        let (waiting, answer) = Waiting::of(call.then.take());
         if self.retired.load(Ordering::Acquire) {
             let failed = vm.failed(crate::model::call::Outcome::Skipped, "the plugin was unloaded");
-            let _ = waiting.send(Err(failed));
+            waiting.send(Err(failed));
         } else {
-            let place = vm.counts.enter();
-            vm.call(QueuedCall { call, hook, kind, queued_at: now, deadline, place, waiting });
+            let now = call.asked_at;
+            let place = Some(vm.counts.enter());
+            vm.call(QueuedCall::new(call, &self.source.limits, place, waiting, now));
         }
         answer
     }

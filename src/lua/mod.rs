@@ -18,6 +18,7 @@ pub mod room;
 mod rush;
 mod wants;
 pub mod strand;
+mod waiting;
 pub mod supervisor;
 pub mod parked;
 mod pointless;

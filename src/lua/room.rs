@@ -16,6 +16,7 @@ use super::call::{Panicked, enter};
 use super::context::{CallKind, CallState};
 use super::strand::{End, Failed, Job, QueuedCall, SlotWaker, Strand};
 use super::vm::Vm;
+use super::waiting::Waiting;
 use super::wants::{Wanted, Wants};
 use super::{begin, finish};
 
@@ -88,7 +89,7 @@ impl Room {
         function: &Function,
         arguments: MultiValue,
         end: End,
-        waiting: Option<super::actor::Waiting>,
+        waiting: Option<Waiting>,
     ) {
         let slot = self.take_slot(actor);
         if let Some(waiting) = waiting {
@@ -175,7 +176,10 @@ impl Room {
         let gone = match &mut strand.end {
             End::Part(waiting) => waiting.poll_closed(&mut context).is_ready(),
             _ => match actor.waiting.lock().get_mut(slot).and_then(Option::as_mut) {
-                Some(waiting) => waiting.poll_closed(&mut context).is_ready(),
+                Some(waiting) => {
+                    waiting.gave_way();
+                    waiting.poll_closed(&mut context).is_ready()
+                }
                 None => false,
             },
         };
@@ -218,7 +222,7 @@ impl Room {
             End::Hook(_) => actor.end_hook(call.meter.cpu_used()),
             _ => actor.end_call(call.meter.cpu_used()),
         }
-        let ended = finish::strand(actor, vm, &call, end, waiting, result);
+        let (ended, next) = finish::strand(actor, vm, &call, end, waiting, result);
         if is_part {
             self.parts -= 1;
             call.transactions.abandon(part);
@@ -239,6 +243,10 @@ impl Room {
         {
             // Most plugins do nothing most of the time: what loading left over is not held meanwhile.
             vm.collect();
+        }
+        if let Some(next) = next {
+            actor.go_on();
+            begin::call(self, actor, next);
         }
     }
 
@@ -277,7 +285,7 @@ impl Room {
         }
         if closed {
             for call in actor.take_queued() {
-                let _ = call.waiting.send(Err(gone(actor)));
+                call.waiting.send(Err(gone(actor)));
             }
         }
         if closed && self.slots.iter().all(|it| it.strand.is_none()) && self.todo.is_empty() {

@@ -31,6 +31,13 @@ impl Actor {
         self.counts.in_flight.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// A call from outside begins right after another one, in whose place it is.
+    pub(super) fn go_on(&self) {
+        self.count_in();
+        self.counts.from_outside.fetch_add(1, Ordering::AcqRel);
+        self.pool.begin_call();
+    }
+
     /// A call has ended; `cpu` is what it used.
     pub(super) fn end_call(&self, cpu: Duration) {
         self.counts.ended.fetch_add(1, Ordering::Relaxed);

@@ -3,20 +3,23 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Wake;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mlua::{Function, MultiValue};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use crate::config::PluginLimits;
 use crate::hooks::{CallFailure, Hook, HookCall, Reply};
 use crate::model::call::Effects;
 
-use super::actor::{Actor, Waiting};
+use super::actor::Actor;
+use super::begin::kind_of;
 use super::context::{CallKind, CallState};
 use super::counts::Place;
 use super::supervisor::Run;
 use super::task::Task;
+use super::waiting::Waiting;
 
 /// What a call came to.
 pub enum Done {
@@ -28,6 +31,16 @@ pub enum Done {
 
 /// How a call failed; boxed because it is large and rare.
 pub type Failed = Box<CallFailure>;
+
+impl Done {
+    /// What whoever waits for a hook is told.
+    pub fn into_reply(self) -> Reply {
+        match self {
+            Done::Hook(reply) => reply,
+            Done::Value(_, effects) => Reply { effects, ..Reply::default() },
+        }
+    }
+}
 
 /// A call from outside that waits for its turn.
 pub struct QueuedCall {
@@ -41,13 +54,34 @@ pub struct QueuedCall {
     pub queued_at: Instant,
     /// When its caller stops waiting.
     pub deadline: Option<Instant>,
-    /// Its place among those that wait.
-    pub place: Place,
+    /// Its place among those that wait; none of what comes right after another call.
+    pub place: Option<Place>,
     /// Who waits.
     pub waiting: Waiting,
 }
 
 impl QueuedCall {
+    /// A call that waits from `now` on.
+    pub fn new(
+        call: HookCall,
+        limits: &PluginLimits,
+        place: Option<Place>,
+        waiting: Waiting,
+        now: Instant,
+    ) -> Self {
+        let hook = Hook::from_name(call.ctx.hook);
+        let kind = kind_of(hook, call.is_question);
+        // A question's time runs while it waits for its turn, too.
+        let wall = Duration::from_millis(limits.question_wall_ms);
+        let wall = call.timeout.map_or(wall, |it| it.min(wall));
+        let deadline = match (kind, call.deadline) {
+            (CallKind::Question, Some(it)) => Some(it.min(now + wall)),
+            (CallKind::Question, None) => Some(now + wall),
+            (_, deadline) => deadline,
+        };
+        QueuedCall { call, hook, kind, queued_at: now, deadline, place, waiting }
+    }
+
     /// Whether nobody waits any more, or not for long enough to begin.
     pub fn is_over(&self, now: Instant) -> bool {
         self.waiting.is_closed() || self.deadline.is_some_and(|it| it <= now)

@@ -10,6 +10,7 @@ use super::fresh::start;
 use super::generation::Generation;
 use super::strand::{Done, Failed, Job};
 use super::supervisor::{Run, Supervisor};
+use super::waiting::Waiting;
 
 /// VMs without the plugin's hooks: made when needed, kept for the next one.
 pub struct Workers {
@@ -48,7 +49,7 @@ impl Workers {
                     return;
                 }
             };
-            let (inner, done) = oneshot::channel();
+            let (inner, done) = Waiting::of(None);
             vm.start(Job::Run { run: Box::new(run), waiting: inner });
             // When the asker goes away, dropping `done` cancels the call.
             tokio::select! {

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::clock::SharedClock;
 use crate::config;
 use crate::error::ScriptFault;
-use crate::hooks::{Answer, CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, OnError, Reply};
+use crate::hooks::{CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, OnError, Then};
 use crate::model::call::{CallContext, Outcome};
 use crate::model::tally::NamedCounts;
 use crate::model::time::Timestamp;
 
 use super::breaker::{Breaker, BreakerState, BreakerView, Pass};
+use super::passed::Passed;
 use super::script::Script;
 use super::slow::SlowGuard;
 use super::stats::Stats;
@@ -23,13 +24,13 @@ use super::versions::trial::Record;
 
 /// What is known of a plugin beyond one generation of it.
 pub struct Vitals {
-    plugin: Arc<str>,
+    pub(super) plugin: Arc<str>,
     clock: SharedClock,
-    breaker: Mutex<Breaker>,
-    slow: Mutex<SlowGuard>,
+    pub(super) breaker: Mutex<Breaker>,
+    pub(super) slow: Mutex<SlowGuard>,
     last_error: Mutex<Option<LastError>>,
     /// Whether its health() failed when it was asked last.
-    health_fails: AtomicBool,
+    pub(super) health_fails: AtomicBool,
     /// Counts and times of its calls.
     pub stats: Stats,
     /// Loads of a new version in place of a running one, by how they ended.
@@ -83,7 +84,7 @@ impl Vitals {
         *self.last_error.lock() = None;
     }
 
-    fn failed(&self, failure: &CallFailure, ctx: &CallContext) {
+    pub(super) fn failed(&self, failure: &CallFailure, ctx: &CallContext) {
         let hook = ctx.hook;
         let mut fault = failure.fault.clone();
         fault.hook.get_or_insert_with(|| hook.to_owned());
@@ -135,6 +136,36 @@ impl PluginHandler {
     /// What is counted of the version that it runs.
     pub fn record(&self) -> &Arc<Record> {
         &self.record
+    }
+
+    /// Past the breakers, or why not.
+    fn admit(&self, ctx: &Arc<CallContext>, now: Instant) -> Result<Passed<'_>, CallFailure> {
+        let hook = ctx.hook;
+        // What the host calls once in a plugin's life is never skipped.
+        let is_life = Hook::from_name(hook).is_some_and(|it| it.info().kind == HookKind::Life);
+        let pass = match is_life {
+            true => Pass::Free,
+            false => self.vitals.breaker.lock().pass(now),
+        };
+        if let Pass::Shut(left) = pass {
+            return Err(self.shut(ctx, "killed", left));
+        }
+        let is_around_requests =
+            !self.is_gate && [Hook::BeforeRequest, Hook::AfterRequest].iter().any(|it| it.name() == hook);
+        let slow_pass = is_around_requests.then(|| self.vitals.slow.lock().pass(now));
+        if let Some(Pass::Shut(left)) = slow_pass {
+            self.vitals.breaker.lock().abandon(pass);
+            return Err(self.shut(ctx, "slow", left));
+        }
+        Ok(Passed {
+            vitals: &self.vitals,
+            ctx: Arc::clone(ctx),
+            record: (!is_life).then_some(&*self.record),
+            began: now,
+            pass,
+            slow_pass,
+            done: false,
+        })
     }
 
     fn shut(&self, ctx: &CallContext, why: &str, left: std::time::Duration) -> CallFailure {
@@ -195,115 +226,31 @@ impl HookHandler for PluginHandler {
         }
     }
 
-    fn call(&self, call: HookCall) -> CallFuture<'_> {
-        let hook = call.ctx.hook;
-        // What the host calls once in a plugin's life is never skipped.
-        let is_life = Hook::from_name(hook).is_some_and(|it| it.info().kind == HookKind::Life);
-        let begin = call.asked_at;
-        let pass = match is_life {
-            true => Pass::Free,
-            false => self.vitals.breaker.lock().pass(begin),
+    fn call(&self, mut call: HookCall) -> CallFuture<'_> {
+        let first = match self.admit(&call.ctx, call.asked_at) {
+            Ok(passed) => passed,
+            Err(failure) => return Box::pin(std::future::ready(Err(failure))),
         };
-        if let Pass::Shut(left) = pass {
-            let failure = self.shut(&call.ctx, "killed", left);
-            return Box::pin(std::future::ready(Err(failure)));
-        }
-        let is_around_requests =
-            !self.is_gate && [Hook::BeforeRequest, Hook::AfterRequest].iter().any(|it| it.name() == hook);
-        let slow_pass = is_around_requests.then(|| self.vitals.slow.lock().pass(begin));
-        if let Some(Pass::Shut(left)) = slow_pass {
-            self.vitals.breaker.lock().abandon(pass);
-            let failure = self.shut(&call.ctx, "slow", left);
-            return Box::pin(std::future::ready(Err(failure)));
-        }
-        let is_health = hook == Hook::Health.name();
-        let ctx = call.ctx.clone();
-        let passed = Passed { vitals: &self.vitals, pass, slow_pass, done: false };
-        let record = (!is_life).then_some(&self.record);
+        // Of two calls the second can be made on its own, too, and is refused then.
+        let second = call.then.as_ref().map(|it| self.admit(&it.ctx, it.asked_at).ok());
+        let Some(second) = second else {
+            let answer = self.script.call(call);
+            return Box::pin(async move { first.end(answer.await, Instant::now()) });
+        };
+        call.then = call.then.filter(|_| second.is_some());
         let answer = self.script.call(call);
         Box::pin(async move {
-            let result = answer.await;
-            let outcome = match &result {
-                Ok(reply) if matches!(reply.answer, Answer::Deny { .. }) => Outcome::Refused,
-                Ok(reply) => reply.outcome,
-                Err(failure) => failure.outcome,
-            };
-            let vitals = passed.vitals;
-            let ran = outcome != Outcome::Skipped;
+            let mut result = answer.await;
             let now = Instant::now();
-            let took = now.saturating_duration_since(begin);
-            vitals.stats.count(hook, outcome, ran.then_some(took));
-            match &result {
-                Err(failure) => vitals.failed(failure, &ctx),
-                Ok(reply) if ![Outcome::Ok, Outcome::Refused].contains(&outcome) => {
-                    vitals.failed(&swallowed(reply), &ctx);
-                }
-                Ok(_) if is_health => vitals.health_fails.store(false, Ordering::Relaxed),
-                Ok(_) => {}
+            let then = result.as_mut().ok().and_then(|it| it.then.take());
+            let mut result = first.end(result, then.as_ref().map_or(now, |it| it.at));
+            if let (Ok(reply), Some(then), Some(mut second)) = (&mut result, then, second) {
+                second.began = then.at;
+                let result = second.end(then.result, now);
+                reply.then = Some(Box::new(Then { at: then.at, result }));
             }
-            // A plugin that cannot say how it is may do all else well.
-            let opened = |mut it: MutexGuard<'_, Breaker>| {
-                it.note(pass, outcome, now).then(|| it.told(&vitals.plugin, now))
-            };
-            if !is_health && let Some(told) = opened(vitals.breaker.lock()) {
-                log::error!(
-                    plugin = &*vitals.plugin, hook = hook, outcome = outcome.as_str(),
-                    schedule = ctx.schedule.as_deref();
-                    "{told}"
-                );
-            }
-            if let Some(pass) = slow_pass
-                && vitals.slow.lock().note(pass, outcome, took, now)
-            {
-                log::error!(
-                    plugin = &*vitals.plugin, hook = hook;
-                    "too slow around most requests (breaker.slow_request_ms): it is not asked around them for a while"
-                );
-            }
-            // Last: what the call showed is kept by now, and what follows from it may begin.
-            if let Some(record) = record {
-                record.count(outcome);
-            }
-            passed.finish();
             result
         })
-    }
-}
-
-/// What a door noted of a call whose script went on all the same.
-fn swallowed(reply: &Reply) -> CallFailure {
-    let outcome = reply.outcome;
-    let said = reply.noted.clone().unwrap_or_else(|| format!("it came to `{}`", outcome.as_str()));
-    let fault = ScriptFault {
-        outcome: outcome.as_str().to_owned(),
-        message: format!("{said}; the script went on"),
-        ..ScriptFault::default()
-    };
-    CallFailure { outcome, fault, generation: reply.generation }
-}
-
-/// A call that got past the breaker; when it is dropped unfinished, the next one may probe.
-struct Passed<'a> {
-    vitals: &'a Vitals,
-    pass: Pass,
-    slow_pass: Option<Pass>,
-    done: bool,
-}
-
-impl Passed<'_> {
-    fn finish(mut self) {
-        self.done = true;
-    }
-}
-
-impl Drop for Passed<'_> {
-    fn drop(&mut self) {
-        if !self.done {
-            self.vitals.breaker.lock().abandon(self.pass);
-            if let Some(pass) = self.slow_pass {
-                self.vitals.slow.lock().abandon(pass);
-            }
-        }
     }
 }
 
@@ -317,7 +264,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::hooks::{Registration, Subscription, Target};
+    use crate::hooks::{Registration, Reply, Subscription, Target};
     use crate::lua::GenerationStats;
     use crate::model::call::Caller;
     use crate::plugins::breaker::BreakerState;
@@ -359,6 +306,7 @@ mod tests {
             timeout: None,
             deadline: None,
             is_question: false,
+            then: None,
         }
     }
 

@@ -15,6 +15,7 @@ pub mod drafts;
 pub mod editor;
 mod fields;
 pub mod handler;
+mod passed;
 pub mod health;
 pub mod listing;
 pub mod lua_api;

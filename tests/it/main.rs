@@ -47,6 +47,7 @@ mod plugin_logs;
 mod plugin_sources;
 mod plugin_states;
 mod plugins;
+mod question_pairs;
 mod rate_limits;
 mod recordings;
 mod reload;

@@ -214,6 +214,7 @@ impl Side {
                 timeout: None,
                 deadline: None,
                 is_question: hook.info().kind == HookKind::Question,
+                then: None,
             };
             let began = Instant::now();
             let ended = self.generation.call(call).await;

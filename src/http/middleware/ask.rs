@@ -46,17 +46,26 @@ pub async fn before(
     if !state.services.hooks.listens(Hook::BeforeRequest) {
         return Ok(None);
     }
-    let identity = state.identify(req.request())?;
-    if matches!(identity, Identity::Nobody(_)) && !stranger_may_ask(state, req) {
-        let detail = "Without a key, this address asks too much at once.";
-        return Err(Error::new(Code::TooManyRequests, detail));
-    }
-    let shown = Arc::new(ShownRequest::of(req.request(), meta));
-    let caller = Arc::new(caller(req.path(), meta, &identity));
-    let given = Given::fields(Arc::clone(&shown) as _);
-    req.extensions_mut().insert(Around { shown, caller: Arc::clone(&caller) });
-    let asked = state.services.hooks.ask(Hook::BeforeRequest, given, Arc::clone(&caller), &check);
-    let asked = match asked.await {
+    let around = Around::of(state, req, meta)?;
+    let given = around.before();
+    let caller = Arc::clone(&around.caller);
+    req.extensions_mut().insert(around);
+    let asked = state.services.hooks.ask(Hook::BeforeRequest, given, Arc::clone(&caller), &check).await;
+    settle_before(state, req, asked, &caller, meta).await
+}
+
+/// What came of the question before a request.
+///
+/// # Errors
+/// The refusal of a plugin.
+pub(super) async fn settle_before(
+    state: &HttpState,
+    req: &mut ServiceRequest,
+    asked: Result<Asked>,
+    caller: &Caller,
+    meta: &Meta,
+) -> Result<Option<HttpResponse>> {
+    let asked = match asked {
         Ok(asked) => asked,
         // Also a gate that fails closed must not lock the admin out.
         Err(error) if caller.unrefusable => {
@@ -69,7 +78,7 @@ pub async fn before(
         // Who is asked after it is shown what became of it.
         req.extensions_mut().remove::<Around>();
     }
-    Ok(settle(state, asked, &caller).await)
+    Ok(settle(state, asked, caller).await)
 }
 
 /// Asks `after_request`, which may change the headers of the answer.
@@ -84,25 +93,59 @@ pub async fn after(state: &HttpState, response: &mut ServiceResponse<BoxBody>, m
     if stranger && req.peer_addr().is_some_and(|it| !state.strangers.may_ask(it.ip())) {
         return;
     }
-    let Around { shown, caller } = req.extensions_mut().remove::<Around>().unwrap_or_else(|| Around {
+    let around = req.extensions_mut().remove::<Around>().unwrap_or_else(|| Around {
         shown: Arc::new(ShownRequest::of(req, meta)),
         caller: Arc::new(caller(req.path(), meta, &identity)),
     });
-    let given = Given::fields(Arc::new(ShownResponse::of(response, shown, meta)));
-    let asked = state.services.hooks.ask(Hook::AfterRequest, given, Arc::clone(&caller), &check);
-    match asked.await {
+    let given = around.after(response, meta);
+    let asked = state.services.hooks.ask(Hook::AfterRequest, given, Arc::clone(&around.caller), &check);
+    settle_after(state, asked.await, response, &around.caller, meta).await;
+}
+
+/// What came of the question after a request.
+pub(super) async fn settle_after(
+    state: &HttpState,
+    asked: Result<Asked>,
+    response: &mut ServiceResponse<BoxBody>,
+    caller: &Caller,
+    meta: &Meta,
+) {
+    match asked {
         Ok(asked) => {
             apply(&asked, response.headers_mut());
-            settle(state, asked, &caller).await;
+            settle(state, asked, caller).await;
         }
         Err(error) => log::warn!(request_id = &*meta.request_id(); "after_request: {}", error.detail),
     }
 }
 
-/// What was made to ask before a request, kept with it to ask after it.
-struct Around {
+/// What is made to ask before a request, kept with it to ask after it.
+pub(super) struct Around {
     shown: Arc<ShownRequest>,
-    caller: Arc<Caller>,
+    pub(super) caller: Arc<Caller>,
+}
+
+impl Around {
+    /// Of a request that comes from someone about whom plugins may be asked.
+    pub(super) fn of(state: &HttpState, req: &ServiceRequest, meta: &Meta) -> Result<Self> {
+        let identity = state.identify(req.request())?;
+        if matches!(identity, Identity::Nobody(_)) && !stranger_may_ask(state, req) {
+            let detail = "Without a key, this address asks too much at once.";
+            return Err(Error::new(Code::TooManyRequests, detail));
+        }
+        let shown = Arc::new(ShownRequest::of(req.request(), meta));
+        Ok(Around { shown, caller: Arc::new(caller(req.path(), meta, &identity)) })
+    }
+
+    /// What is asked about before it.
+    pub(super) fn before(&self) -> Given {
+        Given::fields(Arc::clone(&self.shown) as _)
+    }
+
+    /// What is asked about after it.
+    pub(super) fn after(&self, response: &ServiceResponse<BoxBody>, meta: &Meta) -> Given {
+        Given::fields(Arc::new(ShownResponse::of(response, Arc::clone(&self.shown), meta)))
+    }
 }
 
 fn stranger_may_ask(state: &HttpState, req: &ServiceRequest) -> bool {
@@ -137,7 +180,7 @@ fn respond(status: u16, headers: &[(String, String)], body: &[u8]) -> HttpRespon
 }
 
 /// Headers must stay names with texts that can stand in a header; null removes one.
-fn check(patch: &Map<String, Value>) -> std::result::Result<(), String> {
+pub(super) fn check(patch: &Map<String, Value>) -> std::result::Result<(), String> {
     let Some(Value::Object(headers)) = patch.get("headers") else {
         return Err("headers must be a table".to_owned());
     };

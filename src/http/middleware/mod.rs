@@ -1,6 +1,7 @@
 //! What every request passes, in this order: its id, a place, the right host, the plugins' question before it,
 //! its route, their question after it, the headers every answer carries, the line in the log.
 
+mod around;
 pub(super) mod ask;
 pub mod cors;
 mod host;
@@ -39,7 +40,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 /// None of its own: whatever goes wrong is answered as a problem.
 pub async fn lead(
     state: Data<HttpState>,
-    mut req: ServiceRequest,
+    req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let meta = Meta::begin(&req);
@@ -49,20 +50,15 @@ pub async fn lead(
         Ok(_place) => {
             let is_asked = !is_quiet(&path);
             timing::begin(&state, &req, &meta);
-            let early = match is_asked.then(|| rate::spend(&state, &req, &meta)) {
-                None => Ok(None),
-                Some(Err(error)) => Err(error),
-                Some(Ok(())) => ask::before(&state, &mut req, &meta).await,
-            };
-            let mut response = match early {
-                Ok(None) => next.call(req).await?.map_into_boxed_body(),
-                Ok(Some(given)) => req.into_response(given),
-                Err(error) => answer(req, error),
-            };
-            if is_asked {
-                ask::after(&state, &mut response, &meta).await;
+            match is_asked.then(|| rate::spend(&state, &req, &meta)) {
+                None => next.call(req).await?.map_into_boxed_body(),
+                Some(Ok(())) => around::around(&state, req, &next, &meta).await?,
+                Some(Err(error)) => {
+                    let mut response = answer(req, error);
+                    ask::after(&state, &mut response, &meta).await;
+                    response
+                }
             }
-            response
         }
     };
     dress(response.headers_mut(), &meta);

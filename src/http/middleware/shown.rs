@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use actix_web::HttpRequest;
 use actix_web::body::BoxBody;
@@ -57,7 +58,9 @@ impl Fields for ShownRequest {
 pub(super) struct ShownResponse {
     status: u16,
     headers: Texts,
-    seconds: f64,
+    started: Instant,
+    /// From then until somebody looked.
+    seconds: OnceLock<f64>,
     request: Arc<ShownRequest>,
 }
 
@@ -66,7 +69,8 @@ impl ShownResponse {
         ShownResponse {
             status: response.status().as_u16(),
             headers: shown_headers(response.headers()),
-            seconds: meta.seconds(),
+            started: meta.started(),
+            seconds: OnceLock::new(),
             request,
         }
     }
@@ -77,7 +81,7 @@ impl Fields for ShownResponse {
         vec![
             ("status", Field::Whole(self.status.into())),
             ("headers", Field::Texts(&self.headers)),
-            ("duration", Field::Number(self.seconds)),
+            ("duration", Field::Number(*self.seconds.get_or_init(|| self.started.elapsed().as_secs_f64()))),
             ("request", Field::Fields(&*self.request)),
         ]
     }

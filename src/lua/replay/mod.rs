@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::oneshot;
 
 use crate::error::ScriptFault;
 use crate::hooks::{CallFailure, Hook, HookCall, Reply, Target};
@@ -27,6 +26,7 @@ use super::recorder::{Mask, effects, slot_of, write_answer};
 use super::require::Modules;
 use super::secrets::Secrets;
 use super::strand::{Job, QueuedCall};
+use super::waiting::Waiting;
 
 use script::Released;
 pub use script::{Replay, Turn, leave};
@@ -143,7 +143,7 @@ impl LuaHost {
         replay.begin(steps, trace.at.0, None, ends_by_deadline && is_load);
         let random = if is_load { &trace.world.random } else { &trace.world.load_random };
         replay.seed(hex(random));
-        let (waiting, answer) = oneshot::channel();
+        let (waiting, answer) = Waiting::of(None);
         actor.start(Job::Load { entry: Some(source.entry.clone()), waiting });
         let loaded = reply_of(answer, source.generation).await?;
         if is_load {
@@ -156,7 +156,7 @@ impl LuaHost {
         };
         replay.begin(&trace.steps, trace.at.0, trace.world.deadline, ends_by_deadline);
         replay.seed(hex(&trace.world.random));
-        let (waiting, answer) = oneshot::channel();
+        let (waiting, answer) = Waiting::of(None);
         let hook = Hook::from_name(&trace.hook);
         let call = HookCall {
             target: Target::Slot(slot),
@@ -166,9 +166,10 @@ impl LuaHost {
             timeout: None,
             deadline: None,
             is_question: trace.world.is_question,
+            then: None,
         };
         let kind = kind_of(hook, call.is_question);
-        let (queued_at, place) = (Instant::now(), actor.counts.enter());
+        let (queued_at, place) = (Instant::now(), Some(actor.counts.enter()));
         actor.call(QueuedCall { call, hook, kind, queued_at, deadline: None, place, waiting });
         let reply = reply_of(answer, source.generation).await;
         drop(closing);

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
-
 use crate::hooks::{CallFailure, Registration, Subscription};
 use crate::lua::LuaHost;
 use crate::lua::fresh::reply_of;
@@ -11,6 +9,7 @@ use crate::lua::generation::PluginSource;
 use crate::lua::migrate::{self, Migrations};
 use crate::lua::secrets::Secrets;
 use crate::lua::strand::Job;
+use crate::lua::waiting::Waiting;
 
 use super::{Diverged, Replay};
 
@@ -37,7 +36,7 @@ impl LuaHost {
         let replay = Replay::that_looks(secrets);
         replay.begin(&[], self.clock().now_us(), None, false);
         let closing = self.thrown_away_vm(&source, &replay);
-        let (waiting, answer) = oneshot::channel();
+        let (waiting, answer) = Waiting::of(None);
         closing.0.start(Job::Load { entry: Some(source.entry.clone()), waiting });
         let loaded = reply_of(answer, source.generation).await;
         if let (asks @ Some(_), ..) = replay.finish() {

@@ -133,6 +133,7 @@ impl Stage {
             timeout: None,
             deadline: None,
             is_question,
+            then: None,
         };
         let hooks = generation.registrations().into_iter().map(|it| {
             let payload = match it.hook.info().payload {

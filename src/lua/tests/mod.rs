@@ -5,6 +5,7 @@ mod calls;
 mod databases;
 mod examples;
 mod limits;
+mod pairs;
 mod replaced;
 mod replays;
 mod sounds;
@@ -123,6 +124,7 @@ pub(super) fn call(generation: &Generation, hook: Hook, payload: Value) -> HookC
         timeout: None,
         deadline: None,
         is_question: hook.info().kind == crate::hooks::HookKind::Question,
+        then: None,
     }
 }
 

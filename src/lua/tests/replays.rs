@@ -285,6 +285,7 @@ fn events_and_their_context_come_again() {
         timeout: None,
         deadline: None,
         is_question: false,
+        then: None,
     };
     bench.runtime.block_on(generation.call(call)).unwrap();
     let trace = last(&bench, "event");

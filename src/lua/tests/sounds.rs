@@ -93,6 +93,7 @@ fn what_a_plugin_makes_up_opens_no_file() {
         timeout: None,
         deadline: None,
         is_question: false,
+        then: None,
     };
     // The server's origin leads to the media folder, where no such file is: what is asked is the door.
     assert!(heard(event_of("panotti")) && heard(told_by(Hook::AfterRecordingEnd, "panotti")));

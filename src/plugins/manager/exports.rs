@@ -77,6 +77,7 @@ impl Manager {
             asked_at: Instant::now(),
             timeout: None,
             is_question: false,
+            then: None,
         };
         match live.handler.call(call).await {
             Ok(reply) => {

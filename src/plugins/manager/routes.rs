@@ -104,6 +104,7 @@ impl Manager {
             timeout: None,
             deadline: caller.deadline,
             is_question: false,
+            then: None,
         };
         let mut span = caller.time(handler.plugin(), ROUTE);
         let answer = handler.call(call).await;

@@ -184,6 +184,7 @@ async fn attend(
         timeout: None,
         deadline: None,
         is_question: false,
+        then: None,
     });
     let ended = loop {
         let asked = tokio::select! {

@@ -56,6 +56,7 @@ pub(in crate::services) async fn run(
             timeout: entry.registration.timeout,
             deadline: None,
             is_question: true,
+            then: None,
         };
         let reply = entry.handler.call(call).await?;
         if let Answer::Patch(wanted) = reply.answer {

@@ -151,6 +151,7 @@ async fn call(live: &Live, slot: u32, run: &Run) -> std::result::Result<Reply, C
         timeout: None,
         deadline: None,
         is_question: false,
+        then: None,
     };
     live.handler.call(call).await
 }
