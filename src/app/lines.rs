@@ -4,7 +4,7 @@
 //! The lines of requests are not waited for and are written together when they come one upon the other. While the reader
 //! takes nothing, lines are held up to a bound; those beyond it are lost, and the log says how many.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ const GATHER: Duration = Duration::from_millis(5);
 /// Who waits for a line to be out waits no longer than this; nobody does while nothing comes through.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Who wants everything to be out, as the end of the process does, waits so long for a reader that may only be slow.
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
+pub const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Says how many lines were lost, as a line.
 pub(super) type TellLost = Box<dyn Fn(u64) -> String + Send>;
@@ -88,7 +88,8 @@ impl Lines {
 impl Shared {
     /// Takes a line in, if there is room.
     fn hold(&self, held: &mut Held, line: &str) -> bool {
-        let has_room = held.text.len() + line.len() <= self.most_bytes;
+        // One that is longer than all there is room for comes out when nothing else is to.
+        let has_room = held.text.is_empty() || held.text.len() + line.len() <= self.most_bytes;
         if has_room {
             held.text.extend_from_slice(line.as_bytes());
             held.said += 1;
@@ -119,6 +120,8 @@ impl Shared {
     fn run(&self, mut to: Box<dyn Write + Send>, tell_lost: &TellLost) -> ! {
         let mut text = Vec::new();
         let mut written: Option<Instant> = None;
+        // What came through last ends within a line.
+        let mut is_cut = false;
         let mut held = self.held.lock();
         loop {
             while held.text.is_empty() {
@@ -128,26 +131,48 @@ impl Shared {
             if !held.is_urgent && written.is_some_and(|it| it.elapsed() < GATHER) {
                 self.news.wait_for(&mut held, GATHER);
             }
-            std::mem::swap(&mut text, &mut held.text);
+            if is_cut {
+                text.push(b'\n');
+            }
+            text.append(&mut held.text);
             (held.is_urgent, held.rests) = (false, false);
             let (said, lost) = (held.said, std::mem::take(&mut held.lost));
             drop(held);
             if lost > 0 {
                 text.extend_from_slice(tell_lost(lost).as_bytes());
             }
-            let done = to.write_all(&text);
+            let out = write(&mut *to, &text);
+            // Not the rest of a line that counts as lost.
+            let new = text[..out].get(usize::from(is_cut)..).unwrap_or_default();
+            let whole = new.iter().filter(|it| **it == b'\n').count() as u64;
+            is_cut = text[..out].last().map_or(is_cut, |it| *it != b'\n');
+            let is_all = out == text.len();
             text.clear();
             written = Some(Instant::now());
             held = self.held.lock();
-            if done.is_err() {
+            if !is_all {
                 // There is nowhere to tell it now: a disk that is full may have room later.
-                held.lost += lost + (said - held.out);
+                held.lost += lost + (said - held.out).saturating_sub(whole);
             }
             held.out = said;
             held.has_stalled = false;
             self.written.notify_all();
         }
     }
+}
+
+/// Writes as much as it can; how much.
+fn write(to: &mut dyn Write, text: &[u8]) -> usize {
+    let mut out = 0;
+    while out < text.len() {
+        match to.write(&text[out..]) {
+            Ok(0) => break,
+            Ok(more) => out += more,
+            Err(fault) if fault.kind() == ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -231,7 +256,7 @@ pub(super) mod tests {
     impl Write for Fills {
         fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
             match self.is_full.load(Ordering::Relaxed) {
-                true => Err(std::io::ErrorKind::StorageFull.into()),
+                true => Err(ErrorKind::StorageFull.into()),
                 false => self.seen.write(text),
             }
         }
@@ -252,6 +277,50 @@ pub(super) mod tests {
         lines.write("c\n");
         lines.write("d\n");
         assert_eq!(to.seen.0.lock().0, "a\nc\n3 lost\nd\n");
+    }
+
+    /// A disk that has room for so many bytes, and none for more.
+    #[derive(Clone)]
+    struct Small {
+        seen: Seen,
+        room: Arc<Mutex<usize>>,
+    }
+
+    impl Write for Small {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            let mut room = self.room.lock();
+            let part = text.len().min(*room);
+            *room -= part;
+            match part {
+                0 => Err(ErrorKind::StorageFull.into()),
+                _ => self.seen.write(&text[..part]),
+            }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_not_glued_to_the_next_and_only_what_is_missing_counts_as_lost() {
+        let to = Small { seen: Seen::default(), room: Arc::new(Mutex::new(7)) };
+        let lines = lines_to(&to);
+        lines.gather("whole\n");
+        lines.write("this is cut\n");
+        lines.write("gone\n");
+        *to.room.lock() = 1_000;
+        lines.write("whole again\n");
+        lines.write("next\n");
+        assert_eq!(to.seen.0.lock().0, "whole\nt\nwhole again\n2 lost\nnext\n");
+    }
+
+    #[test]
+    fn a_line_longer_than_the_buffer_comes_out() {
+        let to = Seen::default();
+        let lines = Lines::to(Box::new(to.clone()), 8, Box::new(|lost| format!("{lost} lost\n")));
+        lines.write("this line is longer\n");
+        assert_eq!(to.0.lock().0, "this line is longer\n");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 pub mod banner;
 mod delivery_thread;
 mod denials;
-mod lines;
+pub mod lines;
 pub mod lock;
 pub mod lost_database;
 pub mod logging;

@@ -15,6 +15,7 @@ use super::print::{columns_or, print, shown};
 use super::progress::{Teller, bar};
 use crate::app::lock::lock_data_dir;
 use crate::app::logging::escaped;
+use crate::app::lost_database::none_to_work_on;
 use crate::app::signals::{self, Stop};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
@@ -174,18 +175,15 @@ fn back_up(command: &BackupCommand) -> Result<(), Failure> {
     if let Some(dest) = dest.filter(|it| it.exists() && !it.is_dir()) {
         return Err(Failure::Usage(format!("{} is there already", dest.display())));
     }
-    if let Some(dest) = dest.filter(|it| it.join(MANIFEST).exists()) {
+    let whole = dest.map(|it| std::path::absolute(it).unwrap_or(it.to_owned()));
+    if let Some(around) = whole.iter().flat_map(|it| it.ancestors()).find(|it| it.join(MANIFEST).exists()) {
         return Err(Failure::Usage(format!(
-            "{} is a backup: name the folder around it, or a new name",
-            dest.display()
+            "{} is a backup, and another one in it would damage it: name a folder outside of it",
+            around.display()
         )));
     }
-    if !server.names_address() && !settings.database_path().exists() {
-        let path = settings.database_path();
-        return Err(Failure::Failed(format!(
-            "there is nothing to back up: {} does not exist; name the server's folder with --data-dir",
-            path.display()
-        )));
+    if let Some(none) = none_to_work_on(&settings).filter(|_| !server.names_address()) {
+        return Err(Failure::Failed(none));
     }
     let lock = if server.names_address() { None } else { lock_data_dir(&settings.data_dir).ok() };
     let id = match &lock {

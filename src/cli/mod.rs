@@ -196,12 +196,24 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     match done {
         Ok(()) => 0,
         Err(failure) => {
-            _ = writeln!(std::io::stderr(), "panotti: {failure}");
+            say_last(format!("panotti: {failure}\n"));
             match failure {
                 Failure::Usage(_) => EXIT_USAGE,
                 Failure::Failed(_) | Failure::Away(_) => EXIT_FAILURE,
             }
         }
+    }
+}
+
+/// Says why it failed. Whoever reads stderr may have stalled, and the log hold it for them: an exit waits for neither.
+fn say_last(text: String) {
+    let (done, is_done) = std::sync::mpsc::channel();
+    let said = std::thread::Builder::new().spawn(move || {
+        _ = std::io::stderr().write_all(text.as_bytes());
+        _ = done.send(());
+    });
+    if said.is_ok() {
+        _ = is_done.recv_timeout(crate::app::lines::LAST_PATIENCE);
     }
 }
 

@@ -7,6 +7,7 @@ use super::Failure;
 use super::flags::ClientFlags;
 use super::print::print;
 use crate::app::lock::lock_data_dir;
+use crate::app::lost_database::none_to_work_on;
 use crate::services::keyring;
 
 /// Makes and changes the key that secret values of plugins' config are stored under.
@@ -49,12 +50,8 @@ pub(super) fn run(command: SecretsCommand) -> Result<(), Failure> {
         Verb::Key => print(&format!("{}\n", keyring::new_written_key().map_err(told)?)),
         Verb::Rotate { json: as_json } => {
             let settings = command.server.settings()?;
-            if !settings.database_path().exists() {
-                let path = settings.database_path();
-                return Err(Failure::Failed(format!(
-                    "there is no database {}; name the server's folder with --data-dir",
-                    path.display()
-                )));
+            if let Some(none) = none_to_work_on(&settings) {
+                return Err(Failure::Failed(none));
             }
             let _lock = lock_data_dir(&settings.data_dir).map_err(|it| Failure::Failed(it.to_string()))?;
             let done = keyring::rotate(&settings).map_err(told)?;

@@ -47,6 +47,11 @@ impl Ballast {
         self.missing_until.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
+    /// Whether as much is held back as is to be.
+    pub(super) fn is_there(&self) -> bool {
+        self.missing_until.is_none()
+    }
+
     /// Gives the space up; false when there was none left.
     pub(super) fn release(&mut self) -> bool {
         self.missing_until = (self.bytes > 0).then(|| Instant::now() + PAUSE);

@@ -60,12 +60,17 @@ impl RoomWatch {
         Arc::clone(&self.state)
     }
 
+    /// A change met a full disk, though it may be stored in what is held back.
+    pub(super) fn full(&mut self) {
+        self.state.is_full.store(true, Ordering::Relaxed);
+        self.try_at.get_or_insert_with(|| Instant::now() + TRIED_EVERY);
+    }
+
     /// So many changes were not stored.
     pub(super) fn lost(&mut self, changes: usize, error: &Error) {
         self.state.failed.fetch_add(changes as u64, Ordering::Relaxed);
         if is_full(error) {
-            self.state.is_full.store(true, Ordering::Relaxed);
-            self.try_at.get_or_insert_with(|| Instant::now() + TRIED_EVERY);
+            self.full();
         }
         self.untold += changes;
         if self.told.take().is_some() {
@@ -84,8 +89,9 @@ impl RoomWatch {
         self.try_at.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Tries the disk when it is time. A transaction that went well proves nothing: it may have had nothing to store.
-    pub(super) fn look(&mut self) {
+    /// Tries the disk when it is time, and whether `commits`: room for a file proves nothing of the database, and a
+    /// transaction that went well nothing of the room, as it may have had nothing to store.
+    pub(super) fn look(&mut self, commits: impl FnOnce() -> bool) {
         if self.patience() != Some(Duration::ZERO) {
             return;
         }
@@ -93,7 +99,7 @@ impl RoomWatch {
             .and_then(|mut it| it.write_all(&vec![0xA5; TRIED_BYTES]).and_then(|()| it.sync_all()));
         // It may not have been made at all.
         let _ = fs::remove_file(&self.probe);
-        if tried.is_ok() {
+        if tried.is_ok() && commits() {
             self.try_at = None;
             self.state.is_full.store(false, Ordering::Relaxed);
             log::info!("database: the disk has room again");
@@ -121,13 +127,16 @@ mod tests {
         assert!(room.patience().is_some_and(|it| it > Duration::ZERO && it <= TRIED_EVERY));
         // Without a folder nothing can be written.
         room.try_at = Some(Instant::now());
-        room.look();
+        room.look(|| true);
         assert!(state.is_full());
         fs::create_dir(&data).unwrap();
-        room.look();
+        room.look(|| true);
         assert!(state.is_full(), "it is not time");
         room.try_at = Some(Instant::now());
-        room.look();
+        room.look(|| false);
+        assert!(state.is_full(), "the database takes nothing");
+        room.try_at = Some(Instant::now());
+        room.look(|| true);
         assert_eq!((state.is_full(), room.patience()), (false, None));
         assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
     }

@@ -289,6 +289,13 @@ impl Tx {
         }
     }
 
+    /// Stores something that changes nothing, as a change is stored: a page of the file goes through the log.
+    pub(super) fn try_out(&mut self) -> Result<()> {
+        self.begin()?;
+        self.execute("PRAGMA user_version = 0")?;
+        self.commit()
+    }
+
     /// From now on the connection reads what there is at this moment, until [`Tx::end_reading`].
     pub(super) fn begin_reading(&mut self) -> Result<()> {
         self.run("BEGIN")?;

@@ -179,11 +179,11 @@ impl WriterThread {
                     self.checkpointer.committed(&mut self.tx);
                     self.pin.written();
                     self.words.written();
-                    self.room.look();
+                    self.look_at_room();
                 }
                 Taken::Nothing => {
-                    self.room.look();
                     self.ballast.restore();
+                    self.look_at_room();
                     self.pin.turn(&mut self.tx);
                 }
                 Taken::Closed => break,
@@ -200,6 +200,19 @@ impl WriterThread {
         if let Err(error) = self.tx.execute("PRAGMA wal_checkpoint(TRUNCATE)") {
             log::warn!("database: the log was not folded in at the end: {:?}", error.source);
         }
+    }
+
+    /// Whether a full disk takes changes again. What was held back for deletes must be there again, too: what else is
+    /// written until then uses it up.
+    fn look_at_room(&mut self) {
+        if self.room.patience() != Some(Duration::ZERO) {
+            return;
+        }
+        self.ballast.restore();
+        self.pin.give_up(&mut self.tx);
+        let (tx, ballast) = (&mut self.tx, &self.ballast);
+        self.room.look(|| ballast.is_there() && tx.try_out().inspect_err(|_| tx.roll_back()).is_ok());
+        self.pin.written();
     }
 
     /// Puts words of clips that wait into their index; false when that failed.
@@ -224,18 +237,24 @@ impl WriterThread {
         let lost = self.attempt(&mut jobs).err();
         let (again, done): (Vec<_>, Vec<_>) =
             jobs.into_iter().partition(|job| job.wants_room(lost.as_ref().is_some_and(is_full)));
-        for job in done {
-            job.answer(lost.as_ref().map(for_each));
-        }
+        self.answer(done, lost);
         if !again.is_empty() {
+            // What makes room gets a second chance, now that the ballast has.
             self.ballast.release();
-            self.again(again);
+            let mut jobs = again;
+            let lost = self.attempt(&mut jobs).err();
+            self.answer(jobs, lost);
         }
     }
 
-    /// What makes room gets a second chance, now that the ballast has.
-    fn again(&mut self, mut jobs: Vec<Box<dyn Work>>) {
-        let lost = self.attempt(&mut jobs).err();
+    /// Tells whoever waits, and counts what was not stored.
+    fn answer(&mut self, jobs: Vec<Box<dyn Work>>, lost: Option<Error>) {
+        let refused = jobs.iter().filter(|it| it.met_full_disk()).count();
+        match &lost {
+            Some(error) if !jobs.is_empty() => self.room.lost(jobs.len(), error),
+            None if refused > 0 => self.room.lost(refused, &disk_full(None)),
+            _ => {}
+        }
         for job in jobs {
             job.answer(lost.as_ref().map(for_each));
         }
@@ -244,14 +263,11 @@ impl WriterThread {
     /// Runs jobs in one transaction. An error means that none of them happened.
     fn attempt(&mut self, jobs: &mut [Box<dyn Work>]) -> Result<()> {
         let ran = self.transaction(jobs);
-        if let Err(error) = &ran {
-            self.room.lost(jobs.len(), error);
+        if ran.as_ref().is_err_and(is_full) || jobs.iter().any(|it| it.met_full_disk()) {
+            self.room.full();
+        }
+        if ran.is_err() {
             self.tx.roll_back();
-        } else {
-            let refused = jobs.iter().filter(|it| it.met_full_disk()).count();
-            if refused > 0 {
-                self.room.lost(refused, &disk_full(None));
-            }
         }
         ran
     }

@@ -257,9 +257,17 @@ async fn a_full_disk_releases_the_ballast_for_a_delete_which_runs_again() {
     assert!(freed.await.unwrap());
     assert!(!ballast.exists());
     assert_eq!(store.read(|r| r.clip(1)).unwrap(), None);
+    assert_eq!(
+        (store.is_disk_full(), store.failed_changes()),
+        (true, 0),
+        "it is full, and the change is stored"
+    );
 
     let plain = store.write(|_| Err::<(), _>(super::failure::disk_full(None)));
     assert_eq!(plain.await.unwrap_err().code, Code::DiskFull);
+    let freed = store.write_freeing(|_| Err::<(), _>(super::failure::disk_full(None)));
+    assert_eq!(freed.await.unwrap_err().code, Code::DiskFull);
+    assert_eq!(store.failed_changes(), 2, "each once, however often it was tried");
 }
 
 #[test]

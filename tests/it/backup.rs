@@ -239,13 +239,12 @@ fn damage_is_told_with_the_name_of_the_file_and_backups_are_listed() {
     let listed = done(&panotti(&server, &["backup", "list"]));
     let id = place.file_name().unwrap().to_str().unwrap();
     assert!(listed.lines().count() == 2 && listed.contains(id) && listed.contains("done"), "{listed}");
-    let within = panotti(&server, &["backup", place.to_str().unwrap(), "--archive"]);
-    let told = String::from_utf8_lossy(&within.stderr).into_owned();
-    assert_eq!(within.status.code(), Some(2));
-    assert!(
-        told.contains("is a backup: name the folder around it"),
-        "what is put into it would damage it: {told}"
-    );
+    for inside in [place.to_owned(), place.join("new"), place.join("media")] {
+        let within = panotti(&server, &["backup", inside.to_str().unwrap(), "--archive"]);
+        let told = String::from_utf8_lossy(&within.stderr).into_owned();
+        assert_eq!(within.status.code(), Some(2));
+        assert!(told.contains("is a backup, and another one in it would damage it"), "{told}");
+    }
 
     let track = place.join("media/whole/system.wav");
     let track = if track.exists() { track } else { first_file(&place.join("media")) };

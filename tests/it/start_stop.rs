@@ -120,6 +120,35 @@ fn stops_although_nobody_reads(stdout: &str) {
 }
 
 #[test]
+fn a_start_that_fails_ends_although_nobody_reads_why() {
+    let other = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let port = other.client().base().rsplit(':').next().unwrap().to_owned();
+    let script =
+        "mkfifo log && exec 3<>log && (timeout 1 yes >log; true) && exec \"$0\" --data-dir data 2>log";
+    let mut start = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_panotti")])
+        .current_dir(folder.path())
+        .env("PANOTTI_PORT", port)
+        .env("PANOTTI_LOG", "trace")
+        .env("PANOTTI_WATCH", "off")
+        .spawn()
+        .unwrap();
+    let end = Instant::now() + Duration::from_secs(30);
+    let ended = loop {
+        if let Some(ended) = start.try_wait().unwrap() {
+            break ended;
+        }
+        if Instant::now() > end {
+            start.kill().unwrap();
+            panic!("it waits for who reads its log");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(ended.code(), Some(1));
+}
+
+#[test]
 fn a_data_folder_that_has_lost_its_database_is_left_as_it_is_and_goes_on_when_it_is_back() {
     let mut server = Server::start();
     server.post("/api/v1/recordings", json!({ "id": "r" })).expect(201);

@@ -234,6 +234,13 @@ fn too_much_is_refused_before_it_is_sent_with_limit_and_setting() {
     let server = server_with_recording(Server::with().env("PANOTTI_UPLOADS_SPARE_MIB", 1 << 30));
     let full = announce_to(&server, "a", 5).problem(507, "disk_full");
     assert!(full["detail"].as_str().unwrap().contains("uploads.spare_mib"), "{full}");
+    // The disk is not full for that: a client that wants too much puts no server out of service.
+    server.get("/readyz").expect(200);
+    let samples = crate::metrics::metrics(&server);
+    assert_eq!(
+        (samples["panotti_store_disk_full"], samples["panotti_store_failed_changes_total"]),
+        (0.0, 0.0)
+    );
 }
 
 /// A connection that sends a piece and stays open.

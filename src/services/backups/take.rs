@@ -127,8 +127,17 @@ impl Taking<'_> {
                 self.link(&format!("{MEDIA}/clips/{name}"), &media.join("clips").join(name))?;
             }
         }
-        for (path, from) in self.listed(&media.join("lost+found"), &|_| true)? {
-            self.link(&format!("{MEDIA}/lost+found/{path}"), &from)?;
+        let lost = media.join("lost+found");
+        match fs::read_dir(&lost) {
+            // That of a disk of its own is root's.
+            Err(fault) if fault.kind() == ErrorKind::PermissionDenied => {
+                self.warn(format!("not in it: {} cannot be read: {fault}", lost.display()));
+            }
+            _ => {
+                for (path, from) in self.listed(&lost, &|_| true)? {
+                    self.link(&format!("{MEDIA}/lost+found/{path}"), &from)?;
+                }
+            }
         }
         for plugin in self.plugin_folders()? {
             let assets = self.settings.data_dir.join(PLUGINS).join(&plugin).join("assets");

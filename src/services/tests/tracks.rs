@@ -232,14 +232,36 @@ async fn files_that_another_database_did_not_know_are_back_with_the_one_that_doe
     for file in &before {
         std::fs::rename(media.join(file), media.join("lost+found").join(file.replace('/', "_"))).unwrap();
     }
-    // The same name, but not what the row tells of.
-    std::fs::write(media.join("lost+found/recordings_r_mic.wav.2"), "other").unwrap();
+    // What the row tells of is known by what it holds, not by its name: another file of as many bytes came first.
+    let stored = media.join("lost+found/recordings_r_mic.wav");
+    std::fs::rename(&stored, media.join("lost+found/recordings_r_mic.wav.2")).unwrap();
+    std::fs::write(&stored, wav(7, 100, true)).unwrap();
     let rig = rig.restarted();
     let found = tracks::recover(&rig.services).await.unwrap();
     assert_eq!(found, Recovered { found: 3, ..Recovered::default() });
     let mut after = before;
-    after.insert(1, "lost+found/recordings_r_mic.wav.2".to_owned());
+    after.insert(1, "lost+found/recordings_r_mic.wav".to_owned());
     assert_eq!(rig.files(), after);
+    assert_eq!(std::fs::read(media.join("recordings/r/mic.wav")).unwrap(), wav(0, 100, true));
+}
+
+#[tokio::test]
+async fn of_several_files_that_a_track_that_grows_may_be_none_is_taken_and_one_that_is_cut_stays_whole() {
+    let rig = Rig::new();
+    start(&rig, "r").await;
+    append(&rig, "r", 0, &wav(0, 100, false)).await.unwrap();
+    let media = rig.services.files.root().to_owned();
+    let lost = media.join("lost+found");
+    std::fs::create_dir_all(&lost).unwrap();
+    std::fs::rename(media.join("recordings/r/system.wav"), lost.join("recordings_r_system.wav.2")).unwrap();
+    std::fs::write(lost.join("recordings_r_system.wav"), [7; 2_000]).unwrap();
+    let rig = rig.restarted();
+    assert_eq!(tracks::recover(&rig.services).await.unwrap(), Recovered::default());
+    std::fs::remove_file(lost.join("recordings_r_system.wav.2")).unwrap();
+    let found = tracks::recover(&rig.services).await.unwrap();
+    assert_eq!(found, Recovered { found: 1, cut: 1, ..Recovered::default() });
+    assert_eq!(std::fs::metadata(media.join("recordings/r/system.wav")).unwrap().len(), 244);
+    assert_eq!(std::fs::metadata(lost.join("recordings_r_system.wav")).unwrap().len(), 2_000);
 }
 
 #[tokio::test]

@@ -95,8 +95,7 @@ fn sweep(services: &Services) -> Result<usize> {
         for file in entries(&folder)? {
             let relative = format!("{}/{}", MediaFiles::recording_folder(&id), name_of(&file));
             if !named.contains(&relative.as_str()) {
-                lose(&services.files, &file, &relative)?;
-                moved += 1;
+                moved += usize::from(lose(&services.files, &file, &relative));
             }
         }
         services.files.remove_folder_if_empty(&id);
@@ -107,8 +106,7 @@ fn sweep(services: &Services) -> Result<usize> {
         let clip = id.map(|id| services.store.read(|r| r.clip(id))).transpose()?.flatten();
         let relative = format!("clips/{name}");
         if clip.and_then(|it| MediaFiles::own_clip_path(&it)).as_ref() != Some(&relative) {
-            lose(&services.files, &file, &relative)?;
-            moved += 1;
+            moved += usize::from(lose(&services.files, &file, &relative));
         }
     }
     Ok(moved)

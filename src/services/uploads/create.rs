@@ -65,27 +65,26 @@ pub async fn create(services: &Services, announced: Announced) -> Result<Upload>
         completed_at: None,
     };
     let (row, spare) = (upload.clone(), services.settings.uploads.spare_mib << 20);
-    services
-        .store
-        .write(move |tx| {
-            // Counted where nobody else announces one at the same time.
-            let (announced, to_come) = tx.announced_bytes()?;
-            let count = |bytes: i64| u64::try_from(bytes).unwrap_or_default();
-            if most > 0 && count(announced) + count(length) > most {
-                let detail = format!(
-                    "Unfinished uploads have {announced} bytes; with this one it would be more than {most} (setting `uploads.max_mib`)."
-                );
-                return Err(Error::new(Code::UploadsFull, detail).with_member("limit_bytes", most));
-            }
-            if count(to_come) + count(length) + spare > free {
-                let detail = format!(
-                    "The disk has {free} bytes free; {to_come} are to come of other uploads, and {spare} stay free (setting `uploads.spare_mib`)."
-                );
-                return Err(Error::new(Code::DiskFull, detail).with_member("free_bytes", free));
-            }
-            tx.put_upload(&row)
-        })
-        .await?;
+    // A refusal is no failure of the store, which a full disk would be.
+    let announced = services.store.write(move |tx| {
+        // Counted where nobody else announces one at the same time.
+        let (announced, to_come) = tx.announced_bytes()?;
+        let count = |bytes: i64| u64::try_from(bytes).unwrap_or_default();
+        if most > 0 && count(announced) + count(length) > most {
+            let detail = format!(
+                "Unfinished uploads have {announced} bytes; with this one it would be more than {most} (setting `uploads.max_mib`)."
+            );
+            return Ok(Err(Error::new(Code::UploadsFull, detail).with_member("limit_bytes", most)));
+        }
+        if count(to_come) + count(length) + spare > free {
+            let detail = format!(
+                "The disk has {free} bytes free; {to_come} are to come of other uploads, and {spare} stay free (setting `uploads.spare_mib`)."
+            );
+            return Ok(Err(Error::new(Code::DiskFull, detail).with_member("free_bytes", free)));
+        }
+        tx.put_upload(&row).map(Ok)
+    });
+    announced.await??;
     Ok(upload)
 }
 
