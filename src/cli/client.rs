@@ -139,7 +139,11 @@ fn problem(status: u16, json: &Value) -> String {
         }
     }
     // That they are listed needs no saying where they are.
-    if let Some(hint) = text("hint").filter(|it| !are_listed || !it.starts_with("See `errors`")) {
+    let hint = text("hint").map(|it| match it.starts_with("See `errors`") && are_listed {
+        true => it.split_once("; ").map_or(String::new(), |(_, rest)| rest.to_owned()),
+        false => it,
+    });
+    if let Some(hint) = hint.filter(|it| !it.is_empty()) {
         told.push_str(&format!("\n{hint}"));
     }
     told

@@ -137,7 +137,7 @@ pub const SETTINGS: &[Row] = &[
     row("traces.days", whole(0, 36_500), "14", "d", "Recorded calls are kept so long; 0 is for ever."),
     row("logs.lines", whole(10, 100_000), "1000", "", "So many last lines of each plugin are held in memory, its own and those the server says of it."),
     row("logs.kib", whole(16, 1 << 20), "512", "KiB", "What these lines of one plugin may take in memory."),
-    row("logs.server_per_s", whole(1, 1_000_000), "100", "1/s", "Log lines the server may write about one plugin, and as many about its tasks; errors are always written."),
+    row("logs.server_per_s", whole(1, 1_000_000), "100", "1/s", "Log lines the server may write about one plugin, and as many about its tasks; errors are written all the same, but for those of deliveries, which have a limit of their own."),
     row("logs.server_burst", whole(1, 1_000_000), "1000", "", "Such lines at once before server_per_s counts."),
     row("logs.buffer_kib", whole(64, 1 << 20), "4096", "KiB", "Log lines held while whoever reads stderr takes none; those beyond are lost, and the log says how many."),
     row("health.every_s", whole(1, 86_400), "30", "s", "Plugins are asked for their health so often."),

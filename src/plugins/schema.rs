@@ -127,9 +127,19 @@ impl Schema {
 
     /// Whether it says something of keys that it does not name.
     pub fn is_open(&self) -> bool {
-        let says =
-            |root: &Value| root.get("additionalProperties").or(root.get("patternProperties")).is_some();
-        self.raw.as_ref().is_some_and(says)
+        const SAY: [&str; 10] = [
+            "additionalProperties",
+            "patternProperties",
+            "unevaluatedProperties",
+            "propertyNames",
+            "dependentSchemas",
+            "allOf",
+            "anyOf",
+            "oneOf",
+            "if",
+            "$ref",
+        ];
+        self.raw.as_ref().is_some_and(|root| SAY.iter().any(|it| root.get(it).is_some()))
     }
 
     /// The default of every key that has one.

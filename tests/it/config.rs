@@ -71,6 +71,9 @@ fn each_value_tells_its_source_and_a_variable_locks_it() {
         .env("PANOTTI_PLUGIN_P__NET__PORT", "8080")
         .env("PANOTTI_PLUGIN_P__MOED", "high")
         .env("PANOTTI_PLUGIN_Q__MODE", "high")
+        .plugin("filled", "panotti.log.info(panotti.config.key)")
+        .plugin_file("filled", "plugin.yaml", "config: { key: \"${PANOTTI_PLUGIN_SHARED__KEY}\" }")
+        .env("PANOTTI_PLUGIN_SHARED__KEY", "from elsewhere")
         .start();
     let said =
         |what: &str| server.log_lines().iter().any(|it| it["message"].as_str().unwrap().contains(what));
@@ -78,6 +81,7 @@ fn each_value_tells_its_source_and_a_variable_locks_it() {
         "PANOTTI_PLUGIN_P__MOED: nothing declares a key `moed` of the config; did you mean `mode`?"
     ));
     assert!(said("PANOTTI_PLUGIN_Q__MODE: there is no plugin whose config it could set"));
+    assert!(said("from elsewhere") && !said("PANOTTI_PLUGIN_SHARED__KEY: "));
     assert_eq!(item(&server, "level")["source"], "yaml");
     assert_eq!(
         (&item(&server, "level")["title"], &item(&server, "level")["description"]),

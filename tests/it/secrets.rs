@@ -270,6 +270,22 @@ fn the_key_file_is_rotated_while_no_server_runs() {
         .collect();
     assert_eq!(aside.len(), 1);
     assert_eq!(fs::read_to_string(folder.join(&aside[0])).unwrap(), old);
+    // Without its database nothing is sealed anew, and none is made.
+    let (database, away) = (folder.join("panotti.db"), folder.join("away"));
+    fs::rename(&database, &away).unwrap();
+    fs::write(&database, "").unwrap();
+    for verb in [&["secrets", "rotate"][..], &["backup"]] {
+        let args: Vec<&str> = verb.iter().copied().chain(["--data-dir", folder.to_str().unwrap()]).collect();
+        let out = panotti(folder.parent().unwrap(), &[], &args);
+        let told = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(
+            out.status.code() == Some(1) && told.contains("panotti.db is empty, but"),
+            "{verb:?}: {told}"
+        );
+    }
+    assert_eq!(fs::metadata(&database).unwrap().len(), 0);
+    assert_eq!(fs::read_to_string(folder.join("secret.key")).unwrap(), new);
+    fs::rename(&away, &database).unwrap();
     let server = server.restart_stopped();
     assert!(knows(&server, SECRET));
 }

@@ -279,6 +279,8 @@ impl Manager {
 
     async fn switch_on(&self, slot: &Arc<Slot>, by: &str) -> Result<()> {
         if slot.live().is_some() {
+            // One that runs may be left alone: whoever wants it to run wants it asked.
+            slot.vitals.reset_breaker();
             return self.want(slot, true, by).await;
         }
         if let Err(error) = self.try_to_run(slot).await {

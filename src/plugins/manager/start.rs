@@ -12,7 +12,7 @@ use crate::hooks::{Hook, Table};
 use crate::model::plugin::PluginState;
 use crate::plugins::order;
 
-use super::slot::Live;
+use super::slot::{Live, Prepared};
 use super::versions::keep_watch;
 use super::{Manager, health, schedules};
 
@@ -41,7 +41,7 @@ impl Manager {
         let (_, candidates) = self.scan(None).await?;
         self.check_grants();
         let names: Vec<String> = self.slots().iter().map(|it| it.name.to_string()).collect();
-        for variable in self.0.env.of_none(&names) {
+        for variable in self.0.env.of_none(&names).filter(|it| !self.is_filled_in(it)) {
             log::warn!("{variable}: there is no plugin whose config it could set");
         }
         self.seal_stored().await;
@@ -61,6 +61,17 @@ impl Manager {
         }
         self.spawn(schedules::keep_time(Arc::downgrade(&self.0)));
         Ok(())
+    }
+
+    /// Whether some plugin's manifest has this variable among its values.
+    fn is_filled_in(&self, variable: &str) -> bool {
+        let start = format!("${{{variable}");
+        let is_in = |text: &[u8]| text.windows(start.len()).any(|it| it == start.as_bytes());
+        let names = |it: &Prepared| {
+            let mut manifests = it.snapshot.files.iter().filter(|(path, _)| path.starts_with("plugin.yaml"));
+            manifests.any(|(_, text)| is_in(text))
+        };
+        self.slots().iter().any(|slot| slot.read(|it| it.prepared.as_ref().is_some_and(names)))
     }
 
     /// Stops all plugins before `deadline`: `on_shutdown` in reverse order while everything still runs, then

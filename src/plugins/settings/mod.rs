@@ -161,14 +161,14 @@ impl Layers {
     /// What is odd about a key that neither schema nor manifest knows; none where they leave keys open.
     fn unknown(&self, key: &str) -> Option<String> {
         let known: Vec<&str> = self.schema.keys().chain(self.yaml.keys().map(String::as_str)).collect();
-        if known.contains(&key) && self.schema.meant(key).is_none() {
+        if self.schema.is_open() || known.contains(&key) && self.schema.meant(key).is_none() {
             return None;
         }
         match find_similar(key, known.iter().copied().filter(|it| *it != key)) {
             Some(near) => {
                 Some(format!("nothing declares a key `{key}` of the config; did you mean `{near}`?"))
             }
-            None if known.is_empty() || self.schema.is_open() => None,
+            None if known.is_empty() => None,
             None => {
                 Some(format!("nothing declares a key `{key}` of the config; there are {}", known.join(", ")))
             }
@@ -269,6 +269,11 @@ mod tests {
             told.starts_with("PANOTTI_PLUGIN_P__LEVLE: ") && told.ends_with("did you mean `level`?"),
             "{told}"
         );
+        for open in
+            [json!({ "allOf": [{ "properties": { "levle": {} } }] }), json!({ "additionalProperties": true })]
+        {
+            assert!(of(open.clone()).is_empty(), "{open}");
+        }
     }
 
     #[test]
