@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 use crate::config;
 use crate::model::call::Outcome;
 
+use super::quiet::{Quiet, Stirs};
+
 /// Whether a plugin is called at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -76,7 +78,7 @@ impl Breaker {
 
     /// Counts how a call that had passed ended; true when this opened the breaker.
     pub fn note(&mut self, pass: Pass, outcome: Outcome, now: Instant) -> bool {
-        let killed = matches!(outcome, Outcome::Deadline | Outcome::Memory);
+        let killed = is_kill(outcome);
         if pass == Pass::Probe {
             self.probing = false;
             return match (killed, outcome) {
@@ -149,6 +151,36 @@ impl Breaker {
             self.kills.pop_front();
         }
     }
+}
+
+impl Stirs for Breaker {
+    fn stirs(&self) -> bool {
+        self.until.is_some()
+    }
+}
+
+impl Quiet<Breaker> {
+    /// See [`Breaker::pass`].
+    pub(super) fn pass(&self, now: Instant) -> Pass {
+        if self.is_quiet() { Pass::Free } else { self.with(|it| it.pass(now)) }
+    }
+
+    /// See [`Breaker::note`].
+    pub(super) fn note(&self, pass: Pass, outcome: Outcome, now: Instant) -> bool {
+        let is_nothing = pass == Pass::Free && !is_kill(outcome);
+        !is_nothing && self.with(|it| it.note(pass, outcome, now))
+    }
+
+    /// See [`Breaker::abandon`].
+    pub(super) fn abandon(&self, pass: Pass) {
+        if pass != Pass::Free {
+            self.with(|it| it.abandon(pass));
+        }
+    }
+}
+
+fn is_kill(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Deadline | Outcome::Memory)
 }
 
 #[cfg(test)]

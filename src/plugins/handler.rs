@@ -16,6 +16,7 @@ use crate::model::time::Timestamp;
 
 use super::breaker::{Breaker, BreakerState, BreakerView, Pass};
 use super::passed::Passed;
+use super::quiet::Quiet;
 use super::script::Script;
 use super::slow::SlowGuard;
 use super::stats::Stats;
@@ -26,8 +27,8 @@ use super::versions::trial::Record;
 pub struct Vitals {
     pub(super) plugin: Arc<str>,
     clock: SharedClock,
-    pub(super) breaker: Mutex<Breaker>,
-    pub(super) slow: Mutex<SlowGuard>,
+    pub(super) breaker: Quiet<Breaker>,
+    pub(super) slow: Quiet<SlowGuard>,
     last_error: Mutex<Option<LastError>>,
     /// Whether its health() failed when it was asked last.
     pub(super) health_fails: AtomicBool,
@@ -43,8 +44,8 @@ impl Vitals {
         Vitals {
             plugin,
             clock,
-            breaker: Mutex::new(Breaker::new(rule)),
-            slow: Mutex::new(SlowGuard::new(rule)),
+            breaker: Quiet::new(Breaker::new(rule)),
+            slow: Quiet::new(SlowGuard::new(rule)),
             last_error: Mutex::new(None),
             health_fails: AtomicBool::new(false),
             stats: Stats::default(),
@@ -54,18 +55,18 @@ impl Vitals {
 
     /// The breaker of this moment.
     pub fn breaker(&self) -> BreakerView {
-        self.breaker.lock().view(Instant::now())
+        self.breaker.with(|it| it.view(Instant::now()))
     }
 
     /// Whether it is asked around requests at this moment.
     pub fn request_breaker(&self) -> BreakerView {
-        self.slow.lock().view(Instant::now())
+        self.slow.with(|it| it.view(Instant::now()))
     }
 
     /// Closes both breakers.
     pub fn reset_breaker(&self) {
-        self.breaker.lock().reset();
-        self.slow.lock().reset();
+        self.breaker.with(Breaker::reset);
+        self.slow.with(SlowGuard::reset);
     }
 
     /// What went wrong last.
@@ -145,16 +146,16 @@ impl PluginHandler {
         let is_life = Hook::from_name(hook).is_some_and(|it| it.info().kind == HookKind::Life);
         let pass = match is_life {
             true => Pass::Free,
-            false => self.vitals.breaker.lock().pass(now),
+            false => self.vitals.breaker.pass(now),
         };
         if let Pass::Shut(left) = pass {
             return Err(self.shut(ctx, "killed", left));
         }
         let is_around_requests =
             !self.is_gate && [Hook::BeforeRequest, Hook::AfterRequest].iter().any(|it| it.name() == hook);
-        let slow_pass = is_around_requests.then(|| self.vitals.slow.lock().pass(now));
+        let slow_pass = is_around_requests.then(|| self.vitals.slow.pass(now));
         if let Some(Pass::Shut(left)) = slow_pass {
-            self.vitals.breaker.lock().abandon(pass);
+            self.vitals.breaker.abandon(pass);
             return Err(self.shut(ctx, "slow", left));
         }
         Ok(Passed {

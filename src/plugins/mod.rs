@@ -16,6 +16,7 @@ pub mod editor;
 mod fields;
 pub mod handler;
 mod passed;
+mod quiet;
 pub mod health;
 pub mod listing;
 pub mod lua_api;

@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use parking_lot::MutexGuard;
-
 use crate::error::ScriptFault;
 use crate::hooks::{Answer, CallFailure, Hook, Reply};
 use crate::model::call::{CallContext, Outcome};
 
-use super::breaker::{Breaker, Pass};
+use super::breaker::Pass;
 use super::handler::Vitals;
 use super::versions::trial::Record;
 
@@ -53,10 +51,8 @@ impl Passed<'_> {
             Ok(_) => {}
         }
         // A plugin that cannot say how it is may do all else well.
-        let opened = |mut it: MutexGuard<'_, Breaker>| {
-            it.note(self.pass, outcome, now).then(|| it.told(&vitals.plugin, now))
-        };
-        if !is_health && let Some(told) = opened(vitals.breaker.lock()) {
+        if !is_health && vitals.breaker.note(self.pass, outcome, now) {
+            let told = vitals.breaker.with(|it| it.told(&vitals.plugin, now));
             log::error!(
                 plugin = &*vitals.plugin, hook = hook, outcome = outcome.as_str(),
                 schedule = self.ctx.schedule.as_deref();
@@ -64,7 +60,7 @@ impl Passed<'_> {
             );
         }
         if let Some(pass) = self.slow_pass
-            && vitals.slow.lock().note(pass, outcome, took, now)
+            && vitals.slow.note(pass, outcome, took, now)
         {
             log::error!(
                 plugin = &*vitals.plugin, hook = hook;
@@ -82,9 +78,9 @@ impl Passed<'_> {
 impl Drop for Passed<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.vitals.breaker.lock().abandon(self.pass);
+            self.vitals.breaker.abandon(self.pass);
             if let Some(pass) = self.slow_pass {
-                self.vitals.slow.lock().abandon(pass);
+                self.vitals.slow.abandon(pass);
             }
         }
     }

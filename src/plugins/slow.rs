@@ -7,6 +7,7 @@ use crate::config;
 use crate::model::call::Outcome;
 
 use super::breaker::{Breaker, BreakerView, Pass};
+use super::quiet::{Quiet, Stirs};
 
 /// So many of its last questions are looked at, and so many slow ones among them are too many.
 const LOOKED_AT: usize = 20;
@@ -74,6 +75,36 @@ impl SlowGuard {
 
     fn count(&self) -> usize {
         self.slow.iter().filter(|it| **it).count()
+    }
+}
+
+impl Stirs for SlowGuard {
+    fn stirs(&self) -> bool {
+        self.breaker.stirs() || self.slow.contains(&true)
+    }
+
+    fn patience(&self) -> Duration {
+        self.limit
+    }
+}
+
+impl Quiet<SlowGuard> {
+    /// See [`SlowGuard::pass`].
+    pub(super) fn pass(&self, now: Instant) -> Pass {
+        if self.is_quiet() { Pass::Free } else { self.with(|it| it.pass(now)) }
+    }
+
+    /// See [`SlowGuard::note`].
+    pub(super) fn note(&self, pass: Pass, outcome: Outcome, took: Duration, now: Instant) -> bool {
+        let is_nothing = pass == Pass::Free && self.is_quiet() && took <= self.patience;
+        !is_nothing && self.with(|it| it.note(pass, outcome, took, now))
+    }
+
+    /// See [`SlowGuard::abandon`].
+    pub(super) fn abandon(&self, pass: Pass) {
+        if pass != Pass::Free {
+            self.with(|it| it.abandon(pass));
+        }
     }
 }
 
