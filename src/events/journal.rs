@@ -316,7 +316,7 @@ impl Journal {
             priority: draft.priority,
             depth: depth(caller),
             expires_at,
-            plugins: Arc::clone(&caller.plugins),
+            plugins: caller.plugins.as_slice().into(),
             // Without random numbers the event goes untraced.
             traceparent: caller
                 .trace

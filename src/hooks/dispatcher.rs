@@ -97,6 +97,11 @@ impl Dispatcher {
         }
     }
 
+    /// How long a chain has time.
+    pub(super) fn chain_wall(&self) -> Duration {
+        self.chain_wall
+    }
+
     /// When a chain that begins `now` is over.
     pub(super) fn deadline(&self, now: Instant) -> Instant {
         now + self.chain_wall

@@ -18,13 +18,13 @@ use super::patch;
 pub enum Given {
     /// Plain JSON.
     Json(Arc<Value>),
-    /// The fields of something.
-    Fields(Arc<Told>),
+    /// The fields of something, and what there is of them beside; nothing as long as nobody changed or asked anything.
+    Fields(Arc<dyn Fields>, OnceLock<Arc<Beside>>),
 }
 
-/// Fields, and what plugins changed of them.
-pub struct Told {
-    fields: Arc<dyn Fields>,
+/// What plugins changed of fields, and all as JSON.
+#[derive(Default)]
+pub struct Beside {
     patches: Vec<Map<String, Value>>,
     whole: OnceLock<Arc<Value>>,
 }
@@ -32,39 +32,36 @@ pub struct Told {
 impl Given {
     /// The fields of something.
     pub fn fields(fields: Arc<dyn Fields>) -> Self {
-        Given::Fields(Arc::new(Told { fields, patches: Vec::new(), whole: OnceLock::new() }))
+        Given::Fields(fields, OnceLock::new())
     }
 
     /// All of it as JSON; made once, now, if it was not JSON before.
     pub fn json(&self) -> &Arc<Value> {
         match self {
             Given::Json(value) => value,
-            Given::Fields(told) => told.whole(),
+            Given::Fields(fields, beside) => beside.get_or_init(Arc::default).whole(&**fields),
         }
     }
 
     /// Its fields, as long as no plugin has changed any.
     pub fn plain_fields(&self) -> Option<&dyn Fields> {
         match self {
-            Given::Fields(told) if told.patches.is_empty() => Some(&*told.fields),
+            Given::Fields(fields, _) if self.patches().is_empty() => Some(&**fields),
             _ => None,
         }
     }
 
     /// What its fields are of, when that is a `T`: with what plugins have changed, if a `T` is changed field by field.
     pub fn into_fields_of<T: Fields>(self) -> Option<Arc<T>> {
-        let Given::Fields(told) = self else { return None };
-        let fields: Arc<dyn Any + Send + Sync> = Arc::clone(&told.fields) as _;
-        drop(told);
+        let Given::Fields(fields, _) = self else { return None };
+        let fields: Arc<dyn Any + Send + Sync> = fields;
         fields.downcast().ok()
     }
 
     /// The fields of its JSON, for whoever changes them further; empty when it has none.
     pub fn into_map(self) -> Map<String, Value> {
-        let value = match self {
-            Given::Json(value) => value,
-            Given::Fields(told) => Arc::clone(told.whole()),
-        };
+        let value = Arc::clone(self.json());
+        drop(self);
         match Arc::try_unwrap(value).unwrap_or_else(|shared| Value::clone(&shared)) {
             Value::Object(map) => map,
             _ => Map::new(),
@@ -75,7 +72,7 @@ impl Given {
     pub fn patches(&self) -> &[Map<String, Value>] {
         match self {
             Given::Json(_) => &[],
-            Given::Fields(told) => &told.patches,
+            Given::Fields(_, beside) => beside.get().map_or(&[], |it| &it.patches),
         }
     }
 
@@ -103,26 +100,23 @@ impl Given {
                 check(&candidate)?;
                 Ok(Given::from(candidate))
             }
-            Given::Fields(told) => {
-                if let Some(patched) = told.fields.patched(&mut patch) {
+            Given::Fields(fields, _) => {
+                if let Some(patched) = fields.patched(&mut patch) {
                     return Ok(Given::fields(patched?));
                 }
                 check(&patch)?;
-                let patches = told.patches.iter().cloned().chain([patch]).collect();
-                Ok(Given::Fields(Arc::new(Told {
-                    fields: Arc::clone(&told.fields),
-                    patches,
-                    whole: OnceLock::new(),
-                })))
+                let patches = self.patches().iter().cloned().chain([patch]).collect();
+                let beside = Beside { patches, whole: OnceLock::new() };
+                Ok(Given::Fields(Arc::clone(fields), OnceLock::from(Arc::new(beside))))
             }
         }
     }
 }
 
-impl Told {
-    fn whole(&self) -> &Arc<Value> {
+impl Beside {
+    fn whole(&self, fields: &dyn Fields) -> &Arc<Value> {
         self.whole.get_or_init(|| {
-            let mut whole = to_json(&*self.fields);
+            let mut whole = to_json(fields);
             self.patches.iter().for_each(|patch| patch::merge(&mut whole, patch));
             Arc::new(Value::Object(whole))
         })

@@ -90,7 +90,28 @@ pub struct HookCall {
     /// Questions have a smaller budget than facts.
     pub is_question: bool,
     /// What is called right after it, if it lets pass what it was asked about and has waited for nothing.
-    pub then: Option<Box<HookCall>>,
+    pub then: Option<Box<NextCall>>,
+}
+
+/// A call that is made right after another one.
+#[derive(Debug, Clone)]
+pub struct NextCall {
+    /// The call; when it is asked, and until when there is time for it, is known when it begins.
+    pub call: HookCall,
+    /// How long there is time for it from then on.
+    pub chain_wall: Duration,
+    /// The stamp of the store that its argument was read from: when it has another one by then, it is not made.
+    pub stamp: u64,
+}
+
+impl NextCall {
+    /// The call, which begins `now`.
+    pub fn begin(mut self, now: Instant) -> HookCall {
+        let limit = now + self.chain_wall;
+        self.call.asked_at = now;
+        self.call.deadline = Some(self.call.deadline.map_or(limit, |theirs| theirs.min(limit)));
+        self.call
+    }
 }
 
 /// What a hook returned.

@@ -25,8 +25,8 @@ pub use dispatcher::{Asked, Check, Dispatcher, send_away};
 pub use fields::{Field, Fields};
 pub use given::Given;
 pub use handler::{
-    Answer, CallFailure, CallFuture, HookCall, HookHandler, OnError, Registration, Reply, Subscription,
-    Target, Then,
+    Answer, CallFailure, CallFuture, HookCall, HookHandler, NextCall, OnError, Registration, Reply,
+    Subscription, Target, Then,
 };
 pub use offer::{ExportOffer, Missed, Offer, Overlap, RouteOffer, ScheduleOffer, ScheduleWhen};
 pub use pair::Pair;

@@ -12,6 +12,7 @@ use crate::model::event::{Event, pattern_matches};
 use super::catalogue::Hook;
 use super::chain::{self, Place};
 use super::handler::{HookHandler, Registration, Subscription};
+use super::pair::Pairing;
 
 /// A plugin's part of the table.
 #[derive(Clone)]
@@ -34,6 +35,8 @@ pub struct Entry {
     pub registration: Registration,
     /// Why it stands here.
     pub why: String,
+    /// Whether asking it two questions at once is of any use.
+    pub(super) pairing: Pairing,
 }
 
 /// Who listens to what, at one moment; immutable.
@@ -150,6 +153,7 @@ fn build_chain(hook: Hook, members: &[Member]) -> Vec<Entry> {
         handler: Arc::clone(&wanted[*index].0.handler),
         registration: wanted[*index].1.clone(),
         why,
+        pairing: Pairing::default(),
     });
     entries.collect()
 }

@@ -18,7 +18,7 @@ use super::parked::Parked;
 use super::pool::Pool;
 use super::replay;
 use super::require::Modules;
-use super::room::Room;
+use super::room::{Room, Todo};
 use super::share::Share;
 use super::strand::{Failed, Job, QueuedCall};
 use super::supervisor::Supervisor;
@@ -74,6 +74,18 @@ struct Inbox {
     sweep: bool,
 }
 
+impl Inbox {
+    /// Hands over what is to be done beside calls from outside.
+    fn give_news(&mut self, todo: &mut Todo) {
+        if !self.ready.is_empty() {
+            todo.take_ready(&mut self.ready);
+        }
+        if !self.jobs.is_empty() {
+            todo.jobs.append(&mut self.jobs);
+        }
+    }
+}
+
 impl Actor {
     pub(super) fn new(
         context: Arc<ApiContext>,
@@ -105,6 +117,11 @@ impl Actor {
         });
         actor.pool.watch_over(&actor);
         actor
+    }
+
+    /// Takes over what is to be done beside calls from outside.
+    pub(super) fn take_news(&self, todo: &mut Todo) {
+        self.inbox.lock().give_news(todo);
     }
 
     /// Queues a call; the one who waits is told at once when the queue is full.
@@ -280,8 +297,7 @@ impl Actor {
             if room.todo.is_empty() {
                 let mut inbox = self.inbox.lock();
                 sweep = std::mem::take(&mut inbox.sweep);
-                room.todo.take_ready(&mut inbox.ready);
-                room.todo.jobs.append(&mut inbox.jobs);
+                inbox.give_news(&mut room.todo);
                 while room.todo.calls.len() < BATCH
                     && !inbox.calls.is_empty()
                     && room.takes_calls()
@@ -344,7 +360,10 @@ impl Actor {
             self.counts.in_flight.fetch_sub(1, Ordering::AcqRel);
             self.counts.from_outside.fetch_sub(1, Ordering::AcqRel);
             self.pool.free_slot();
-            self.inbox.lock().calls.push_front(call);
+            match call.waiting.let_go() {
+                Some(waiting) => self.inbox.lock().calls.push_front(QueuedCall { waiting, ..call }),
+                None => self.pool.end_call(),
+            }
         }
     }
 

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
+use mlua::{Function, Lua, MultiValue, Value};
 
 use crate::hooks::catalogue::Payload;
 use crate::hooks::{Given, Hook, Reply, Target};
-use crate::model::call::{CallContext, Caller, EVENT, EXPORT, Outcome};
-use crate::model::event::{OWN_SOURCE, is_reserved_type};
+use crate::model::call::{CallContext, Caller, EVENT, Outcome};
+use crate::model::event::OWN_SOURCE;
 
 use super::actor::Actor;
 use super::api;
+use super::arguments::Arguments;
 use super::budget::{Budget, Meter};
 use super::context::{ApiContext, CallKind, CallState};
-use super::convert::{fields_to_lua, record_to_lua, to_lua};
-use super::effects::Door;
+use super::convert::to_lua;
 use super::fault;
 use super::prelude::Part;
 use super::recorder::Record;
@@ -26,7 +26,6 @@ use super::supervisor::Run;
 use super::task::Task;
 use super::vm::Vm;
 use super::waiting::Waiting;
-use super::wants::Wanted;
 
 /// Whose time a call has when it is less than its own.
 const CALLER_LEFT: &str = "what its caller had left";
@@ -69,10 +68,8 @@ pub(super) fn call(room: &mut Room, actor: &Arc<Actor>, mut queued: QueuedCall) 
     let meter = Meter::new(budget, deadline).with_skips(vm.context.skipped());
     let state = state_of(&vm.context, &queued, meter, now, random);
     let left = deadline.saturating_duration_since(now);
-    let wanted = room.wanted(actor, slot, &function);
-    let Some(vm) = &room.vm else { return };
-    let arguments = arguments(vm, &*actor.host.door, &queued, &state, left, &wanted);
-    match arguments {
+    let Some((vm, wanted)) = room.wanted(actor, slot, &function) else { return };
+    match Arguments::of(vm, &*actor.host.door, &queued, &state, left, &wanted) {
         Ok(arguments) => {
             room.begin(actor, state, &function, arguments, End::Hook(queued.hook), Some(queued.waiting))
         }
@@ -104,7 +101,7 @@ pub(super) fn job(room: &mut Room, actor: &Arc<Actor>, job: Job) {
                     let runner = vm.runner.clone();
                     let random = vm.chance.draw(&vm.context);
                     let state = task_state(actor, ctx, None, Some(deadline), random);
-                    room.begin(actor, state, &runner, arguments, End::Run, Some(waiting));
+                    room.begin(actor, state, &runner, Arguments::Many(arguments), End::Run, Some(waiting));
                 }
                 Err(_) => refuse(actor, waiting),
             }
@@ -126,7 +123,7 @@ pub(super) fn job(room: &mut Room, actor: &Arc<Actor>, job: Job) {
             }
         }
         Job::Part { function, call, waiting } => {
-            room.begin(actor, call, &function, MultiValue::new(), End::Part(waiting), None);
+            room.begin(actor, call, &function, Arguments::none(), End::Part(waiting), None);
         }
     }
 }
@@ -160,7 +157,7 @@ fn load(room: &mut Room, actor: &Arc<Actor>, entry: Option<String>, waiting: Wai
             let mut state = CallState::with_meter(CallKind::Load, ctx, meter, now);
             remember(&mut state, &vm.context, vm.chance.draw(&vm.context), Given::default(), None);
             let state = Arc::new(state);
-            room.begin(actor, state, &chunk, MultiValue::new(), End::Load, Some(waiting));
+            room.begin(actor, state, &chunk, Arguments::none(), End::Load, Some(waiting));
         }
         Err(error) => {
             actor.end_call(Duration::ZERO);
@@ -185,7 +182,7 @@ fn begin_task(
     let random = room.vm.as_ref().map_or(0, |it| it.chance.draw(&it.context));
     let state = task_state(actor, task.ctx.clone(), task.payload.clone(), None, random);
     task.begin(&state);
-    room.begin(actor, state, function, arguments, End::Task(task), None);
+    room.begin(actor, state, function, Arguments::Many(arguments), End::Task(task), None);
 }
 
 fn refuse(actor: &Arc<Actor>, waiting: Waiting) {
@@ -247,97 +244,6 @@ fn is_the_hosts_own(queued: &QueuedCall) -> bool {
         Some(_) => false,
         None => ctx.hook == EVENT && tells_itself,
     }
-}
-
-fn arguments(
-    vm: &Vm,
-    door: &dyn Door,
-    queued: &QueuedCall,
-    state: &CallState,
-    left: Duration,
-    wanted: &Wanted,
-) -> mlua::Result<MultiValue> {
-    let only = wanted.fields.as_deref();
-    if let Some(fields) = queued.call.payload.plain_fields() {
-        let given = Value::Table(fields_to_lua(&vm.lua, &vm.shapes, &vm.words, fields, only)?);
-        return with_ctx(vm, door, given, state, left, wanted);
-    }
-    let json = &**queued.call.payload.json();
-    if let (EXPORT, serde_json::Value::Array(arguments)) = (state.ctx.hook, json) {
-        let values = arguments.iter().map(|it| match it {
-            serde_json::Value::Null => Ok(Value::Nil),
-            it => to_lua(&vm.lua, &vm.shapes, it),
-        });
-        return values.collect();
-    }
-    let given = match json {
-        serde_json::Value::Null => Value::Nil,
-        payload => match free_field(queued.hook, payload) {
-            Some(free) => record_to_lua(&vm.lua, &vm.shapes, payload, free, only)?,
-            None => to_lua(&vm.lua, &vm.shapes, payload)?,
-        },
-    };
-    with_ctx(vm, door, given, state, left, wanted)
-}
-
-fn with_ctx(
-    vm: &Vm,
-    door: &dyn Door,
-    given: Value,
-    state: &CallState,
-    left: Duration,
-    wanted: &Wanted,
-) -> mlua::Result<MultiValue> {
-    match wanted.ctx {
-        true => (given, ctx_table(vm, door, state, left)?).into_lua_multi(&vm.lua),
-        false => given.into_lua_multi(&vm.lua),
-    }
-}
-
-/// The field of a first argument that is somebody's own JSON; none when the whole is.
-fn free_field(hook: Option<Hook>, payload: &serde_json::Value) -> Option<&'static str> {
-    match hook.map(|it| it.info().payload) {
-        Some(Payload::Config | Payload::State) => None,
-        Some(_) => Some("metadata"),
-        // The server's own events tell of records; what a plugin tells is its own.
-        None => match payload["type"].as_str().is_some_and(is_reserved_type) {
-            true => Some("metadata"),
-            false => Some("data"),
-        },
-    }
-}
-
-/// The second argument of every hook; made by hand because every call pays for it.
-fn ctx_table(vm: &Vm, door: &dyn Door, state: &CallState, left: Duration) -> mlua::Result<Table> {
-    let ctx = &state.ctx;
-    let table = vm.lua.create_table_with_capacity(0, 12)?;
-    table.raw_set("hook", ctx.hook)?;
-    table.raw_set("source", &*ctx.caller.source)?;
-    table.raw_set("attempt", ctx.attempt)?;
-    table.raw_set("replay", ctx.replay)?;
-    table.raw_set("plugin", &*vm.context.plugin)?;
-    table.raw_set("generation", vm.context.generation as f64)?;
-    let recorded = vm.context.replay.as_ref().and_then(|it| it.deadline());
-    let deadline = recorded.unwrap_or_else(|| door.now_us() as f64 / 1e6 + left.as_secs_f64());
-    if let Some(record) = &state.record {
-        record.note_deadline(deadline);
-    }
-    table.raw_set("deadline", deadline)?;
-    let optional = [
-        ("event_id", &ctx.event_id),
-        ("correlation_id", &ctx.caller.correlation_id),
-        ("causation_id", &ctx.caller.causation_id),
-        ("request_id", &ctx.caller.request_id),
-    ];
-    for (key, value) in optional {
-        if let Some(value) = value {
-            table.raw_set(key, &**value)?;
-        }
-    }
-    if let Some(changed) = &ctx.changed {
-        table.raw_set("changed", vm.lua.create_sequence_from(changed.iter().map(String::as_str))?)?;
-    }
-    Ok(table)
 }
 
 /// The kind of a call by its hook.

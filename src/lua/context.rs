@@ -4,8 +4,8 @@
 //! never hold a strong `Lua`.
 
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use mlua::Lua;
@@ -224,6 +224,9 @@ fn size_of_json(value: &Value) -> usize {
     }
 }
 
+/// Something that a call holds, and the number by which it is taken back.
+type Kept = (u64, Box<dyn Any + Send>);
+
 /// One call into a plugin: who asks, and what it has done so far.
 pub struct CallState {
     /// What kind of call it is.
@@ -246,7 +249,7 @@ pub struct CallState {
     /// What it has used of its time.
     pub meter: Meter,
     /// What it holds until it ends, such as its place behind a lock.
-    kept: Mutex<Vec<(u64, Box<dyn Any + Send>)>>,
+    kept: OnceLock<Mutex<Vec<Kept>>>,
     /// Its transactions on the plugin's own database.
     pub transactions: Transactions,
     marks: AtomicU8,
@@ -277,7 +280,7 @@ impl CallState {
             effects: Mutex::default(),
             buffered_bytes: AtomicUsize::new(0),
             meter,
-            kept: Mutex::default(),
+            kept: OnceLock::new(),
             transactions: Transactions::default(),
             marks: AtomicU8::new(0),
             noted: Mutex::default(),
@@ -329,12 +332,12 @@ impl CallState {
 
     /// Holds `it` until the call ends or it is taken back by its number.
     pub fn keep(&self, number: u64, it: Box<dyn Any + Send>) {
-        self.kept.lock().push((number, it));
+        self.kept.get_or_init(Mutex::default).lock().push((number, it));
     }
 
     /// Takes back what was kept under a number.
     pub fn take_kept(&self, number: u64) -> Option<Box<dyn Any + Send>> {
-        let mut kept = self.kept.lock();
+        let mut kept = self.kept.get()?.lock();
         let at = kept.iter().position(|(it, _)| *it == number)?;
         Some(kept.swap_remove(at).1)
     }
@@ -342,7 +345,7 @@ impl CallState {
     /// Lets go of all that was kept.
     pub(super) fn drop_kept(&self) {
         self.transactions.abandon_all();
-        let kept = std::mem::take(&mut *self.kept.lock());
+        let kept = self.kept.get().map(|it| std::mem::take(&mut *it.lock()));
         drop(kept);
     }
 
@@ -369,6 +372,9 @@ impl CallState {
 
     /// What the first door said that noted anything.
     pub fn noted(&self) -> Option<String> {
+        if self.marks() == 0 {
+            return None;
+        }
         self.noted.lock().clone()
     }
 

@@ -34,6 +34,17 @@ pub(super) fn strand(
     waiting: Option<Waiting>,
     result: Option<mlua::Result<MultiValue>>,
 ) -> (Outcome, Option<QueuedCall>) {
+    let (is_hook, is_part) = (matches!(end, End::Hook(_)), matches!(end, End::Part(_)));
+    let leave = || match is_hook {
+        true => actor.end_hook(call.meter.cpu_used()),
+        false if is_part => {}
+        false => actor.end_call(call.meter.cpu_used()),
+    };
+    // Before its caller knows: whoever was told finds the place free. What may be followed keeps it until that is known.
+    let may_go_on = waiting.as_ref().is_some_and(Waiting::may_go_on);
+    if !may_go_on {
+        leave();
+    }
     let end = match end {
         End::Part(waiting) => {
             let result = result.unwrap_or_else(|| Err(mlua::Error::runtime("the call was stopped")));
@@ -45,7 +56,8 @@ pub(super) fn strand(
         other => other,
     };
     let mut done = judge(vm, call, result).and_then(|values| take(vm, call, &end, values));
-    record(call, &mut done);
+    let effects = std::mem::take(&mut *call.effects.lock());
+    record(call, &effects, &mut done);
     let ended = match &done {
         Ok((ended, _)) => *ended,
         Err(failure) => failure.outcome,
@@ -64,21 +76,17 @@ pub(super) fn strand(
     }
     match end {
         End::Task(task) => {
-            if done.is_ok() {
-                let effects = std::mem::take(&mut *call.effects.lock());
-                if !effects.is_empty() {
-                    let plugin = Arc::clone(&vm.context.plugin);
-                    let (effects, caller) =
-                        (PluginEffects { plugin, effects }, Caller::clone(&call.ctx.caller));
-                    match vm.context.registry.known.wait() {
-                        None => (actor.host.sink)(effects, caller),
-                        Some(known) => {
-                            let host = Arc::clone(&actor.host);
-                            vm.context.runtime.spawn(async move {
-                                known.await;
-                                (host.sink)(effects, caller);
-                            });
-                        }
+            if done.is_ok() && !effects.is_empty() {
+                let plugin = Arc::clone(&vm.context.plugin);
+                let (effects, caller) = (PluginEffects { plugin, effects }, Caller::clone(&call.ctx.caller));
+                match vm.context.registry.known.wait() {
+                    None => (actor.host.sink)(effects, caller),
+                    Some(known) => {
+                        let host = Arc::clone(&actor.host);
+                        vm.context.runtime.spawn(async move {
+                            known.await;
+                            (host.sink)(effects, caller);
+                        });
                     }
                 }
             }
@@ -92,7 +100,6 @@ pub(super) fn strand(
         _ => {
             let Some(waiting) = waiting else { return (ended, None) };
             let done = done.map(|(ended, taken)| {
-                let effects = std::mem::take(&mut *call.effects.lock());
                 let generation = vm.context.generation;
                 match taken {
                     Taken::Answer(answer) => {
@@ -104,16 +111,25 @@ pub(super) fn strand(
                 }
             });
             let Ok(Done::Hook(reply)) = done else {
+                if may_go_on {
+                    leave();
+                }
                 waiting.send(done);
                 return (ended, None);
             };
             let now = Instant::now();
-            match waiting.go_on(reply, now) {
+            match waiting.go_on(reply, now, vm.context.services.store.stamp()) {
                 Ok((then, waiting)) => {
+                    actor.passes_on(call.meter.cpu_used());
                     let next = QueuedCall::new(then, &actor.context.limits, None, waiting, now);
                     return (ended, Some(next));
                 }
-                Err((waiting, reply)) => waiting.send(Ok(Done::Hook(reply))),
+                Err((waiting, reply)) => {
+                    if may_go_on {
+                        leave();
+                    }
+                    waiting.send(Ok(Done::Hook(reply)));
+                }
             }
         }
     }
@@ -141,7 +157,7 @@ pub(super) fn without_vm(actor: &Arc<Actor>, end: End, waiting: Option<Waiting>)
 }
 
 /// Hands the call to the flight recorder; a failure is told with the id of its record.
-fn record(call: &Arc<CallState>, done: &mut Result<(Outcome, Taken), Failed>) {
+fn record(call: &Arc<CallState>, effects: &Effects, done: &mut Result<(Outcome, Taken), Failed>) {
     let Some(record) = &call.record else { return };
     let number = record.origin.number_of(call);
     let took_us = call.left_ns.load(Ordering::Relaxed) / 1_000;
@@ -163,7 +179,7 @@ fn record(call: &Arc<CallState>, done: &mut Result<(Outcome, Taken), Failed>) {
                     Taken::Json(value) => Returned::value(value),
                     Taken::Values(_) => Returned::Nothing,
                 };
-                ended(kept, outcome, returned, left(call), None)
+                ended(kept, outcome, returned, left(effects), None)
             });
         }
         Err(failure) => {
@@ -178,8 +194,7 @@ fn record(call: &Arc<CallState>, done: &mut Result<(Outcome, Taken), Failed>) {
 }
 
 /// What the call leaves to be committed, for the record.
-fn left(call: &CallState) -> Option<Box<Effects>> {
-    let effects = call.effects.lock();
+fn left(effects: &Effects) -> Option<Box<Effects>> {
     let copy = || Effects { kv: effects.kv.clone(), events: effects.events.clone(), ..Effects::default() };
     (!effects.is_empty()).then(|| Box::new(copy()))
 }

@@ -23,6 +23,7 @@ pub mod supervisor;
 pub mod parked;
 mod pointless;
 mod begin;
+mod arguments;
 pub mod call;
 mod finish;
 pub mod budget;

@@ -11,6 +11,7 @@ use mlua::{Function, MultiValue};
 use crate::model::call::Outcome;
 
 use super::actor::Actor;
+use super::arguments::Arguments;
 use super::budget::Kill;
 use super::call::{Panicked, enter};
 use super::context::{CallKind, CallState};
@@ -87,7 +88,7 @@ impl Room {
         actor: &Arc<Actor>,
         call: Arc<CallState>,
         function: &Function,
-        arguments: MultiValue,
+        arguments: Arguments,
         end: End,
         waiting: Option<Waiting>,
     ) {
@@ -107,8 +108,7 @@ impl Room {
         }
         // What is no part begins with its call.
         let now = if part == 0 { call.began } else { Instant::now() };
-        #[allow(clippy::disallowed_methods)] // makes the coroutine; `enter` runs it
-        let future = function.call_async(arguments);
+        let future = arguments.call(function);
         self.poll(actor, slot, Strand { call, part, was_cut: false, future, end }, now);
     }
 
@@ -126,7 +126,6 @@ impl Room {
     fn poll(&mut self, actor: &Arc<Actor>, slot: usize, mut strand: Strand, now: Instant) {
         let Some(vm) = &self.vm else { return self.end(actor, slot, strand, None) };
         self.slots[slot].waker.rearm();
-        let handle = self.slots[slot].handle.clone();
         let abandoned = match &strand.end {
             End::Part(waiting) => waiting.is_closed(),
             _ => {
@@ -140,7 +139,8 @@ impl Room {
             return self.end(actor, slot, strand, None);
         }
         let future = Pin::new(&mut strand.future);
-        match enter(vm, &strand.call, strand.part, now, || future.poll(&mut Context::from_waker(&handle))) {
+        let mut context = Context::from_waker(&self.slots[slot].handle);
+        match enter(vm, &strand.call, strand.part, now, || future.poll(&mut context)) {
             Ok(Poll::Ready(result)) => self.end(actor, slot, strand, Some(result)),
             Ok(Poll::Pending) => {
                 // A slice may end after the script has asked what it waits for and before it gives way. Then it gives
@@ -155,7 +155,7 @@ impl Room {
                 let asks_again = std::mem::replace(&mut strand.was_cut, is_cut) && !is_cut;
                 self.keep(actor, slot, strand);
                 if asks_again {
-                    handle.wake_by_ref();
+                    self.slots[slot].handle.wake_by_ref();
                 }
             }
             Err(panicked) => {
@@ -216,12 +216,6 @@ impl Room {
             false => enter(vm, &call, part, Instant::now(), || drop(future)),
         };
         let is_part = matches!(end, End::Part(_));
-        // Before its caller knows: whoever was told finds the place free.
-        match end {
-            End::Part(_) => {}
-            End::Hook(_) => actor.end_hook(call.meter.cpu_used()),
-            _ => actor.end_call(call.meter.cpu_used()),
-        }
         let (ended, next) = finish::strand(actor, vm, &call, end, waiting, result);
         if is_part {
             self.parts -= 1;
@@ -245,20 +239,29 @@ impl Room {
             vm.collect();
         }
         if let Some(next) = next {
-            actor.go_on();
-            begin::call(self, actor, next);
+            // What the first has set off comes before it, as it would if both were asked one by one.
+            actor.take_news(&mut self.todo);
+            match self.todo.ready.is_empty() && self.todo.jobs.is_empty() {
+                true => begin::call(self, actor, next),
+                false => self.todo.calls.push_front(next),
+            }
         }
     }
 
-    /// What the function in a slot is to be given.
-    pub(super) fn wanted(&mut self, actor: &Actor, slot: u32, function: &Function) -> Wanted {
+    /// The VM, and what the function in a slot is to be given.
+    pub(super) fn wanted(
+        &mut self,
+        actor: &Actor,
+        slot: u32,
+        function: &Function,
+    ) -> Option<(&Vm, Wanted<'_>)> {
+        let vm = self.vm.as_ref()?;
         if self.wants.is_new(slot)
-            && let Some((vm, origin)) =
-                self.vm.as_ref().and_then(|it| Some((it, it.context.origin.as_ref()?)))
+            && let Some(origin) = &vm.context.origin
         {
             origin.learn_target(&vm.context, slot);
         }
-        self.wants.of(slot, function, actor.host.reading.as_ref(), &actor.modules)
+        Some((vm, self.wants.of(slot, function, actor.host.reading.as_ref(), &actor.modules)))
     }
 
     pub(super) fn after_memory_error(&mut self, actor: &Arc<Actor>) {

@@ -31,17 +31,15 @@ impl Actor {
         self.counts.in_flight.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A call from outside begins right after another one, in whose place it is.
-    pub(super) fn go_on(&self) {
-        self.count_in();
-        self.counts.from_outside.fetch_add(1, Ordering::AcqRel);
-        self.pool.begin_call();
+    /// A call from outside has ended, and another one begins in its place; `cpu` is what it used.
+    pub(super) fn passes_on(&self, cpu: Duration) {
+        self.counts.ended(cpu);
+        self.count_ended(cpu);
     }
 
     /// A call has ended; `cpu` is what it used.
     pub(super) fn end_call(&self, cpu: Duration) {
-        self.counts.ended.fetch_add(1, Ordering::Relaxed);
-        self.counts.cpu_ns.fetch_add(cpu.as_nanos() as u64, Ordering::Relaxed);
+        self.count_ended(cpu);
         self.counts.in_flight.fetch_sub(1, Ordering::AcqRel);
         self.pool.free_slot();
         self.pool.end_call();
@@ -52,5 +50,10 @@ impl Actor {
         self.counts.from_outside.fetch_sub(1, Ordering::AcqRel);
         self.counts.ended(cpu);
         self.end_call(cpu);
+    }
+
+    fn count_ended(&self, cpu: Duration) {
+        self.counts.ended.fetch_add(1, Ordering::Relaxed);
+        self.counts.cpu_ns.fetch_add(cpu.as_nanos() as u64, Ordering::Relaxed);
     }
 }

@@ -123,7 +123,10 @@ impl Vm {
     /// Collects when the soft limit was passed; Luau does not when an allocation fails.
     pub(super) fn after_slice(&self) {
         let used = self.lua.used_memory();
-        self.memory.peak.fetch_max(used, Ordering::Relaxed);
+        // Most slices are not those that take the most: they only read.
+        if used > self.memory.peak.load(Ordering::Relaxed) {
+            self.memory.peak.fetch_max(used, Ordering::Relaxed);
+        }
         self.memory.used.store(used, Ordering::Relaxed);
         if used > self.memory.collect_above.load(Ordering::Relaxed) {
             self.collect();

@@ -47,11 +47,11 @@ pub(super) struct Wants {
 }
 
 /// What a function is to be given.
-pub(super) struct Wanted {
+pub(super) struct Wanted<'a> {
     /// A second argument.
     pub(super) ctx: bool,
     /// Of the first.
-    pub(super) fields: Fields,
+    pub(super) fields: Option<&'a [FieldRead]>,
 }
 
 struct Slot {
@@ -88,7 +88,7 @@ impl Wants {
         function: &Function,
         reading: Option<&Reading>,
         modules: &Arc<Modules>,
-    ) -> Wanted {
+    ) -> Wanted<'_> {
         let at = slot as usize;
         if self.slots.len() <= at {
             self.slots.resize_with(at + 1, || None);
@@ -113,7 +113,7 @@ impl Wants {
             known.fields = next;
         }
         let fields = match &known.fields {
-            Known::Fields(fields) => fields.clone(),
+            Known::Fields(fields) => fields.as_deref(),
             Known::Calls(_) | Known::Asked(..) => None,
         };
         Wanted { ctx: known.ctx, fields }

@@ -1,6 +1,7 @@
 //! A call into a plugin, seen from outside the script: who asks, how it ended, what it left behind.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ pub const MAX_CALL_DEPTH: u8 = 8;
 #[derive(Debug, Clone, Default)]
 pub struct Caller {
     /// `http`, `plugin/<name>`, `journal`, `server`.
-    pub source: Arc<str>,
+    pub source: Cow<'static, str>,
     /// The HTTP request, if one began it.
     pub request_id: Option<Arc<str>>,
     /// Shared by all that one request set off.
@@ -39,7 +40,7 @@ pub struct Caller {
     /// How many events led here, one after another.
     pub event_depth: i16,
     /// The plugins among those who led here, each once: what one of them has set off itself opens no sound to it.
-    pub plugins: Arc<[Arc<str>]>,
+    pub plugins: Vec<Arc<str>>,
     /// When the whole operation must be over (shared by what a hook itself starts).
     pub deadline: Option<Instant>,
     /// Effects of this operation's own plugin call are not its caller's: set for an admin key under
@@ -66,11 +67,11 @@ impl Caller {
     /// Whoever is told of `event`: what it does is caused by the event and belongs to its correlation.
     pub fn of_event(event: &Event) -> Self {
         Caller {
-            source: event.source.as_str().into(),
+            source: event.source.clone().into(),
             correlation_id: Some(event.correlation_id.as_str().into()),
             causation_id: Some(event.id.as_str().into()),
             event_depth: event.depth,
-            plugins: Arc::clone(&event.plugins),
+            plugins: event.plugins.to_vec(),
             trace: event.traceparent.as_deref().and_then(|it| TraceContext::parse(it, None)).map(Arc::new),
             ..Caller::default()
         }
@@ -94,7 +95,7 @@ impl Caller {
         // What a plugin sets off is part of its own time.
         caller.timing = None;
         if !self.plugins.contains(plugin) {
-            caller.plugins = self.plugins.iter().chain([plugin]).map(Arc::clone).collect();
+            caller.plugins.push(Arc::clone(plugin));
         }
         caller
     }

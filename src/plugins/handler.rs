@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::clock::SharedClock;
 use crate::config;
 use crate::error::ScriptFault;
-use crate::hooks::{CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, OnError, Then};
+use crate::hooks::{CallFailure, CallFuture, Hook, HookCall, HookHandler, HookKind, OnError, Reply};
 use crate::model::call::{CallContext, Outcome};
 use crate::model::tally::NamedCounts;
 use crate::model::time::Timestamp;
@@ -232,8 +232,9 @@ impl HookHandler for PluginHandler {
             Ok(passed) => passed,
             Err(failure) => return Box::pin(std::future::ready(Err(failure))),
         };
-        // Of two calls the second can be made on its own, too, and is refused then.
-        let second = call.then.as_ref().map(|it| self.admit(&it.ctx, it.asked_at).ok());
+        // Of two calls the second can be made on its own, too: it is when there is anything to be looked at first.
+        call.then = call.then.filter(|_| self.vitals.breaker.is_quiet() && self.vitals.slow.is_quiet());
+        let second = call.then.as_ref().map(|it| self.admit(&it.call.ctx, it.call.asked_at).ok());
         let Some(second) = second else {
             let answer = self.script.call(call);
             return Box::pin(async move { first.end(answer.await, Instant::now()) });
@@ -245,10 +246,10 @@ impl HookHandler for PluginHandler {
             let now = Instant::now();
             let then = result.as_mut().ok().and_then(|it| it.then.take());
             let mut result = first.end(result, then.as_ref().map_or(now, |it| it.at));
-            if let (Ok(reply), Some(then), Some(mut second)) = (&mut result, then, second) {
+            if let (Ok(reply), Some(mut then), Some(mut second)) = (&mut result, then, second) {
                 second.began = then.at;
-                let result = second.end(then.result, now);
-                reply.then = Some(Box::new(Then { at: then.at, result }));
+                then.result = second.end(std::mem::replace(&mut then.result, Ok(Reply::default())), now);
+                reply.then = Some(then);
             }
             result
         })
@@ -265,12 +266,13 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::hooks::{Registration, Reply, Subscription, Target};
+    use crate::hooks::{NextCall, Registration, Reply, Subscription, Target};
     use crate::lua::GenerationStats;
     use crate::model::call::Caller;
     use crate::plugins::breaker::BreakerState;
 
-    struct Killed(Arc<AtomicU32>);
+    /// Is killed whenever it is called; counts that, and the calls that should follow.
+    struct Killed(Arc<AtomicU32>, Arc<AtomicU32>);
 
     impl Script for Killed {
         fn registrations(&self) -> Vec<Registration> {
@@ -281,6 +283,7 @@ mod tests {
         }
         fn call(&self, call: HookCall) -> CallFuture<'_> {
             self.0.fetch_add(1, Ordering::Relaxed);
+            self.1.fetch_add(u32::from(call.then.is_some()), Ordering::Relaxed);
             let fault = ScriptFault { message: "too slow".into(), line: Some(3), ..ScriptFault::default() };
             let failure = CallFailure { outcome: Outcome::Deadline, fault, generation: 1 };
             let is_life = call.ctx.hook == "on_unload";
@@ -312,13 +315,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_tries_whether_a_plugin_has_recovered_asks_it_one_question() {
+        let rule = config::Breaker { kills: 1, window_s: 60, open_s: 0, open_max_s: 0, slow_request_ms: 500 };
+        let vitals = Arc::new(Vitals::new("p".into(), rule, Arc::new(SystemClock)));
+        let follow = Arc::new(AtomicU32::new(0));
+        let script = Arc::new(Killed(Arc::default(), Arc::clone(&follow)));
+        let handler = PluginHandler::new("p".into(), 1, script, Arc::clone(&vitals));
+        for asked in 1..=3 {
+            let next = call("after_request");
+            let next = NextCall { call: next, chain_wall: Duration::from_secs(1), stamp: 0 };
+            let both = HookCall { then: Some(Box::new(next)), ..call("before_request") };
+            assert!(handler.call(both).await.is_err());
+            assert_eq!(vitals.stats.outcomes(), [("deadline", asked)].into(), "nothing else is counted");
+        }
+        assert_eq!(follow.load(Ordering::Relaxed), 1, "both while all was well");
+    }
+
+    #[tokio::test]
     async fn a_plugin_that_keeps_being_killed_is_skipped_until_it_is_reset() {
         let rule =
             config::Breaker { kills: 5, window_s: 60, open_s: 30, open_max_s: 3600, slow_request_ms: 500 };
         let vitals = Arc::new(Vitals::new("p".into(), rule, Arc::new(SystemClock)));
         let runs = Arc::new(AtomicU32::new(0));
-        let handler =
-            PluginHandler::new("p".into(), 1, Arc::new(Killed(Arc::clone(&runs))), Arc::clone(&vitals));
+        let handler = PluginHandler::new(
+            "p".into(),
+            1,
+            Arc::new(Killed(Arc::clone(&runs), Arc::default())),
+            Arc::clone(&vitals),
+        );
         for _ in 0..8 {
             assert!(handler.call(call("on_clip_captured")).await.is_err());
         }

@@ -61,6 +61,7 @@ mod retention;
 mod room;
 #[rustfmt::skip] // in the form that diesel writes
 mod schema;
+mod stamp;
 mod statement;
 #[cfg(test)]
 mod testing;
@@ -91,6 +92,7 @@ use clips::ClipIds;
 use new_words::Waiting;
 use readers::Readers;
 use room::RoomWatch;
+use stamp::Stamp;
 use words_turn::Turn;
 use writer::{Again, Writer, once};
 
@@ -155,6 +157,7 @@ struct Inner {
     readers: Readers,
     clip_ids: ClipIds,
     without_words: Waiting,
+    stamp: Stamp,
 }
 
 impl std::fmt::Debug for Store {
@@ -183,11 +186,12 @@ impl Store {
         let without_words = Waiting::of(&mut connection)?;
         let readers = Readers::open(options.path.clone(), options.readers, clip_totals.clone())?;
         let checkpointer = Checkpointer::start(&options.path, options.durable)?;
-        let tx = Tx::new(connection, clip_totals, without_words.clone());
+        let stamp = Stamp::default();
+        let tx = Tx::new(connection, clip_totals, without_words.clone(), stamp.clone());
         let turn = Turn::new(without_words.clone());
         let writer =
             Writer::start(tx, ballast, RoomWatch::of(&options.path), checkpointer, turn, options.queue)?;
-        Ok(Store { inner: Arc::new(Inner { writer, readers, clip_ids, without_words }) })
+        Ok(Store { inner: Arc::new(Inner { writer, readers, clip_ids, without_words, stamp }) })
     }
 
     /// Runs `job` on the writer; the answer comes when its changes are durable. It is queued at once: dropping
@@ -294,6 +298,12 @@ impl Store {
     /// Transactions committed since the start: many changes may share one.
     pub fn commits(&self) -> u64 {
         self.inner.writer.commits()
+    }
+
+    /// A number for what is stored at this moment: while it is the same, nothing has changed. None while a commit is under
+    /// way.
+    pub fn stamp(&self) -> Option<u64> {
+        self.inner.stamp.now()
     }
 
     /// Changes that were not stored because their transaction failed, since the start.

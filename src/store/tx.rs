@@ -16,6 +16,7 @@ use super::counters::Differences;
 use super::event_kinds::NewestBlock;
 use super::failure::OrFail;
 use super::new_words::{NewWords, Waiting};
+use super::stamp::Stamp;
 use super::statement::{prepared, statement};
 
 /// The writing side of a job: its changes become visible together, when the group commits, or not at all.
@@ -36,6 +37,7 @@ pub struct Tx {
     /// The request that the job works for.
     asked: Option<Asked>,
     clip_totals: ClipTotals,
+    stamp: Stamp,
     /// Some job of this group changed clips, or tried to.
     changed_clips: bool,
     /// No job and no part of one has a savepoint; what fails spoils the whole.
@@ -82,8 +84,9 @@ impl DerefMut for Tx {
 }
 
 impl Tx {
-    /// Over the connection that writes; `clip_totals` hears of changes of clips, `waiting` of those without words.
-    pub(super) fn new(reader: Reader, clip_totals: ClipTotals, waiting: Waiting) -> Self {
+    /// Over the connection that writes; `clip_totals` hears of changes of clips, `waiting` of those without words, `stamp` of
+    /// commits.
+    pub(super) fn new(reader: Reader, clip_totals: ClipTotals, waiting: Waiting, stamp: Stamp) -> Self {
         Tx {
             reader,
             job: Differences::default(),
@@ -93,6 +96,7 @@ impl Tx {
             afterwards: Vec::new(),
             asked: None,
             clip_totals,
+            stamp,
             changed_clips: false,
             together: false,
             spoiled: false,
@@ -263,7 +267,8 @@ impl Tx {
         std::mem::take(&mut self.group).write(&mut self.reader)?;
         self.settle_words()?;
         self.words.announce();
-        self.run("COMMIT")?;
+        let stamp = self.stamp.clone();
+        stamp.during(|| self.run("COMMIT"))?;
         if std::mem::take(&mut self.changed_clips) {
             self.clip_totals.changed();
         }

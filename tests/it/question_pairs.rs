@@ -1,6 +1,8 @@
 //! A plugin that alone is asked before and after a request is asked both in one go where one clip is read. Nobody can
 //! tell: whatever it does, all is as if each question had gone its own way, as it does when somebody else listens, too.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::common::Server;
@@ -8,7 +10,7 @@ use crate::common::client::Answer;
 
 /// Does what a header says, and tells how often it was asked.
 const PLUGIN: &str = r#"
-    local before, after = 0, 0
+    local before, after, spawned = 0, 0, 0
     local did = {
       pass = function() end,
       patch = function() return { headers = { ["x-given"] = "1" } } end,
@@ -21,7 +23,7 @@ const PLUGIN: &str = r#"
       publish = function() panotti.events.emit("asked", { before = before }) end,
       look = function() assert(panotti.kv.get("kept") == "yes") end,
       change = function() assert(panotti.clips.update(1, { description = `changed {before}` })) end,
-      task = function() panotti.task.spawn(function() panotti.kv.incr("tasks") end) end,
+      task = function() panotti.task.spawn(function() spawned += 1 end) end,
     }
     panotti.on.before_request(function(request)
       local what = did[request.headers["x-do"]]
@@ -35,7 +37,7 @@ const PLUGIN: &str = r#"
       after += 1
       if headers["x-after"] == "fail" then error("broken afterwards") end
       if headers["x-after"] == "publish" then panotti.events.emit("answered", {}) end
-      local told = `{response.status} {headers["x-given"] or "-"} {before} {after} {response.duration < 1}`
+      local told = `{response.status} {headers["x-given"] or "-"} {before} {after} {spawned} {response.duration < 1}`
       return { headers = { ["x-told"] = told } }
     end)
 "#;
@@ -73,6 +75,8 @@ fn story(server: &Server) -> (Vec<Seen>, Value, Value) {
         ] {
             for after in ["", "fail", "publish"] {
                 let headers = [("x-do", what), ("x-after", after)];
+                // After one that was asked in vain some are asked one by one.
+                (0..16).for_each(|_| drop(server.get(path)));
                 all.push(seen(&format!("{path} {what} {after}"), &server.get_with(path, &headers)));
                 // Strangers are soon told to wait.
                 if after.is_empty() && path.ends_with("/1") {
@@ -92,9 +96,15 @@ fn story(server: &Server) -> (Vec<Seen>, Value, Value) {
 #[test]
 fn nobody_can_tell_that_both_questions_were_asked_in_one_go() {
     let strict = ("PANOTTI_BREAKER_KILLS", "10000");
-    let alone = Server::with().plugin("both", PLUGIN).env(strict.0, strict.1).start();
-    let beside =
-        Server::with().plugin("both", PLUGIN).plugin("bystander", BYSTANDER).env(strict.0, strict.1).start();
+    let rights = "permissions: { clips: [write] }";
+    let both = || {
+        Server::with()
+            .plugin("both", PLUGIN)
+            .plugin_file("both", "plugin.yaml", rights)
+            .env(strict.0, strict.1)
+    };
+    let alone = both().start();
+    let beside = both().plugin("bystander", BYSTANDER).start();
     let (alone, beside) = (story(&alone), story(&beside));
     for (one, other) in alone.0.iter().zip(&beside.0) {
         assert_eq!(one, other);
@@ -104,4 +114,62 @@ fn nobody_can_tell_that_both_questions_were_asked_in_one_go() {
         alone.0.iter().any(|it| it.told.as_deref().is_some_and(|it| it.starts_with("200 "))),
         "{alone:#?}"
     );
+}
+
+/// Lets nobody read what is secret.
+const GATE: &str = r#"
+    panotti.on.before_request(function(request)
+      local id = tonumber(request.path:match("^/api/v1/clips/(%d+)$"))
+      local clip = if request.method == "GET" and id then panotti.clips.get(id) else nil
+      if clip and clip.description == "secret" then return panotti.deny("not yet", { status = 403 }) end
+    end)
+    panotti.on.after_request(function() return { headers = { ["x-gate"] = "open" } } end)
+"#;
+
+#[test]
+fn what_a_gate_lets_pass_is_never_older_than_what_it_has_looked_at() {
+    let rights = "permissions: { clips: [read] }";
+    let server = Server::with().plugin("gate", GATE).plugin_file("gate", "plugin.yaml", rights).start();
+    let newest = AtomicU64::new(0);
+    let opened = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while opened.load(Ordering::Relaxed) < 400 {
+                    let id = newest.load(Ordering::Relaxed);
+                    let answer = server.get(&format!("/api/v1/clips/{id}"));
+                    let is_secret = answer.status == 200 && answer.json()["description"] == "secret";
+                    assert!(!is_secret, "the gate let a secret out: {}", answer.json());
+                }
+            });
+        }
+        for _ in 0..400 {
+            let clip = json!({ "title": "t", "file_path": "/x.mp4", "description": "secret" });
+            let id = server.post("/api/v1/clips", clip).expect(201)["id"].as_u64().unwrap();
+            newest.store(id, Ordering::Relaxed);
+            server.patch(&format!("/api/v1/clips/{id}"), json!({ "description": "open" })).expect(200);
+            opened.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let last = server.get(&format!("/api/v1/clips/{}", newest.into_inner()));
+    assert_eq!(
+        (last.expect(200)["description"].as_str(), last.header("x-gate")),
+        (Some("open"), Some("open"))
+    );
+}
+
+#[test]
+fn how_long_a_request_took_is_the_same_for_all_who_are_told() {
+    let told = |name: &str, before: &str| {
+        format!(
+            "panotti.on.after_request(function(response)
+               local took = tostring(response.duration); {before}
+               return {{ headers = {{ ['x-{name}'] = took }} }}
+             end)"
+        )
+    };
+    let first = told("first", "panotti.sleep(0.05)");
+    let server = Server::with().plugin("a", &first).plugin("b", &told("second", "")).start();
+    let answer = server.get("/api/v1/clips");
+    assert_eq!(answer.header("x-first").unwrap(), answer.header("x-second").unwrap());
 }

@@ -2,8 +2,8 @@
 //!
 //! Where a plugin alone is asked both and the answer takes one look at the database, it is made before the first question:
 //! then both are asked in one go, which saves a way to another thread and back. It goes to the client only when the first
-//! question let the request pass, and did nothing else: then nobody can tell the difference. Else it is thrown away, and
-//! everything happens in its order.
+//! question let the request pass, and did nothing else, and nothing was stored meanwhile: it is what would be read then.
+//! Else it is thrown away, and everything happens in its order.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(super) async fn around(
 ) -> std::result::Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let early = match pair_of(state, &req, meta) {
         None => ask::before(state, &mut req, meta).await,
-        Some(pair) => match answer_first(state, req, next, meta, &pair).await? {
+        Some((pair, stamp)) => match answer_first(state, req, next, meta, &pair, stamp).await? {
             Answered::Whole(response) => return Ok(response),
             Answered::Not(again, early) => {
                 req = again;
@@ -58,20 +58,22 @@ enum Answered {
     Not(ServiceRequest, Result<Option<HttpResponse>>),
 }
 
-/// Whoever is asked both questions about this request in one go. Not when the client wants to know how long each takes.
-fn pair_of(state: &HttpState, req: &ServiceRequest, meta: &Meta) -> Option<Pair> {
+/// Whoever is asked both questions about this request in one go, and the stamp of the store before it is answered. Not when
+/// the client wants to know how long each takes.
+fn pair_of(state: &HttpState, req: &ServiceRequest, meta: &Meta) -> Option<(Pair, u64)> {
     let is_soon_read = req.method() == Method::GET && req.query_string().is_empty() && is_of_one(req.path());
     if !is_soon_read || meta.timing().is_some() {
         return None;
     }
-    state.services.hooks.pair(Hook::BeforeRequest, Hook::AfterRequest)
+    let pair = state.services.hooks.pair(Hook::BeforeRequest, Hook::AfterRequest)?;
+    Some((pair, state.services.store.stamp()?))
 }
 
 /// Whether a path is that of one clip or one recording.
 fn is_of_one(path: &str) -> bool {
-    let clip = path.strip_prefix("/api/v1/clips/");
-    clip.is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_digit()))
-        || path.strip_prefix("/api/v1/recordings/").is_some_and(|it| !it.contains('/'))
+    let named = |list| path.strip_prefix(list).filter(|it| !it.is_empty());
+    named("/api/v1/clips/").is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_digit()))
+        || named("/api/v1/recordings/").is_some_and(|it| !it.contains('/'))
 }
 
 async fn answer_first(
@@ -80,15 +82,16 @@ async fn answer_first(
     next: &Next<impl MessageBody + 'static>,
     meta: &Meta,
     pair: &Pair,
+    stamp: u64,
 ) -> std::result::Result<Answered, actix_web::Error> {
     let around = match Around::of(state, &req, meta) {
         Ok(around) => around,
         Err(error) => return Ok(Answered::Not(req, Err(error))),
     };
     let mut response = next.call(req).await?.map_into_boxed_body();
-    let about = (around.before(), around.after(&response, meta));
+    let about = (around.before(), around.after(&response, meta, None));
     let BothAsked { first, second } =
-        state.services.hooks.ask_both(pair, about, &around.caller, &check).await;
+        state.services.hooks.ask_both(pair, about, &around.caller, &check, stamp).await;
     if let Some(second) = second {
         ask::settle_after(state, second, &mut response, &around.caller, meta).await;
         return Ok(Answered::Whole(response));
@@ -98,4 +101,25 @@ async fn answer_first(
     req.extensions_mut().insert(around);
     let early = ask::settle_before(state, &mut req, first, &caller, meta).await;
     Ok(Answered::Not(req, early))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_not_one_of_its_things() {
+        for path in ["/api/v1/clips/12", "/api/v1/recordings/r-1"] {
+            assert!(is_of_one(path), "{path}");
+        }
+        for path in [
+            "/api/v1/clips/",
+            "/api/v1/clips",
+            "/api/v1/recordings/",
+            "/api/v1/clips/1/content",
+            "/api/v1/clips/x",
+        ] {
+            assert!(!is_of_one(path), "{path}");
+        }
+    }
 }

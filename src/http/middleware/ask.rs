@@ -1,6 +1,7 @@
 //! The two questions around a request: `before_request` and `after_request`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -97,7 +98,7 @@ pub async fn after(state: &HttpState, response: &mut ServiceResponse<BoxBody>, m
         shown: Arc::new(ShownRequest::of(req, meta)),
         caller: Arc::new(caller(req.path(), meta, &identity)),
     });
-    let given = around.after(response, meta);
+    let given = around.after(response, meta, Some(meta.started().elapsed()));
     let asked = state.services.hooks.ask(Hook::AfterRequest, given, Arc::clone(&around.caller), &check);
     settle_after(state, asked.await, response, &around.caller, meta).await;
 }
@@ -142,9 +143,14 @@ impl Around {
         Given::fields(Arc::clone(&self.shown) as _)
     }
 
-    /// What is asked about after it.
-    pub(super) fn after(&self, response: &ServiceResponse<BoxBody>, meta: &Meta) -> Given {
-        Given::fields(Arc::new(ShownResponse::of(response, Arc::clone(&self.shown), meta)))
+    /// What is asked about after it, `took` after it came; if it is not known yet, that ends when somebody looks.
+    pub(super) fn after(
+        &self,
+        response: &ServiceResponse<BoxBody>,
+        meta: &Meta,
+        took: Option<Duration>,
+    ) -> Given {
+        Given::fields(Arc::new(ShownResponse::of(response, Arc::clone(&self.shown), meta, took)))
     }
 }
 
@@ -187,17 +193,24 @@ pub(super) fn check(patch: &Map<String, Value>) -> std::result::Result<(), Strin
     for (name, value) in headers.iter().filter(|(_, value)| !value.is_null()) {
         let shown = || name.escape_debug();
         let Some(text) = value.as_str() else { return Err(format!("headers.{} must be a string", shown())) };
-        if HeaderName::try_from(name.as_str()).is_err() || HeaderValue::from_str(text).is_err() {
+        if !can_stand(name, text) {
             return Err(format!("headers.{} cannot stand in a header", shown()));
         }
     }
     Ok(())
 }
 
+/// Whether they can stand in a header: that [`HeaderName`] and [`HeaderValue`] can be made of them, and neither is.
+fn can_stand(name: &str, text: &str) -> bool {
+    const LONGEST_NAME: usize = (1 << 16) - 1;
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let is_visible = |byte: u8| byte == b'\t' || byte >= b' ' && byte != 0x7f;
+    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_token) && text.bytes().all(is_visible)
+}
+
 /// Whether an answer of a plugin may set a header.
 pub(in crate::http) fn may_change(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    !SECRETS.contains(&name.as_str()) && !FIXED.contains(&name.as_str())
+    !SECRETS.iter().chain(FIXED).any(|it| it.eq_ignore_ascii_case(name))
 }
 
 /// Carries over what plugins changed; whether that was anything.
@@ -274,6 +287,20 @@ mod tests {
         assert!(patched(&mut headers, &[json!({ "a": "1", "b": "1" }), json!({ "a": "2", "b": null })]));
         let shown = shown_headers(&headers);
         assert_eq!((shown.get("a"), shown.get("b")), (Some("2"), None));
+    }
+
+    #[test]
+    fn what_can_stand_in_a_header_is_what_can_be_made_one() {
+        let long = "x".repeat((1 << 16) - 1);
+        let longer = format!("{long}x");
+        let characters =
+            (0..=300).filter_map(char::from_u32).flat_map(|it| [it.to_string(), format!("a{it}b")]);
+        for text in characters.chain(["".to_owned(), long, longer]) {
+            // It takes quotes, which no name has.
+            let is_name = HeaderName::try_from(text.as_str()).is_ok() && !text.contains('"');
+            assert_eq!(can_stand(&text, ""), is_name, "{text:?}");
+            assert_eq!(can_stand("x", &text), HeaderValue::from_str(&text).is_ok(), "{text:?}");
+        }
     }
 
     #[test]

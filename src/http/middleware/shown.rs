@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use actix_web::body::BoxBody;
@@ -59,18 +59,23 @@ pub(super) struct ShownResponse {
     status: u16,
     headers: Texts,
     started: Instant,
-    /// From then until somebody looked.
+    /// From then until it was there; where both questions are asked in one go, until somebody looked.
     seconds: OnceLock<f64>,
     request: Arc<ShownRequest>,
 }
 
 impl ShownResponse {
-    pub(super) fn of(response: &ServiceResponse<BoxBody>, request: Arc<ShownRequest>, meta: &Meta) -> Self {
+    pub(super) fn of(
+        response: &ServiceResponse<BoxBody>,
+        request: Arc<ShownRequest>,
+        meta: &Meta,
+        took: Option<Duration>,
+    ) -> Self {
         ShownResponse {
             status: response.status().as_u16(),
             headers: shown_headers(response.headers()),
             started: meta.started(),
-            seconds: OnceLock::new(),
+            seconds: took.map_or_else(OnceLock::new, |it| OnceLock::from(it.as_secs_f64())),
             request,
         }
     }

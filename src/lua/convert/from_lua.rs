@@ -55,7 +55,7 @@ impl std::error::Error for ConvertFault {}
 /// A fault that names the place, when a budget is met or a value has no JSON.
 pub fn from_lua(shapes: &Shapes, value: &mlua::Value, budget: Budget) -> Result<Value, ConvertFault> {
     let (nodes, text) = (budget.nodes, budget.text_bytes);
-    let mut reader = Reader { shapes, budget, nodes, text, began: None };
+    let mut reader = Reader { shapes, budget, nodes, text, tables: 0, began: None };
     reader.value(value, None)
 }
 
@@ -64,7 +64,9 @@ struct Reader<'a> {
     budget: Budget,
     nodes: usize,
     text: usize,
-    /// When the first table inside another one was come upon: what has none inside is walked to its end anyway.
+    /// Tables inside others.
+    tables: usize,
+    /// When the second of these was come upon: a table with one inside is walked to its end anyway.
     began: Option<Instant>,
 }
 
@@ -116,17 +118,15 @@ impl Reader<'_> {
         if here.depth > self.budget.depth {
             return Err(fault(format!("nests deeper than {} levels; flatten it", self.budget.depth)));
         }
+        self.tables += usize::from(above.is_some());
         // A table has room for more than it holds, and walking takes as long as there is room.
         match self.began {
-            None if above.is_some() => self.began = Some(Instant::now()),
+            None if self.tables == 2 => self.began = Some(Instant::now()),
             Some(began) if began.elapsed() > MAX_WALK => {
                 let ms = MAX_WALK.as_millis();
                 return Err(limit(format!("takes longer than {ms} ms to read; keep less in it")));
             }
             _ => {}
-        }
-        if table.raw_len() > self.nodes {
-            return Err(self.too_many());
         }
         let mut parts = Parts::default();
         let mut failed = None;
@@ -150,6 +150,9 @@ impl Reader<'_> {
         item: &mlua::Value,
         here: &Parent<'_>,
     ) -> Result<(), ConvertFault> {
+        if self.nodes == 0 {
+            return Err(self.too_many());
+        }
         match key {
             mlua::Value::Integer(index) => {
                 let item = self.value(item, Some(here)).map_err(|it| it.under(&index.to_string()))?;

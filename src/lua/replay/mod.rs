@@ -222,7 +222,7 @@ fn call_context(trace: &Trace) -> CallContext {
     let hook = Hook::from_name(&trace.hook).map(Hook::name);
     let hook = hook.or_else(|| [ROUTE, TIMER, EVENT, EXPORT].into_iter().find(|it| *it == trace.hook));
     let caller = Caller {
-        source: text("source").unwrap_or_default(),
+        source: text("source").map(|it| it.to_string().into()).unwrap_or_default(),
         request_id: text("request_id"),
         correlation_id: text("correlation_id"),
         causation_id: text("causation_id"),

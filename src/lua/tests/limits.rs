@@ -267,3 +267,19 @@ fn a_plugin_with_little_to_do_is_served_when_another_has_taken_every_slot() {
     drop(held);
     until("all are gone", || greedy.stats().in_flight == 0 && bench.host.in_flight() == 0);
 }
+
+#[test]
+fn a_call_that_fails_gives_back_what_it_had_taken_of_the_quota() {
+    let bench = Bench::new();
+    let source = "panotti.on.before_request(function(request)
+        panotti.kv.set('a', string.rep('x', 700 * 1024))
+        if request.fails then error('it fails') end
+      end)";
+    let plugin = bench.load_with(source, json!({ "kv_mib": 1 })).unwrap();
+    for _ in 0..3 {
+        let failure = bench.ask(&plugin, Hook::BeforeRequest, json!({ "fails": true })).unwrap_err();
+        assert_eq!(failure.outcome, Outcome::Runtime);
+    }
+    let reply = bench.ask(&plugin, Hook::BeforeRequest, json!({ "fails": false })).unwrap();
+    assert_eq!((reply.outcome, reply.effects.kv.len()), (Outcome::Ok, 1), "{:?}", reply.noted);
+}

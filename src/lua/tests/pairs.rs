@@ -1,6 +1,7 @@
 //! A call that is made right after another one.
 
 use super::*;
+use crate::hooks::NextCall;
 use crate::model::call::Outcome;
 
 /// A plugin that does `before` when it is asked first, and counts what it is asked.
@@ -17,8 +18,13 @@ fn generation(bench: &Bench, before: &str) -> Arc<Generation> {
 }
 
 /// Both questions in one go.
-fn both(generation: &Generation, response: Value) -> HookCall {
-    let then = Some(Box::new(call(generation, Hook::AfterRequest, response)));
+fn both(bench: &Bench, generation: &Generation, response: Value) -> HookCall {
+    let next = NextCall {
+        call: call(generation, Hook::AfterRequest, response),
+        chain_wall: Duration::from_secs(5),
+        stamp: bench.host.services().store.stamp().unwrap(),
+    };
+    let then = Some(Box::new(next));
     HookCall { then, ..call(generation, Hook::BeforeRequest, json!({})) }
 }
 
@@ -27,7 +33,7 @@ fn what_comes_next_is_called_when_the_first_lets_it_pass() {
     let bench = Bench::new();
     let plugin = generation(&bench, "");
     for round in 1..=3 {
-        let reply = bench.runtime.block_on(plugin.call(both(&plugin, json!({})))).unwrap();
+        let reply = bench.runtime.block_on(plugin.call(both(&bench, &plugin, json!({})))).unwrap();
         assert_eq!(reply.answer, Answer::Nothing);
         let second = reply.then.expect("the second was called").result.unwrap();
         let Answer::Patch(patch) = second.answer else { panic!("{:?}", second.answer) };
@@ -49,7 +55,7 @@ fn what_comes_next_is_not_called_when_the_first_does_anything() {
         "local n = 0; for i = 1, 3e6 do n += i end; panotti.sleep(0)",
     ] {
         let plugin = generation(&bench, before);
-        let reply = bench.runtime.block_on(plugin.call(both(&plugin, json!({})))).unwrap();
+        let reply = bench.runtime.block_on(plugin.call(both(&bench, &plugin, json!({})))).unwrap();
         assert!(reply.then.is_none(), "{before}: {reply:?}");
         // It can be asked all the same, and was not before.
         let later = bench.ask(&plugin, Hook::AfterRequest, json!({})).unwrap();
@@ -57,16 +63,38 @@ fn what_comes_next_is_not_called_when_the_first_does_anything() {
         assert_eq!(patch["headers"]["asked"], "first second", "{before}");
     }
     let plugin = generation(&bench, "error('the first fails')");
-    let failure = bench.runtime.block_on(plugin.call(both(&plugin, json!({})))).unwrap_err();
+    let failure = bench.runtime.block_on(plugin.call(both(&bench, &plugin, json!({})))).unwrap_err();
     assert_eq!(failure.outcome, Outcome::Runtime);
     assert_eq!(plugin.stats().in_flight, 0);
+}
+
+#[test]
+fn what_comes_next_is_not_called_when_something_was_stored_meanwhile() {
+    let bench = Bench::new();
+    let plugin = generation(&bench, "");
+    let both = both(&bench, &plugin, json!({}));
+    bench.host.services().store.write_blocking(|tx| tx.forget_audit(None, None, 1)).unwrap();
+    let reply = bench.runtime.block_on(plugin.call(both)).unwrap();
+    assert!(reply.then.is_none(), "what it tells of may have changed: {reply:?}");
+}
+
+#[test]
+fn what_the_first_has_set_off_comes_before_the_second() {
+    let bench = Bench::new();
+    let plugin = generation(&bench, "panotti.task.spawn(function() table.insert(asked, 'task') end)");
+    let reply = bench.runtime.block_on(plugin.call(both(&bench, &plugin, json!({})))).unwrap();
+    let Answer::Patch(patch) = reply.then.expect("the second was called").result.unwrap().answer else {
+        panic!("no patch")
+    };
+    assert_eq!(patch["headers"]["asked"], "first task second");
+    until("all have ended", || plugin.stats().in_flight == 0);
 }
 
 #[test]
 fn a_second_that_fails_leaves_what_the_first_said() {
     let bench = Bench::new();
     let plugin = generation(&bench, "");
-    let reply = bench.runtime.block_on(plugin.call(both(&plugin, json!({ "fails": true })))).unwrap();
+    let reply = bench.runtime.block_on(plugin.call(both(&bench, &plugin, json!({ "fails": true })))).unwrap();
     assert_eq!((reply.answer, reply.outcome), (Answer::Nothing, Outcome::Ok));
     let failure = reply.then.unwrap().result.unwrap_err();
     assert_eq!(failure.fault.hook.as_deref(), Some("after_request"));
@@ -79,7 +107,7 @@ fn a_second_that_fails_leaves_what_the_first_said() {
 fn nobody_waits_any_more_and_neither_is_left() {
     let bench = Bench::new();
     let plugin = generation(&bench, "panotti.sleep(60)");
-    let asked = plugin.call(both(&plugin, json!({})));
+    let asked = plugin.call(both(&bench, &plugin, json!({})));
     let gone = bench.runtime.block_on(async { tokio::time::timeout(Duration::from_millis(50), asked).await });
     assert!(gone.is_err(), "it sleeps");
     until("the first is dropped", || plugin.stats().in_flight == 0);

@@ -81,7 +81,7 @@ fn what_a_plugin_makes_up_opens_no_file() {
     let told_by = |hook: Hook, source: &str| {
         let mut call = call(&plugin, hook, recording.clone());
         let ctx = Arc::make_mut(&mut call.ctx);
-        Arc::make_mut(&mut ctx.caller).source = source.into();
+        Arc::make_mut(&mut ctx.caller).source = source.to_owned().into();
         ctx.event_id = Some("e1".into());
         call
     };

@@ -66,7 +66,11 @@ impl Manager {
     /// Whether some plugin's manifest has this variable among its values.
     fn is_filled_in(&self, variable: &str) -> bool {
         let start = format!("${{{variable}");
-        let is_in = |text: &[u8]| text.windows(start.len()).any(|it| it == start.as_bytes());
+        let goes_on = |byte: Option<&u8>| byte.is_some_and(|it| it.is_ascii_alphanumeric() || *it == b'_');
+        let is_in = |text: &[u8]| {
+            let mut all = text.windows(start.len()).enumerate();
+            all.any(|(at, it)| it == start.as_bytes() && !goes_on(text.get(at + start.len())))
+        };
         let names = |it: &Prepared| {
             let mut manifests = it.snapshot.files.iter().filter(|(path, _)| path.starts_with("plugin.yaml"));
             manifests.any(|(_, text)| is_in(text))
